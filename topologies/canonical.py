@@ -1,0 +1,86 @@
+"""A numbering of hidden neurons that does not depend on how they were numbered, and the digest it gives.
+
+Colour refinement (Weisfeiler-Leman): every neuron starts with a colour (inputs and outputs their own number,
+hidden neurons their layer) and takes up the multiset of its neighbours' colours until no class splits any more.
+Hidden neurons are then sorted by colour. Neurons whose colours tie keep their order: two numberings of one
+topology may then have different digests, which costs an evaluation, but two topologies never share one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.topology import Layer, Topology
+
+_Colours = list[NDArray[np.uint64]]
+_FORMAT = b"evofabric topology 1"
+
+
+def canonical(topology: Topology) -> Topology:
+    """The same topology with hidden neurons in canonical order; inputs and outputs keep their numbers."""
+    orders = [np.argsort(colour, kind="stable") for colour in _refine(topology)[1:-1]]
+    return renumber(topology, orders)
+
+
+def renumber(topology: Topology, orders: list[NDArray[np.int64]]) -> Topology:
+    """The topology with each hidden layer's neurons in a new order.
+
+    ``orders[l][k]`` is the old number of neuron ``k`` of hidden layer ``l``; there are ``depth - 1`` orders.
+    """
+    ends = [np.arange(topology.n_in), *orders, np.arange(topology.n_out)]
+    new_numbers = [np.argsort(order) for order in ends]
+    return Topology(
+        tuple(
+            Layer(layer.n_in, layer.n_out, before[layer.sources], after[layer.targets], layer.trainable)
+            for layer, before, after in zip(topology.layers, new_numbers, new_numbers[1:], strict=False)
+        )
+    )
+
+
+def digest(topology: Topology) -> str:
+    """SHA-256 (hexadecimal) over the widths and edges of the canonical form."""
+    return hashlib.sha256(edge_bytes(canonical(topology))).hexdigest()
+
+
+def edge_bytes(topology: Topology) -> bytes:
+    """Widths and edges as little-endian bytes, under the numbering the topology has."""
+    parts = [_FORMAT, np.array((topology.depth, *topology.widths), dtype="<i4").tobytes()]
+    for layer in topology.layers:
+        parts.append(np.array([layer.n_edges], dtype="<i4").tobytes())
+        parts += [layer.sources.astype("<i4").tobytes(), layer.targets.astype("<i4").tobytes()]
+        parts.append(layer.trainable.astype("u1").tobytes())
+    return b"".join(parts)
+
+
+def _refine(topology: Topology) -> _Colours:
+    colours: _Colours = [_mix(np.full(width, 1 + place, np.uint64)) for place, width in enumerate(topology.widths)]
+    for end in (0, -1):
+        colours[end] = _mix(colours[end] + np.arange(colours[end].size, dtype=np.uint64))
+    classes = _count(colours)
+    while True:
+        finer = [_mix(colour) for colour in colours]
+        for place, layer in enumerate(topology.layers):
+            kind = np.where(layer.trainable, np.uint64(0x51ED), np.uint64(0xC0257))
+            forward = _mix(colours[place][layer.sources] + kind)
+            backward = _mix(colours[place + 1][layer.targets] + (kind << np.uint64(20)))
+            np.add.at(finer[place + 1], layer.targets, forward)
+            np.add.at(finer[place], layer.sources, backward)
+        colours = [_mix(colour) for colour in finer]
+        if (now := _count(colours)) == classes:
+            return colours
+        classes = now
+
+
+def _count(colours: _Colours) -> int:
+    return sum(np.unique(colour).size for colour in colours)
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser: spreads every input bit over the whole word. Overflow wraps, as intended."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))

@@ -1,0 +1,259 @@
+"""The one value that travels through the whole program: an immutable sparse cascade.
+
+A topology replaces one dense ``n_in x n_out`` layer by a cascade of sparse layers (paper, section III and
+figure 1). Masks are written for row vectors: a layer maps ``x`` of shape ``(..., n_in)`` to ``x @ M``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    from topologies.files import Provenance
+
+MAX_WIDTH = 1 << 20
+"""Neurons in one layer: far above any use, low enough that widths never overflow an int32."""
+
+ABSENT, TRAINABLE, CONSTANT = 0, 1, 2
+"""The values of a mask."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """The edges between two neighbouring layers of neurons, sorted by (target, source).
+
+    Parameters
+    ----------
+    n_in, n_out:
+        Numbers of neurons before and after the edges.
+    sources, targets:
+        int32 arrays of shape ``(edges,)``: the neuron at each end of an edge.
+    trainable:
+        bool array of shape ``(edges,)``; an edge that is not trainable is the constant 1 (VII-A).
+
+    Raises
+    ------
+    ValueError
+        For an index out of range, two edges between the same neurons, or arrays of different lengths.
+    """
+
+    n_in: int
+    n_out: int
+    sources: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    trainable: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        for name, width in (("n_in", self.n_in), ("n_out", self.n_out)):
+            if not 1 <= width <= MAX_WIDTH:
+                raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons")
+        sources = _indices(self.sources, self.n_in, "source")
+        targets = _indices(self.targets, self.n_out, "target")
+        trainable = np.asarray(self.trainable, dtype=np.bool_)
+        if not sources.shape == targets.shape == trainable.shape:
+            raise ValueError(
+                f"{sources.size} sources, {targets.size} targets and {trainable.size} kinds: one of each per edge"
+            )
+        pair = targets.astype(np.int64) * self.n_in + sources
+        order = np.argsort(pair, kind="stable")
+        if pair.size and not np.all(np.diff(pair[order]) > 0):
+            twice = pair[order][1:][np.diff(pair[order]) == 0][0]
+            raise ValueError(f"the edge {twice % self.n_in} -> {twice // self.n_in} is given twice")
+        for name, array in (("sources", sources), ("targets", targets), ("trainable", trainable)):
+            in_order = array[order]
+            in_order.flags.writeable = False
+            object.__setattr__(self, name, in_order)
+
+    @staticmethod
+    def from_mask(mask: ArrayLike) -> Layer:
+        """The layer of a dense ``(n_in, n_out)`` mask: 0 absent, 1 trainable, 2 constant."""
+        dense = np.asarray(mask)
+        if dense.ndim != 2:
+            raise ValueError(f"a mask has two dimensions (n_in, n_out), this one has {dense.ndim}")
+        if not np.isin(dense, (ABSENT, TRAINABLE, CONSTANT)).all():
+            raise ValueError("a mask holds 0 (absent), 1 (trainable) and 2 (constant) only")
+        sources, targets = np.nonzero(dense)
+        return Layer(*dense.shape, sources, targets, dense[sources, targets] == TRAINABLE)
+
+    @property
+    def n_edges(self) -> int:
+        """Trainable and constant edges together."""
+        return self.sources.size
+
+    @cached_property
+    def n_trainable(self) -> int:
+        """Trainable edges: the layer's parameters."""
+        return int(self.trainable.sum())
+
+    @cached_property
+    def fan_in(self) -> NDArray[np.int64]:
+        """Edges into each neuron, constants included, shape ``(n_out,)``."""
+        return np.bincount(self.targets, minlength=self.n_out)
+
+    @cached_property
+    def fan_out(self) -> NDArray[np.int64]:
+        """Edges out of each neuron, constants included, shape ``(n_in,)``."""
+        return np.bincount(self.sources, minlength=self.n_in)
+
+    def mask(self) -> NDArray[np.int8]:
+        """Dense mask of shape ``(n_in, n_out)``: 0 absent, 1 trainable, 2 constant."""
+        dense = np.zeros((self.n_in, self.n_out), dtype=np.int8)
+        dense[self.sources, self.targets] = np.where(self.trainable, TRAINABLE, CONSTANT)
+        return dense
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layer) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> tuple[int, int, bytes, bytes, bytes]:
+        return (self.n_in, self.n_out, self.sources.tobytes(), self.targets.tobytes(), self.trainable.tobytes())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the fields travel; cached values are made again where they are wanted."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        for name, value in fields.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A cascade of sparse layers; hidden neurons are linear (III).
+
+    Two topologies are equal when they have the same edges under the same numbering. The ``digest`` is blind to
+    the numbering of hidden neurons: it names what the topology computes.
+
+    Raises
+    ------
+    ValueError
+        When there is no layer, or one layer's outputs are not the next one's inputs.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers:
+            raise ValueError("a topology has at least one layer")
+        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+            if before.n_out != after.n_in:
+                raise ValueError(f"layer {index} has {before.n_out} outputs but layer {index + 1} {after.n_in} inputs")
+
+    @staticmethod
+    def from_masks(masks: Iterable[ArrayLike]) -> Topology:
+        """The topology of dense masks, each ``(n_in, n_out)`` with 0 absent, 1 trainable, 2 constant."""
+        return Topology(tuple(Layer.from_mask(mask) for mask in masks))
+
+    @property
+    def n_in(self) -> int:
+        """Inputs of the cascade."""
+        return self.layers[0].n_in
+
+    @property
+    def n_out(self) -> int:
+        """Outputs of the cascade."""
+        return self.layers[-1].n_out
+
+    @property
+    def depth(self) -> int:
+        """Number of sparse layers."""
+        return len(self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of every layer, inputs first: ``depth + 1`` numbers."""
+        return (self.n_in, *(layer.n_out for layer in self.layers))
+
+    @property
+    def n_edges(self) -> int:
+        """Trainable and constant edges: multiply-accumulates of one input vector."""
+        return sum(layer.n_edges for layer in self.layers)
+
+    @property
+    def n_trainable(self) -> int:
+        """Trainable edges: the parameters, which a budget limits."""
+        return sum(layer.n_trainable for layer in self.layers)
+
+    @property
+    def n_constant(self) -> int:
+        """Edges that are always 1: the skip connections of VII-A."""
+        return self.n_edges - self.n_trainable
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form, 64 hexadecimal digits, the same in every process."""
+        from topologies.canonical import digest
+
+        return digest(self)
+
+    @cached_property
+    def is_connected(self) -> bool:
+        """Whether every input reaches every output (III)."""
+        reach = np.eye(self.n_in, dtype=np.bool_)
+        for layer in self.layers:
+            reach = step(reach, layer)
+        return bool(reach.all())
+
+    def masks(self) -> list[NDArray[np.int8]]:
+        """Dense masks, one ``(n_in, n_out)`` array a layer: 0 absent, 1 trainable, 2 constant."""
+        return [layer.mask() for layer in self.layers]
+
+    def crop(self, n_in: int, n_out: int) -> Topology:
+        """The topology without its highest-numbered inputs and outputs, see :func:`topologies.crop.crop`."""
+        from topologies.crop import crop
+
+        return crop(self, n_in, n_out)
+
+    def save(self, path: str | Path, provenance: Provenance | None = None) -> Path:
+        """Write the topology to ``path`` (safetensors), see :func:`topologies.files.save`."""
+        from topologies.files import save
+
+        return save(self, path, provenance)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"layers": self.layers}
+
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        object.__setattr__(self, "layers", fields["layers"])
+
+    def __repr__(self) -> str:
+        widths = "-".join(str(width) for width in self.widths)
+        return f"Topology({widths}, {self.n_trainable} trainable of {self.n_edges} edges)"
+
+
+def step(reach: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:
+    """Carry reachability over one layer: ``(rows, n_in)`` to ``(rows, n_out)``, true where any source is."""
+    onward = np.zeros((reach.shape[0], layer.n_out), dtype=np.bool_)
+    fed = np.flatnonzero(layer.fan_in)  # reduceat needs non-empty groups
+    if fed.size:
+        starts = np.concatenate(([0], np.cumsum(layer.fan_in[fed])[:-1]))
+        onward[:, fed] = np.logical_or.reduceat(reach[:, layer.sources], starts, axis=1)
+    return onward
+
+
+def _indices(values: ArrayLike | Sequence[int], limit: int, what: str) -> NDArray[np.int32]:
+    """One-dimensional integers in ``[0, limit)`` as int32, refused otherwise."""
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{what} indices have {array.ndim} dimensions, not one")
+    if array.size == 0:
+        return np.zeros(0, dtype=np.int32)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{what} indices are {array.dtype}, not integers")
+    if array.min() < 0 or array.max() >= limit:
+        wrong = array[(array < 0) | (array >= limit)][0]
+        raise ValueError(f"{what} index {wrong} is out of range: this side has {limit} neurons")
+    return array.astype(np.int32)
