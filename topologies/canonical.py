@@ -9,6 +9,7 @@ topology may then have different digests, which costs an evaluation, but two top
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def canonical(topology: Topology) -> Topology:
     return renumber(topology, orders)
 
 
-def renumber(topology: Topology, orders: list[NDArray[np.int64]]) -> Topology:
+def renumber(topology: Topology, orders: Sequence[NDArray[np.integer]]) -> Topology:
     """The topology with each hidden layer's neurons in a new order.
 
     ``orders[l][k]`` is the old number of neuron ``k`` of hidden layer ``l``; there are ``depth - 1`` orders.
@@ -56,12 +57,13 @@ def edge_bytes(topology: Topology) -> bytes:
 
 
 def _refine(topology: Topology) -> _Colours:
-    colours: _Colours = [_mix(np.full(width, 1 + place, np.uint64)) for place, width in enumerate(topology.widths)]
+    starts = np.arange(1, topology.depth + 2, dtype=np.uint64)
+    colours: _Colours = [_mix(np.repeat(start, width)) for start, width in zip(starts, topology.widths, strict=True)]
     for end in (0, -1):
         colours[end] = _mix(colours[end] + np.arange(colours[end].size, dtype=np.uint64))
     classes = _count(colours)
     while True:
-        finer = [_mix(colour) for colour in colours]
+        finer: _Colours = [_mix(colour) for colour in colours]
         for place, layer in enumerate(topology.layers):
             kind = np.where(layer.trainable, np.uint64(0x51ED), np.uint64(0xC0257))
             forward = _mix(colours[place][layer.sources] + kind)

@@ -34,7 +34,7 @@ class Layer:
     n_in, n_out:
         Numbers of neurons before and after the edges.
     sources, targets:
-        int32 arrays of shape ``(edges,)``: the neuron at each end of an edge.
+        integer arrays of shape ``(edges,)``, kept as int32: the neuron at each end of an edge.
     trainable:
         bool array of shape ``(edges,)``; an edge that is not trainable is the constant 1 (VII-A).
 
@@ -46,8 +46,8 @@ class Layer:
 
     n_in: int
     n_out: int
-    sources: NDArray[np.int32]
-    targets: NDArray[np.int32]
+    sources: NDArray[np.integer]
+    targets: NDArray[np.integer]
     trainable: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Layer:
         if not np.isin(dense, (ABSENT, TRAINABLE, CONSTANT)).all():
             raise ValueError("a mask holds 0 (absent), 1 (trainable) and 2 (constant) only")
         sources, targets = np.nonzero(dense)
-        return Layer(*dense.shape, sources, targets, dense[sources, targets] == TRAINABLE)
+        return Layer(dense.shape[0], dense.shape[1], sources, targets, dense[sources, targets] == TRAINABLE)
 
     @property
     def n_edges(self) -> int:
