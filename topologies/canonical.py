@@ -14,10 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.packing import pack
 from topologies.topology import Layer, Topology
 
 _Colours = list[NDArray[np.uint64]]
-_FORMAT = b"evofabric topology 1"
 
 
 def canonical(topology: Topology) -> Topology:
@@ -43,17 +43,7 @@ def renumber(topology: Topology, orders: Sequence[NDArray[np.integer]]) -> Topol
 
 def digest(topology: Topology) -> str:
     """SHA-256 (hexadecimal) over the widths and edges of the canonical form."""
-    return hashlib.sha256(edge_bytes(canonical(topology))).hexdigest()
-
-
-def edge_bytes(topology: Topology) -> bytes:
-    """Widths and edges as little-endian bytes, under the numbering the topology has."""
-    parts = [_FORMAT, np.array((topology.depth, *topology.widths), dtype="<i4").tobytes()]
-    for layer in topology.layers:
-        parts.append(np.array([layer.n_edges], dtype="<i4").tobytes())
-        parts += [layer.sources.astype("<i4").tobytes(), layer.targets.astype("<i4").tobytes()]
-        parts.append(layer.trainable.astype("u1").tobytes())
-    return b"".join(parts)
+    return hashlib.sha256(pack(canonical(topology))).hexdigest()
 
 
 def _refine(topology: Topology) -> _Colours:

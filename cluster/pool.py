@@ -1,0 +1,63 @@
+"""What a pool of evaluators is, and the evaluation that every worker makes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
+from topologies.topology import Topology
+
+
+class Pool(Protocol):
+    """Workers that evaluate tasks. Outcomes arrive in any order; every task is answered exactly once."""
+
+    @property
+    def size(self) -> int:
+        """Tasks that are evaluated at the same time."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks submitted and not answered yet."""
+        ...
+
+    def submit(self, task: Task) -> None:
+        """Hand a task over; returns at once."""
+        ...
+
+    def wait(self) -> list[Outcome]:
+        """Outcomes that have arrived, at least one; empty only when nothing is in flight."""
+        ...
+
+    def close(self) -> None:
+        """Let the workers go; tasks in flight are dropped."""
+        ...
+
+
+def run(evaluator: Evaluator, task: Task, device: str) -> Outcome:
+    """Evaluate one task here and now; what the evaluator raises becomes the outcome's failure, in words."""
+    start = time.perf_counter()
+    score, failure = None, None
+    try:
+        score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+    return Outcome(task.number, score, failure, time.perf_counter() - start, device)
+
+
+def map_tasks(pool: Pool, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    """Submit all tasks and yield their outcomes as they arrive; nothing else may be in flight."""
+    for task in tasks:
+        pool.submit(task)
+    while pool.in_flight:
+        yield from pool.wait()
+
+
+def canary(evaluator: Evaluator) -> Score:
+    """One small evaluation by which a worker shows that it computes the same bits as every other."""
+    from topologies.families import FAMILIES
+
+    topology: Topology = FAMILIES["butterfly"].build(4, 3)
+    return evaluator.evaluate(topology, Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, 0)

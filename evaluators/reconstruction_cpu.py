@@ -1,0 +1,280 @@
+"""Matrix reconstruction compiled for the CPU: eight independent problems side by side in vector registers.
+
+A problem is one target matrix trained at one peak learning rate. Eight of them share a run: every weight, hidden
+value and gradient is a vector of eight *lanes* (see :mod:`evaluators.lanes`), so there is no sum across lanes and
+a lane's result does not depend on its neighbours. The cost is proportional to the edges.
+
+The product of the layers is found by pushing the identity through the cascade, eight inputs (a *block*) at a time:
+all hidden values of a block stay in cache, from the forward pass to the backward one. The first layer then needs
+no arithmetic: its outputs are its weights. Weight gradients are summed over the blocks; then Adam takes one step.
+The plain form of all this is :mod:`evaluators.reconstruction_reference`.
+
+Memory of one run in flight, in bytes: 256 for every neuron after the inputs, 160 for every trainable edge, and
+``32 * n_in * n_out`` for the targets.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from evaluators.lanes import (
+    BLOCK,
+    LANES,
+    TILE,
+    aligned,
+    fma,
+    fold,
+    load_lanes,
+    load_tile,
+    splat_lanes,
+    splat_tile,
+    spread,
+    sqrt,
+    store,
+    where_less,
+)
+from evaluators.schedule import BETA_1, BETA_2, EPSILON
+from topologies.topology import Topology
+
+_Indices = NDArray[np.int64]
+_Floats = NDArray[np.float32]
+
+
+class Edges(NamedTuple):
+    """Edges grouped by the neuron at one end; in each group the trainable come first.
+
+    Group ``g`` holds its trainable edges at ``start[g]:middle[g]`` and its constants at ``middle[g]:start[g + 1]``.
+    ``other`` is the neuron at the far end, numbered within its layer; ``slot`` the number of the edge's weight, where
+    all constants share the slot after the last trainable one, which holds 1.
+    """
+
+    start: _Indices
+    middle: _Indices
+    other: _Indices
+    slot: _Indices
+
+
+class Plan(NamedTuple):
+    """A topology as the compiled loops read it. Neurons after the inputs are numbered through all layers."""
+
+    depth: int
+    n_blocks: int
+    n_slots: int
+    widths: _Indices
+    """Neurons of every layer, inputs first."""
+    first: _Indices
+    """``first[l]``: number of the first neuron of layer ``l``, for ``l >= 1``."""
+    from_inputs: Edges
+    """The first layer's edges by input (inputs padded to whole blocks)."""
+    into: Edges
+    """The other layers' edges by the neuron they enter; the first layer's neurons have none here."""
+    out_of: Edges
+    """The same edges by the neuron they leave."""
+
+
+def plan(topology: Topology) -> Plan:
+    """Arrange a topology's edges for the compiled loops."""
+    widths = np.array(topology.widths)
+    trainable = np.concatenate([layer.trainable for layer in topology.layers])
+    n_slots = int(trainable.sum())
+    slots = np.split(
+        np.where(trainable, np.cumsum(trainable) - 1, n_slots),
+        np.cumsum([layer.n_edges for layer in topology.layers])[:-1],
+    )
+    n_blocks = -(-topology.n_in // BLOCK)
+    head, *rest = topology.layers
+    from_inputs = _grouped(head.sources, head.targets, slots[0], n_slots, n_blocks * BLOCK)
+    nothing = np.zeros(0, dtype=np.int64)
+    into = [_grouped(nothing, nothing, nothing, n_slots, head.n_out)]
+    out_of = []
+    for layer, slot in zip(rest, slots[1:], strict=True):
+        into.append(_grouped(layer.targets, layer.sources, slot, n_slots, layer.n_out))
+        out_of.append(_grouped(layer.sources, layer.targets, slot, n_slots, layer.n_in))
+    out_of.append(_grouped(nothing, nothing, nothing, n_slots, topology.n_out))
+    first = np.concatenate(([0, 0], np.cumsum(widths[1:])))
+    return Plan(topology.depth, n_blocks, n_slots, widths, first, from_inputs, _chain(into), _chain(out_of))
+
+
+def _grouped(near: NDArray[np.integer], far: NDArray[np.integer], slot: _Indices, n_slots: int, groups: int) -> Edges:
+    constant = slot == n_slots
+    order = np.lexsort((far, constant, near))
+    start = np.concatenate(([0], np.cumsum(np.bincount(near, minlength=groups))))
+    middle = start[:-1] + np.bincount(near[~constant], minlength=groups)
+    return Edges(start, middle, far[order].astype(np.int64), slot[order].astype(np.int64))
+
+
+def _chain(parts: list[Edges]) -> Edges:
+    """One grouping after the other."""
+    offsets = np.cumsum([0, *(part.other.size for part in parts)])
+    starts = [part.start[:-1] + offset for part, offset in zip(parts, offsets, strict=False)]
+    middles = [part.middle + offset for part, offset in zip(parts, offsets, strict=False)]
+    return Edges(
+        np.concatenate([*starts, offsets[-1:]]),
+        np.concatenate(middles),
+        np.concatenate([part.other for part in parts]),
+        np.concatenate([part.slot for part in parts]),
+    )
+
+
+def train(
+    topology: Topology, weights: _Floats, targets: _Floats, rates: NDArray[np.float64], schedule: _Floats
+) -> tuple[NDArray[np.float64], _Floats]:
+    """Train any number of independent problems on one topology.
+
+    Parameters
+    ----------
+    topology:
+        Any topology; constants are 1.
+    weights:
+        Initial trainable weights, shape ``(problems, n_trainable)``, in the order of layers and their edges.
+    targets:
+        Shape ``(problems, n_in, n_out)``.
+    rates:
+        Peak learning rate of each problem, shape ``(problems,)``.
+    schedule:
+        Learning rate of each step relative to the peak, shape ``(steps,)``.
+
+    Returns
+    -------
+    The least squared error seen in each problem, shape ``(problems,)``, infinite where no step had a finite one; and
+    the weights that had it, shape ``(problems, n_trainable)``.
+    """
+    arranged = plan(topology)
+    problems = targets.shape[0]
+    losses = np.empty(problems, dtype=np.float64)
+    kept = np.empty_like(weights)
+    for start in range(0, problems, LANES):
+        group = slice(start, min(start + LANES, problems))
+        losses[group], kept[group] = _train_group(
+            arranged, weights[group], targets[group], rates[group].astype(np.float32), schedule
+        )
+    return losses, kept
+
+
+def _train_group(
+    plan: Plan, weights: _Floats, targets: _Floats, rates: _Floats, schedule: _Floats
+) -> tuple[_Floats, _Floats]:
+    """Up to eight problems; lanes that are left over train the zero matrix and are dropped."""
+    used, n_in, n_out = targets.shape
+    n_slots = plan.n_slots
+    weight = aligned((n_slots + 1) * LANES)
+    by_lane = weight.reshape(n_slots + 1, LANES)
+    by_lane[:n_slots, :used] = weights.T
+    by_lane[n_slots] = 1
+    goal = aligned(plan.n_blocks * n_out * TILE)
+    padded = np.zeros((LANES, plan.n_blocks * BLOCK, n_out), dtype=np.float32)
+    padded[:used, :n_in] = targets
+    goal[:] = padded.reshape(LANES, plan.n_blocks, BLOCK, n_out).transpose(1, 3, 2, 0).ravel()
+    rate = aligned(LANES)
+    rate[:used] = rates
+    best = aligned(LANES)
+    kept = aligned(weight.size)
+    kept[:] = weight
+    widest = int(plan.widths[1:].max())
+    hidden = aligned(int(plan.first[-1]) * TILE)
+    above, below = aligned(widest * TILE), aligned(widest * TILE)
+    gradient, mean, square = aligned(weight.size), aligned(weight.size), aligned(weight.size)
+    _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mean, square, best, kept)
+    return best[:used], kept.reshape(n_slots + 1, LANES)[:n_slots, :used].T
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mean, square, best, kept):  # type: ignore[no-untyped-def]
+    lowest = splat_lanes(np.float32(np.inf))
+    decay_1, decay_2 = 1.0, 1.0
+    for step in range(schedule.size):
+        for slot in range(plan.n_slots):
+            store(gradient, slot * LANES, splat_lanes(np.float32(0)))
+        loss = splat_tile(np.float32(0))
+        for block in range(plan.n_blocks):
+            _forward(plan, block, weight, hidden)
+            last = plan.first[plan.depth]
+            n_out = plan.widths[plan.depth]
+            for k in range(n_out):
+                residual = load_tile(hidden, (last + k) * TILE) - load_tile(goal, (block * n_out + k) * TILE)
+                loss = fma(residual, residual, loss)
+                store(above, k * TILE, residual)
+            above, below = _backward(plan, block, weight, hidden, above, below, gradient)
+        decay_1 *= BETA_1
+        decay_2 *= BETA_2
+        correction = np.sqrt(1 - decay_2)
+        pace = load_lanes(rate, 0) * splat_lanes(np.float32(schedule[step] * correction / (1 - decay_1)))
+        loss_now = fold(loss)
+        _adam(plan, weight, gradient, mean, square, kept, pace, np.float32(EPSILON * correction), loss_now, lowest)
+        lowest = where_less(loss_now, lowest, loss_now, lowest)
+    store(best, 0, lowest)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _forward(plan, block, weight, hidden):  # type: ignore[no-untyped-def]
+    """Fill ``hidden`` with every neuron's dependence on the inputs of one block, a tile a neuron."""
+    for k in range(plan.widths[1]):
+        store(hidden, k * TILE, splat_tile(np.float32(0)))
+    edges = plan.from_inputs
+    for row in range(BLOCK):
+        for e in range(edges.start[block * BLOCK + row], edges.start[block * BLOCK + row + 1]):
+            store(hidden, edges.other[e] * TILE + row * LANES, load_lanes(weight, edges.slot[e] * LANES))
+    edges = plan.into
+    for layer in range(2, plan.depth + 1):
+        before = plan.first[layer - 1]
+        for k in range(plan.first[layer], plan.first[layer] + plan.widths[layer]):
+            total = splat_tile(np.float32(0))
+            for e in range(edges.start[k], edges.middle[k]):
+                factor = spread(load_lanes(weight, edges.slot[e] * LANES))
+                total = fma(factor, load_tile(hidden, (before + edges.other[e]) * TILE), total)
+            for e in range(edges.middle[k], edges.start[k + 1]):
+                total = total + load_tile(hidden, (before + edges.other[e]) * TILE)
+            store(hidden, k * TILE, total)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _backward(plan, block, weight, hidden, above, below, gradient):  # type: ignore[no-untyped-def]
+    """Add one block's share to ``gradient``, from the residuals in ``above``; returns the two buffers, swapped about.
+
+    The loss is half the squared error, so that the residual is its own gradient.
+    """
+    edges = plan.out_of
+    for layer in range(plan.depth - 1, 0, -1):
+        for k in range(plan.widths[layer]):
+            neuron = plan.first[layer] + k
+            value = load_tile(hidden, neuron * TILE)
+            total = splat_tile(np.float32(0))
+            for e in range(edges.start[neuron], edges.middle[neuron]):
+                place = edges.slot[e] * LANES
+                arriving = load_tile(above, edges.other[e] * TILE)
+                total = fma(spread(load_lanes(weight, place)), arriving, total)
+                store(gradient, place, load_lanes(gradient, place) + fold(value * arriving))
+            for e in range(edges.middle[neuron], edges.start[neuron + 1]):
+                total = total + load_tile(above, edges.other[e] * TILE)
+            store(below, k * TILE, total)
+        above, below = below, above
+    edges = plan.from_inputs
+    for row in range(BLOCK):
+        group = block * BLOCK + row
+        for e in range(edges.start[group], edges.middle[group]):
+            place = edges.slot[e] * LANES
+            arriving = load_lanes(above, edges.other[e] * TILE + row * LANES)
+            store(gradient, place, load_lanes(gradient, place) + arriving)
+    return above, below
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _adam(plan, weight, gradient, mean, square, kept, pace, epsilon, loss, lowest):  # type: ignore[no-untyped-def]
+    """Keep the weights of lanes whose ``loss`` is their lowest so far, then step at the bias-corrected ``pace``."""
+    keep_1, take_1 = splat_lanes(np.float32(BETA_1)), splat_lanes(np.float32(1 - BETA_1))
+    keep_2, take_2 = splat_lanes(np.float32(BETA_2)), splat_lanes(np.float32(1 - BETA_2))
+    floor = splat_lanes(epsilon)
+    for slot in range(plan.n_slots):
+        place = slot * LANES
+        g = load_lanes(gradient, place)
+        w = load_lanes(weight, place)
+        m = fma(keep_1, load_lanes(mean, place), take_1 * g)
+        v = fma(keep_2, load_lanes(square, place), take_2 * g * g)
+        store(kept, place, where_less(loss, lowest, w, load_lanes(kept, place)))
+        store(mean, place, m)
+        store(square, place, v)
+        store(weight, place, w - pace * m / (sqrt(v) + floor))

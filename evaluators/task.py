@@ -1,0 +1,99 @@
+"""The words in which work is asked for and answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+
+from topologies.topology import Topology
+
+
+class Stream(StrEnum):
+    """Where target matrices come from; the three are never mixed."""
+
+    SEARCH = "search"
+    """Told to the search, which also chooses learning rates on it."""
+    CHOICE = "choice"
+    """Re-ranks the last few candidates at full fidelity."""
+    HELD_OUT = "held-out"
+    """Read once, by the final table and by ``verify``; nothing is chosen or tuned on it."""
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How carefully a topology is evaluated: more of anything costs more time and gives a sharper score.
+
+    Parameters
+    ----------
+    targets:
+        Number of target matrices.
+    steps:
+        Adam steps for each target.
+    rates:
+        Peak learning rates to try; the best in the mean over the targets counts.
+
+    Raises
+    ------
+    ValueError
+        For a number below 1, or a rate that is not positive and finite.
+    """
+
+    targets: int
+    steps: int
+    rates: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.targets < 1 or self.steps < 1:
+            raise ValueError(f"targets = {self.targets}, steps = {self.steps}: both are at least 1")
+        if not self.rates or not all(0 < rate < float("inf") for rate in self.rates):
+            raise ValueError(f"rates = {self.rates}: at least one, each positive and finite")
+
+
+@dataclass(frozen=True)
+class Score:
+    """What an evaluator found: one error a target (lower is better), so that comparisons can be paired.
+
+    ``rate`` is the learning rate that was chosen, where there was one to choose.
+    """
+
+    errors: tuple[float, ...]
+    rate: float | None = None
+
+    @property
+    def error(self) -> float:
+        """Mean error over the targets; infinite where any error is not a number, so that it never wins."""
+        mean = float(np.mean(self.errors))
+        return mean if np.isfinite(mean) else float("inf")
+
+
+class Evaluator(Protocol):
+    """Anything that scores topologies. It must depend on its arguments alone."""
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        """The score of one topology; equal arguments give equal bits, whatever ran before."""
+        ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer."""
+
+    number: int
+    topology: Topology
+    fidelity: Fidelity
+    stream: Stream
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to a task: a score, or in words why there is none; and where and how long it ran."""
+
+    number: int
+    score: Score | None
+    failure: str | None
+    seconds: float
+    device: str

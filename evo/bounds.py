@@ -1,0 +1,56 @@
+"""What every candidate of a search must keep to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from topologies.topology import Topology
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The room a search has; topologies are compared at an equal budget only (section 1 of the paper).
+
+    Parameters
+    ----------
+    budget:
+        Number of trainable edges, exactly: every candidate spends it all.
+    max_depth:
+        Sparse layers at most.
+    max_width:
+        Neurons in a hidden layer at most; inputs and outputs are given and do not count.
+    max_edges:
+        Trainable and constant edges at most.
+
+    Raises
+    ------
+    ValueError
+        For a number below 1, or more trainable edges than edges.
+    """
+
+    budget: int
+    max_depth: int
+    max_width: int
+    max_edges: int
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "max_depth", "max_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} = {getattr(self, name)}: it is at least 1")
+        if self.max_edges < self.budget:
+            raise ValueError(
+                f"max_edges = {self.max_edges}: it is at least the budget of {self.budget} trainable edges"
+            )
+
+    def admits(self, topology: Topology) -> bool:
+        """Whether a topology is connected, within the bounds, and has exactly the budget."""
+        return (
+            topology.n_trainable == self.budget
+            and topology.n_edges <= self.max_edges
+            and self.admits_widths(topology.widths)
+            and topology.is_connected
+        )
+
+    def admits_widths(self, widths: tuple[int, ...]) -> bool:
+        """Whether a cascade with these numbers of neurons, inputs and outputs included, is within the bounds."""
+        return len(widths) - 1 <= self.max_depth and max(widths[1:-1], default=0) <= self.max_width

@@ -1,0 +1,127 @@
+"""The honest end: finalists are ranked on the choice stream, and what is reported comes from held-out targets.
+
+Every row of the final table goes the same way. The few best of its kind on the search stream are trained at full
+fidelity on the choice stream, which picks one and its learning rate; that one is trained once on the held-out stream,
+on which nothing is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from evaluators.task import Score, Stream
+from evo.evaluations import Evaluations, Request
+from evo.settings import FidelitySettings
+from topologies.topology import Topology
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate for a row: a topology in canonical form and what it is called."""
+
+    label: str
+    topology: Topology
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The finalist that the choice stream preferred, with its score there (and so its learning rate)."""
+
+    finalist: Finalist
+    choice: Score
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the ends of its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the final table; ``difference`` is (this - baseline), paired over the held-out targets."""
+
+    kind: str
+    label: str
+    topology: Topology
+    rate: float | None
+    error: Interval
+    difference: Interval | None
+    errors: tuple[float, ...]
+
+
+def choose(evaluations: Evaluations, kind: str, finalists: Sequence[Finalist], fidelity: FidelitySettings) -> Chosen:
+    """Rank the finalists at full fidelity on the choice stream; the first of equals wins.
+
+    Raises
+    ------
+    ValueError
+        When there is no finalist, or none could be evaluated.
+    """
+    requests = [
+        Request(f"choice: {kind}", place, one.topology, fidelity.choice, Stream.CHOICE, {"label": one.label})
+        for place, one in enumerate(finalists)
+    ]
+    scores = evaluations.evaluate(requests)
+    ranked = [Chosen(one, score) for one, score in zip(finalists, scores, strict=True) if score is not None]
+    if not ranked:
+        raise ValueError(f"no candidate for {kind!r} could be evaluated; the log says why")
+    return min(ranked, key=lambda one: one.choice.error)
+
+
+def hold_out(
+    evaluations: Evaluations, chosen: dict[str, Chosen], baseline: str, fidelity: FidelitySettings
+) -> tuple[Row, ...]:
+    """The final table: every kind's chosen topology on the held-out targets, compared with the kind ``baseline``."""
+    requests = [
+        Request(
+            f"held-out: {kind}",
+            0,
+            one.finalist.topology,
+            fidelity.held_out(one.choice.rate),
+            Stream.HELD_OUT,
+            {"label": one.finalist.label},
+        )
+        for kind, one in chosen.items()
+    ]
+    scores = dict(zip(chosen, evaluations.evaluate(requests), strict=True))
+    reference = scores[baseline]
+    if reference is None:
+        raise ValueError("the baseline could not be evaluated on held-out targets; the log says why")
+    return tuple(
+        row(
+            kind,
+            chosen[kind].finalist.label,
+            chosen[kind].finalist.topology,
+            score,
+            None if kind == baseline else reference,
+        )
+        for kind, score in scores.items()
+        if score is not None
+    )
+
+
+def row(kind: str, label: str, topology: Topology, score: Score, reference: Score | None) -> Row:
+    """One row; ``reference`` is the baseline's score on the same targets, None for the baseline itself."""
+    difference = None
+    if reference is not None:
+        difference = interval(np.subtract(score.errors, reference.errors))
+    return Row(kind, label, topology, score.rate, interval(np.array(score.errors)), difference, score.errors)
+
+
+def interval(values: np.ndarray) -> Interval:
+    """Mean and Student's 95 % interval; of a single value the interval is that value."""
+    mean = float(np.mean(values))
+    if values.size < 2:
+        return Interval(mean, mean, mean)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * np.std(values, ddof=1) / np.sqrt(values.size))
+    return Interval(mean, mean - half, mean + half)

@@ -1,0 +1,54 @@
+"""One candidate: how it came to be, and what it turned out to be worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evaluators.task import Score
+from topologies.topology import Topology
+
+
+@dataclass(frozen=True)
+class Birth:
+    """A topology with its number and its origin.
+
+    Parameters
+    ----------
+    number:
+        Births of a search are numbered from 0 in the order of their breeding.
+    brood:
+        The brood it belongs to; the founders are brood 0.
+    topology:
+        In canonical form.
+    parents:
+        Numbers of the births it was bred from; none for founders and samples.
+    operator:
+        The variation operator that made it, or "founder" or "sample".
+    family:
+        The founder family it descends from, by its first parent.
+    """
+
+    number: int
+    brood: int
+    topology: Topology
+    parents: tuple[int, ...]
+    operator: str
+    family: str
+
+
+@dataclass(frozen=True)
+class Individual:
+    """A birth that has been evaluated; a failed evaluation has no score and an infinite error."""
+
+    birth: Birth
+    score: Score | None
+
+    @property
+    def topology(self) -> Topology:
+        """The candidate itself."""
+        return self.birth.topology
+
+    @property
+    def error(self) -> float:
+        """Mean relative error on the search stream."""
+        return float("inf") if self.score is None else self.score.error

@@ -1,0 +1,98 @@
+"""The truth about a run: an append-only file of checksummed records, from which everything else can be made again.
+
+Every line is a CRC-32 in eight hexadecimal digits, a blank, and a JSON object. The first record is the header. A
+record counts once it is on disk; a line cut off at the end of the file, by a crash, is dropped with a notice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+VERSION = 1
+Record = dict[str, Any]
+_log = logging.getLogger(__name__)
+
+
+def read(path: Path) -> tuple[list[Record], int]:
+    """The records of a journal, and the number of bytes they fill.
+
+    Raises
+    ------
+    ValueError
+        When a record before the last is damaged (by its number), or the version is unknown.
+    """
+    records: list[Record] = []
+    good = 0
+    data = path.read_bytes()
+    for number, line in enumerate(data.splitlines(keepends=True)):
+        record = _parse(line)
+        if record is None:
+            if good + len(line) == len(data):
+                _log.warning("%s: the last record was cut off and is dropped", path)
+                break
+            raise ValueError(f"{path}: record {number} is damaged; the {number} records before it are intact")
+        records.append(record)
+        good += len(line)
+    if records and records[0].get("version") != VERSION:
+        raise ValueError(f"{path}: journal version {records[0].get('version')!r}, this program reads {VERSION}")
+    return records, good
+
+
+class Journal:
+    """An open journal, held by one process at a time.
+
+    Raises
+    ------
+    ValueError
+        When another process has it open, or it is damaged.
+    """
+
+    def __init__(self, path: Path, header: Record) -> None:
+        self._file = path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise ValueError(f"{path} is in use: another process is running this search") from None
+        self.records, good = read(path)
+        self._file.truncate(good)
+        if not self.records:
+            self.append([{"version": VERSION, **header}])
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Write a group of records; they are on disk when this returns."""
+        group = list(records)
+        self._file.write(b"".join(_format(record) for record in group))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.records += group
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+
+def _format(record: Record) -> bytes:
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _parse(line: bytes) -> Record | None:
+    """The record of a line, or None if the line is not whole."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    record: Record = json.loads(text)
+    return record

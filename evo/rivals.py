@@ -1,0 +1,74 @@
+"""The hand-derived topologies that evolution is compared with, each at its best member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evaluators.task import Score, Stream
+from evo.confirm import Chosen, Finalist, choose
+from evo.evaluations import Request
+from evo.run import Run
+from evo.tune import Trial, tune
+from topologies.canonical import canonical
+from topologies.families.butterfly import parallel_butterfly
+
+BASELINE = "parallel_butterfly"
+"""The family whose tuned member is the hand-derived answer (paper, VII-E)."""
+
+KINDS = {
+    BASELINE: "parallel butterfly",
+    "butterfly": "butterfly",
+    "clos": "Clos",
+    "hypercube": "hypercube",
+    "torus": "torus",
+    "random_regular": "random regular",
+}
+"""The families that are tuned, the baseline first, and what their rows are called."""
+
+GROWTH_RULE = "growth rule"
+
+
+def tuned(run: Run, family: str) -> tuple[Trial, ...]:
+    """Optuna's trials of a family at the run's size and budget, best first."""
+    settings = run.settings
+
+    def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
+        return run.evaluations.evaluate(
+            [
+                Request(
+                    f"tune {family}",
+                    trial.number,
+                    trial.topology,
+                    settings.fidelity.search,
+                    Stream.SEARCH,
+                    {"label": trial.expression, "family": family},
+                )
+                for trial in trials
+            ]
+        )
+
+    run.show({"kind": "phase", "phase": f"tune {family}"})
+    return tune(family, settings.n_in, settings.n_out, settings.budget, evaluate, settings.tuning.trials, settings.seed)
+
+
+def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen:
+    """The best of the first few trials at full fidelity on the choice stream."""
+    finalists = [Finalist(trial.expression, trial.topology) for trial in trials[: run.settings.fidelity.finalists]]
+    return choose(run.evaluations, KINDS[family], finalists, run.settings.fidelity)
+
+
+def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
+    """The paper's own rule (VII-E): one butterfly deepens up to d layers, then copies are added; None if none fits.
+
+    The paper leaves d open. Here it is twice the number of base-2 digits: the least depth at which every input has
+    more than one path to every output, so that no entry is left to constants alone.
+    """
+    n = max(n_in, n_out)
+    digits = max(1, (n - 1).bit_length())
+    best = None
+    for p, d in [*((1, depth) for depth in range(digits, 2 * digits)), *((p, 2 * digits) for p in range(1, budget))]:
+        topology = parallel_butterfly(n_in, p, d, n_out=n_out)
+        if topology.n_trainable > budget:
+            break
+        best = Finalist(f"p = {p}, d = {d}", canonical(topology))
+    return best

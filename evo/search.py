@@ -1,0 +1,262 @@
+"""The search, readable alone: tune the baseline, evolve, sample the control, confirm on held-out targets."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evaluators.task import Evaluator, Stream
+from evo.bounds import Bounds
+from evo.confirm import Chosen, Finalist, Row, choose, hold_out
+from evo.evaluations import Request
+from evo.founders import founders
+from evo.individual import Birth, Individual
+from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, tuned
+from evo.run import CHAMPION, Run, Watcher, open_run
+from evo.selection import hypervolume
+from evo.settings import Settings
+from evo.state import Policy, Rules, State, breed, tell
+from evo.tune import Trial
+from topologies.files import Provenance, save
+from topologies.topology import Topology
+
+EVOLVED = "evolved champion"
+RANDOM = "random search"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search found.
+
+    ``rows`` is the final table on held-out targets, the champion first and the baseline second; ``champion_file`` is
+    what a model loads; ``digest`` names the result: equal recipes and seeds give equal digests.
+    """
+
+    folder: Path
+    champion: Topology
+    champion_file: Path
+    rows: tuple[Row, ...]
+    digest: str
+
+
+def search(
+    settings: Settings,
+    evaluator: Evaluator | None = None,
+    *,
+    folder: Path | None = None,
+    watcher: Watcher = lambda record: None,
+) -> Result:
+    """Run a recipe from beginning to end, or what is left of it.
+
+    Parameters
+    ----------
+    settings:
+        The recipe.
+    evaluator:
+        What scores candidates; by default the one that the recipe names.
+    folder:
+        Where the run lives. By default a new folder in ``settings.runs``. A folder that holds a journal of the same
+        recipe is continued, and nothing in the journal is evaluated again.
+    watcher:
+        Shown every record, see :data:`evo.run.Watcher`.
+
+    Raises
+    ------
+    ValueError
+        In one line, for anything in the recipe that cannot be done.
+    """
+    with open_run(settings, evaluator, folder, watcher) as run:
+        trials = {family: tuned(run, family) for family in KINDS}
+        if not trials[BASELINE]:
+            raise ValueError(
+                f"no connected parallel butterfly of {settings.n_in} x {settings.n_out} has at most "
+                f"{settings.budget} trainable edges, so there is no baseline: raise the budget"
+            )
+        chosen = {KINDS[family]: best_member(run, family, found) for family, found in trials.items() if found}
+        evolved = loop(run, Policy.EVOLUTION, trials, chosen[KINDS[BASELINE]])
+        sampled = loop(run, Policy.RANDOM, trials, chosen[KINDS[BASELINE]])
+        return confirmed(run, chosen, evolved, sampled)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a loop ends with: everything told, in order of birth, and the last state."""
+
+    told: tuple[Individual, ...]
+    state: State
+
+
+def loop(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Searched:
+    """Breed broods, have them evaluated, tell their scores; brood k + lag is bred as soon as brood k is told.
+
+    What is bred never depends on how many broods there will be.
+    """
+    rules = rules_of(run.settings, policy, trials, baseline)
+    reference = next(trial.error for trial in trials[BASELINE] if trial.topology == baseline.finalist.topology)
+    broods, lag = run.settings.loop.broods + 1, run.settings.loop.lag
+    state, told = State(), list[Individual]()
+    under_way = list[tuple[tuple[Birth, ...], list[Request]]]()
+
+    def send(k: int) -> None:
+        nonlocal state
+        state, births = breed(state, rules, k)
+        under_way.append((births, [_request(run.settings, policy, birth) for birth in births]))
+        run.evaluations.send(under_way[-1][1])
+
+    run.show({"kind": "phase", "phase": policy.value})
+    for k in range(min(lag, broods)):
+        send(k)
+    for k in range(broods):
+        births, asked = under_way.pop(0)
+        scores = run.evaluations.gather(asked)
+        brood = [Individual(birth, score) for birth, score in zip(births, scores, strict=True)]
+        told += brood
+        state = tell(state, rules, brood)
+        _note_brood(run, policy, k, state, rules, len(told), reference)
+        if k + lag < broods:
+            send(k + lag)
+    return Searched(tuple(told), state)
+
+
+def rules_of(settings: Settings, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
+    """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out."""
+    best, asked = baseline.finalist.topology, settings.bounds
+    bounds = Bounds(
+        budget=settings.budget,
+        max_depth=asked.max_depth or best.depth,
+        max_width=asked.max_width or max(2 * settings.n_in, 2 * settings.n_out, *best.widths),
+        max_edges=asked.max_edges or max(best.n_edges, settings.budget),
+    )
+    first = founders(trials, settings.founders, settings.n_in, settings.n_out, bounds, settings.seed)
+    return Rules(
+        policy=policy,
+        n_in=settings.n_in,
+        n_out=settings.n_out,
+        bounds=bounds,
+        brood_size=settings.loop.brood_size,
+        population=settings.loop.population,
+        leaders=settings.fidelity.finalists,
+        limits=(best.n_edges, best.depth),
+        founders=first,
+        seed=settings.seed,
+    )
+
+
+def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled: Searched) -> Result:
+    """Rank the finalists on the choice stream, fill the final table on the held-out one, and write the champion."""
+    run.show({"kind": "phase", "phase": "confirm"})
+    fidelity = run.settings.fidelity
+    baseline = KINDS[BASELINE]
+    champion = choose(run.evaluations, EVOLVED, _finalists(evolved), fidelity)
+    entries = {EVOLVED: champion, baseline: chosen[baseline]}
+    rule = growth_rule(run.settings.n_in, run.settings.n_out, run.settings.budget)
+    if rule is not None:
+        entries[GROWTH_RULE] = choose(run.evaluations, GROWTH_RULE, [rule], fidelity)
+    entries |= {kind: one for kind, one in chosen.items() if kind != baseline}
+    entries[RANDOM] = choose(run.evaluations, RANDOM, _finalists(sampled), fidelity)
+    rows = hold_out(run.evaluations, entries, baseline, fidelity)
+    digest = _digest(evolved, sampled, champion)
+    file = _write_champion(run, evolved, champion, rows, digest)
+    run.note({"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name})
+    return Result(run.folder, champion.finalist.topology, file, rows, digest)
+
+
+def _request(settings: Settings, policy: Policy, birth: Birth) -> Request:
+    about = {
+        "brood": birth.brood,
+        "parents": list(birth.parents),
+        "operator": birth.operator,
+        "family": birth.family,
+    }
+    return Request(policy.value, birth.number, birth.topology, settings.fidelity.search, Stream.SEARCH, about)
+
+
+def _note_brood(run: Run, policy: Policy, k: int, state: State, rules: Rules, births: int, reference: float) -> None:
+    best = state.leaders[0].error if state.leaders else None
+    corner = (1.0, rules.bounds.max_edges + 1.0)
+    run.note(
+        {
+            "kind": "brood",
+            "phase": policy.value,
+            "number": k,
+            "births": births,
+            "best": best,
+            "baseline": reference,
+            "hypervolume": hypervolume(state.archive, corner),
+        }
+    )
+    if policy is Policy.EVOLUTION and state.leaders:
+        leader = state.leaders[0]
+        provenance = Provenance(scores={"search": leader.error}, extra=_origin(leader, {}))
+        save(leader.topology, run.folder / CHAMPION, provenance)  # whatever happens next, the best so far is on disk
+
+
+def _finalists(searched: Searched) -> list[Finalist]:
+    """The leaders; where nothing kept within the baseline's edges and depth, the most accurate of all."""
+    leaders = searched.state.leaders or sorted(searched.state.archive, key=lambda one: one.error)[:1]
+    return [Finalist(_label(one), one.topology) for one in leaders]
+
+
+def _label(individual: Individual) -> str:
+    birth = individual.birth
+    return f"birth {birth.number}" if birth.operator == birth.family else f"birth {birth.number}, from {birth.family}"
+
+
+def _digest(evolved: Searched, sampled: Searched, champion: Chosen) -> str:
+    """One hash over what was told, in order of birth, the archive and the champion; no times, no hosts."""
+    told = [
+        [[one.birth.number, one.topology.digest, one.score and one.score.errors] for one in searched.told]
+        for searched in (evolved, sampled)
+    ]
+    archive = [one.topology.digest for one in evolved.state.archive]
+    whole = json.dumps([told, archive, champion.finalist.topology.digest])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _write_champion(run: Run, evolved: Searched, champion: Chosen, rows: Sequence[Row], digest: str) -> Path:
+    individual = next(one for one in evolved.told if one.topology == champion.finalist.topology)
+    digests = {one.birth.number: one.topology.digest for one in evolved.told}
+    row, baseline = rows[0], rows[1]
+    fidelity = run.settings.fidelity.held_out(champion.choice.rate)
+    provenance = Provenance(
+        recipe=run.journal.records[0]["settings"],
+        seed=run.settings.seed,
+        scores={
+            "search": individual.error,
+            "choice": champion.choice.error,
+            "held-out": {
+                "error": row.error.mean,
+                "interval": [row.error.low, row.error.high],
+                "targets": fidelity.targets,
+                "steps": fidelity.steps,
+                "rate": champion.choice.rate,
+                "baseline": baseline.error.mean,
+                "baseline label": baseline.label,
+            },
+        },
+        parents=[digests[number] for number in individual.birth.parents],
+        extra=_origin(individual, {"result digest": digest}),
+    )
+    return save(champion.finalist.topology, run.folder / CHAMPION, provenance)
+
+
+def _origin(individual: Individual, more: Mapping[str, str]) -> dict[str, str | int]:
+    birth = individual.birth
+    return {"birth": birth.number, "operator": birth.operator, "family": birth.family, **more}
+
+
+def _row_record(row: Row) -> dict[str, object]:
+    return {
+        "kind": row.kind,
+        "label": row.label,
+        "digest": row.topology.digest,
+        "n_trainable": row.topology.n_trainable,
+        "n_edges": row.topology.n_edges,
+        "depth": row.topology.depth,
+        "rate": row.rate,
+        "error": asdict(row.error),
+        "difference": row.difference and asdict(row.difference),
+    }

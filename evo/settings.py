@@ -1,0 +1,209 @@
+"""A recipe: everything that decides what a search does, read from TOML and checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from evaluators.task import Fidelity
+
+Count = Annotated[int, Field(ge=1)]
+
+
+def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
+    if not rates or any(not 0 < rate < float("inf") for rate in rates):
+        raise ValueError("at least one rate, each positive and finite")
+    return rates
+
+
+Rates = Annotated[tuple[float, ...], AfterValidator(_positive_rates)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BoundSettings(_Section):
+    """Limits on candidates; what is left out is the tuned baseline's own depth, width or edges."""
+
+    max_depth: Count | None = None
+    max_width: Count | None = None
+    max_edges: Count | None = None
+
+
+class LoopSettings(_Section):
+    """The size of the search: ``broods`` of ``brood_size`` births after the founders."""
+
+    broods: Annotated[int, Field(ge=0)] = 40
+    brood_size: Count = 32
+    population: Annotated[int, Field(ge=4)] = 48
+    lag: Count = 1
+    """Brood k + lag is bred as soon as brood k is told; 1 is one generation after the other."""
+
+
+class FidelitySettings(_Section):
+    """How carefully candidates are scored while searching, and the last few at the end."""
+
+    targets: Count = 8
+    steps: Count = 800
+    rates: Rates = (0.15, 0.3, 0.6)
+    full_targets: Count = 16
+    full_steps: Count = 2000
+    full_rates: Rates = (0.1, 0.2, 0.4, 0.8)
+    held_out_targets: Annotated[int, Field(ge=2)] = 64
+    finalists: Count = 6
+    """Candidates of each kind that are ranked again at full fidelity on the choice stream."""
+
+    @property
+    def search(self) -> Fidelity:
+        """Of every candidate, on the search stream."""
+        return Fidelity(self.targets, self.steps, self.rates)
+
+    @property
+    def choice(self) -> Fidelity:
+        """Of the finalists, on the choice stream."""
+        return Fidelity(self.full_targets, self.full_steps, self.full_rates)
+
+    def held_out(self, rate: float | None) -> Fidelity:
+        """Of the rows of the final table, on the held-out stream, at the rate chosen before."""
+        return Fidelity(self.held_out_targets, self.full_steps, self.full_rates if rate is None else (rate,))
+
+
+class TuningSettings(_Section):
+    """How the hand-derived families are tuned."""
+
+    trials: Count = 64
+    """Every member is tried where there are at most this many; above, TPE chooses this many."""
+
+
+class ClusterSettings(_Section):
+    """Where candidates are evaluated."""
+
+    pool: Literal["ray", "in-process"] = "ray"
+    address: str | None = None
+    """None starts a local Ray; "auto" or "HOST:PORT" joins one that is running."""
+    workers: Count | None = None
+    """By default as many as there are cores (or shares of GPUs)."""
+    cores_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrackingSettings(_Section):
+    """Where MLflow keeps its records."""
+
+    uri: str | None = None
+    """None is a sqlite database in the runs folder."""
+    experiment: str = "evofabric"
+
+
+class Settings(_Section):
+    """A recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        From the constructor. :func:`load` turns it into a ValueError of one line.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "search"
+    seed: Annotated[int, Field(ge=0)] = 1
+    n_in: Annotated[int, Field(ge=2)] = 32
+    n_out: Annotated[int, Field(ge=2)] = 32
+    budget: int = 640
+    evaluator: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "evaluators.reconstruction:MatrixReconstruction"
+    founders: tuple[str, ...] = ()
+    """Topologies of the user's own to start from: files or family expressions."""
+    runs: Path = Path("runs")
+    """Folder of results."""
+    bounds: BoundSettings = BoundSettings()
+    loop: LoopSettings = LoopSettings()
+    fidelity: FidelitySettings = FidelitySettings()
+    tuning: TuningSettings = TuningSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @model_validator(mode="after")
+    def _budget_fits(self) -> Settings:
+        least, most = self.n_in + self.n_out, self.n_in * self.n_out
+        if not min(least, most) <= self.budget <= most:
+            raise ValueError(
+                f"budget = {self.budget}: between n_in + n_out = {least} and n_in * n_out = {most} for this size"
+            )
+        return self
+
+
+def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
+    """Read a recipe and apply ``key=value`` overrides, dotted for sections (``loop.broods=10``).
+
+    Raises
+    ------
+    ValueError
+        In one line: a missing file, text that is not TOML, an unknown key (with the nearest valid one), a bad value.
+    """
+    try:
+        values = tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        beside = sorted(str(path) for path in recipe.parent.glob("*.toml"))
+        there = f": there are {', '.join(beside)}" if beside else ""
+        raise ValueError(f"no recipe at {recipe}{there}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{recipe} is not TOML: {error}") from None
+    for override in overrides:
+        _apply(values, override)
+    return validate(values)
+
+
+def validate(values: dict[str, Any]) -> Settings:
+    """Settings from plain values, with every mistake said in one line as a ValueError."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ValueError("; ".join(_sentence(mistake) for mistake in error.errors())) from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise ValueError(f"--set {override}: write key=value, for example --set budget=320")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"--set {override}: {section} is a value, not a section")
+    try:
+        values[last] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        values[last] = text.strip()
+
+
+def _sentence(mistake: Any) -> str:
+    place = [str(part) for part in mistake["loc"]]
+    if mistake["type"] == "extra_forbidden":
+        return _unknown_key(place)
+    message = mistake["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(mistake["input"], dict | BaseModel) else f" = {mistake['input']!r}"
+    return f"{'.'.join(place)}{given}: {message}" if place else message
+
+
+def _unknown_key(place: list[str]) -> str:
+    model: type[BaseModel] = Settings
+    for section in place[:-1]:
+        model = model.model_fields[section].annotation  # type: ignore[assignment]
+    names = list(model.model_fields)
+    near = difflib.get_close_matches(place[-1], names, 1)
+    if not near:
+        elsewhere = [
+            f"{section}.{name}"
+            for section, field in Settings.model_fields.items()
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+            for name in field.annotation.model_fields
+            if name == place[-1]
+        ]
+        near = elsewhere[:1]
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+    return f"unknown key {'.'.join(place)!r}: {hint}"

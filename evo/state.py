@@ -1,0 +1,136 @@
+"""The search as a pure state machine: ``breed`` makes numbered births, ``tell`` learns their scores.
+
+Nothing here waits, writes or looks at a clock. What a brood is depends on the seed and on the scores told before it
+was bred, never on workers, timing, or how many broods there will be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from evaluators.keys import generator
+from evo.bounds import Bounds
+from evo.founders import Founder
+from evo.individual import Birth, Individual
+from evo.selection import front, survivors, tournament
+from evo.variation import crossover, sample, vary
+from topologies.canonical import canonical
+from topologies.topology import Topology
+
+TRIES = 24
+"""Attempts to breed one topology that the search has not seen."""
+CROSSOVER_SHARE = 0.2
+SAMPLE_SHARE = 0.05
+"""Shares of births from two parents, and from none; the others have one parent."""
+
+
+class Policy(StrEnum):
+    """What a search does with what it is told."""
+
+    EVOLUTION = "evolution"
+    RANDOM = "random search"
+    """Nothing: every birth is sampled afresh. The control for evolution."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stays the same during a search."""
+
+    policy: Policy
+    n_in: int
+    n_out: int
+    bounds: Bounds
+    brood_size: int
+    population: int
+    leaders: int
+    limits: tuple[int, int]
+    """Most edges and depth of a champion: the baseline's."""
+    founders: tuple[Founder, ...]
+    seed: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What the search knows. ``leaders`` are the most accurate within the champion's limits, best first."""
+
+    bred: frozenset[str] = frozenset()
+    population: tuple[Individual, ...] = ()
+    archive: tuple[Individual, ...] = ()
+    leaders: tuple[Individual, ...] = ()
+
+
+def breed(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Birth, ...]]:
+    """Brood number ``brood`` and the state that has bred it. Brood 0 is the founders, or a sample of as many.
+
+    A brood holds no topology that was bred before; it is smaller than asked where no new one was found.
+    """
+    if brood == 0 and rules.policy is Policy.EVOLUTION:
+        births = [
+            Birth(number, 0, founder.topology, (), "founder", founder.family)
+            for number, founder in enumerate(rules.founders)
+        ]
+        return _with_bred(state, births), tuple(births)
+    size = rules.brood_size if brood else len(rules.founders)
+    first = len(rules.founders) + rules.brood_size * (brood - 1) if brood else 0
+    bred = set(state.bred)
+    births = []
+    for number in range(first, first + size):
+        birth = _bear(state, rules, brood, number, bred)
+        if birth is not None:
+            bred.add(birth.topology.digest)
+            births.append(birth)
+    return _with_bred(state, births), tuple(births)
+
+
+def tell(state: State, rules: Rules, brood: Sequence[Individual]) -> State:
+    """The state after learning the scores of a brood, given in the order of birth."""
+    leaders = [one for one in (*state.leaders, *brood) if np.isfinite(one.error) and within(one.topology, rules.limits)]
+    return replace(
+        state,
+        population=survivors((*state.population, *brood), rules.population),
+        archive=front((*state.archive, *brood)),
+        leaders=tuple(sorted(leaders, key=lambda one: (one.error, one.birth.number))[: rules.leaders]),
+    )
+
+
+def within(topology: Topology, limits: tuple[int, int]) -> bool:
+    """Whether a topology has at most the edges and depth of ``limits``."""
+    return topology.n_edges <= limits[0] and topology.depth <= limits[1]
+
+
+def _with_bred(state: State, births: Sequence[Birth]) -> State:
+    return replace(state, bred=state.bred | {birth.topology.digest for birth in births})
+
+
+def _bear(state: State, rules: Rules, brood: int, number: int, bred: set[str]) -> Birth | None:
+    """One birth that is not in ``bred``, or None when many attempts found none."""
+    key = generator(rules.seed, "birth", rules.policy.value, number)
+    for _ in range(TRIES):
+        origin, topology = _conceive(state, rules, key)
+        if topology is None:
+            continue
+        topology = canonical(topology)
+        if topology.digest not in bred:
+            operator, parents = origin
+            family = parents[0].birth.family if parents else "sample"
+            return Birth(number, brood, topology, tuple(one.birth.number for one in parents), operator, family)
+    return None
+
+
+_Origin = tuple[str, tuple[Individual, ...]]
+
+
+def _conceive(state: State, rules: Rules, key: np.random.Generator) -> tuple[_Origin, Topology | None]:
+    way = key.random()
+    if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
+        return ("sample", ()), sample(rules.n_in, rules.n_out, rules.bounds, key)
+    mother = tournament(state.population, key)
+    if way < SAMPLE_SHARE + CROSSOVER_SHARE:
+        father = tournament(state.population, key)
+        return ("crossover", (mother, father)), crossover(mother.topology, father.topology, rules.bounds, key)
+    operator, child = vary(mother.topology, rules.bounds, key)
+    return (operator, (mother,)), child

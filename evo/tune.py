@@ -1,0 +1,132 @@
+"""Optuna tunes the hand-derived families: which member of a family is best at a budget.
+
+Where a family has few members every one is tried, otherwise Optuna's TPE chooses which. The study lives in memory:
+it is a function of the scores, which the journal keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+
+from evaluators.task import Score
+from topologies.canonical import canonical
+from topologies.families import members
+from topologies.families.family import Member
+from topologies.topology import Topology
+
+BATCH = 8
+"""Trials that TPE asks for at once: a constant, because the sequence of trials depends on it."""
+
+Evaluate = Callable[[Sequence["Trial"]], list[Score | None]]
+"""Scores of a batch of trials that have none yet."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One member of a family, in canonical form, and its score on the search stream."""
+
+    number: int
+    expression: str
+    topology: Topology
+    score: Score | None = None
+
+    @property
+    def error(self) -> float:
+        """Mean error, infinite for a failed evaluation."""
+        return float("inf") if self.score is None else self.score.error
+
+
+def tune(
+    family: str, n_in: int, n_out: int, budget: int, evaluate: Evaluate, trials: int, seed: int
+) -> tuple[Trial, ...]:
+    """Trials of a family's connected members within the budget, best first.
+
+    Parameters
+    ----------
+    family, n_in, n_out, budget:
+        Whose members, see :func:`topologies.families.members`.
+    evaluate:
+        Scores a batch of trials.
+    trials:
+        Every member is tried where there are at most this many; above, TPE is asked this many times, and the member
+        nearest to what it asks for is tried.
+    seed:
+        Of TPE.
+
+    Returns
+    -------
+    The trials made, each member once, by error; empty if no member fits.
+    """
+    candidates = members(family, n_in, n_out, budget)
+    if len(candidates) <= trials:
+        made = [_trial(number, member) for number, member in enumerate(candidates)]
+        done = [_scored(trial, score) for trial, score in zip(made, evaluate(made), strict=True)]
+    else:
+        done = _ask_tpe(candidates, evaluate, trials, seed)
+    return tuple(sorted(done, key=lambda trial: (trial.error, trial.number)))
+
+
+def _ask_tpe(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: int) -> list[Trial]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    space = _space(candidates)
+    done: dict[str, Trial] = {}
+    for start in range(0, trials, BATCH):
+        asked = [study.ask(space) for _ in range(min(BATCH, trials - start))]
+        chosen = [_nearest(candidates, one.params) for one in asked]
+        fresh = {member.expression: member for member in chosen if member.expression not in done}
+        made = [_trial(len(done) + place, member) for place, member in enumerate(fresh.values())]
+        for trial, score in zip(made, evaluate(made), strict=True):
+            done[trial.expression] = _scored(trial, score)
+        for one, member in zip(asked, chosen, strict=True):
+            study.tell(one, min(done[member.expression].error, 1e9))
+    return list(done.values())
+
+
+def _varied(candidates: Sequence[Member]) -> dict[str, list[Any]]:
+    """The parameters in which members differ, with the values they take (hashable, in order of appearance)."""
+    names = dict.fromkeys(name for member in candidates for name in member.arguments)
+    values = {name: list(dict.fromkeys(member.arguments.get(name) for member in candidates)) for name in names}
+    return {name: seen for name, seen in values.items() if len(seen) > 1}
+
+
+def _is_number(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+
+
+def _space(candidates: Sequence[Member]) -> dict[str, optuna.distributions.BaseDistribution]:
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    for name, values in _varied(candidates).items():
+        if _is_number(values):
+            space[name] = optuna.distributions.IntDistribution(min(values), max(values), log=min(values) > 0)
+        else:
+            space[name] = optuna.distributions.CategoricalDistribution([str(value) for value in values])
+    return space
+
+
+def _nearest(candidates: Sequence[Member], asked: dict[str, Any]) -> Member:
+    """The member whose parameters are nearest in proportion, the first of equals."""
+
+    def distance(member: Member) -> float:
+        total = 0.0
+        for name, wanted in asked.items():
+            value = member.arguments.get(name)
+            if isinstance(wanted, int):
+                total += abs(wanted - value) / max(abs(wanted), abs(value), 1) if isinstance(value, int) else 1.0
+            else:
+                total += str(value) != wanted
+        return total
+
+    return min(candidates, key=distance)
+
+
+def _trial(number: int, member: Member) -> Trial:
+    return Trial(number, member.expression, canonical(member.topology()))
+
+
+def _scored(trial: Trial, score: Score | None) -> Trial:
+    return Trial(trial.number, trial.expression, trial.topology, score)

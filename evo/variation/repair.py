@@ -1,0 +1,181 @@
+"""Bringing a near miss to what every candidate must be: connected, exactly on budget, and without dead neurons.
+
+Masks are changed in place; they are the working copy of whoever calls.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.bounds import Bounds
+from evo.variation.edges import (
+    Mask,
+    Masks,
+    add,
+    apportion,
+    count,
+    freezable,
+    one_per_neuron,
+    removable,
+)
+from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
+
+_PATCHES = 1 / 8
+"""At most this part of the budget may be new edges that restore connectivity: more would be another topology."""
+_TRIALS = 40
+"""How often a group of edges is taken away on trial."""
+
+
+def repair(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
+    """The admissible topology next to these masks, or None where there is none within reach.
+
+    Neurons without any edge go, others get the edge they lack; missing connections are patched by the edges that
+    restore most of them; then trainable edges are added or removed to meet the budget, and constants removed
+    to meet ``max_edges``, in proportion to what the layers have.
+    """
+    widths = (masks[0].shape[0], *(mask.shape[1] for mask in masks))
+    if not bounds.admits_widths(widths):
+        return None
+    prune(masks)
+    revive(masks, generator)
+    if not connect(masks, 1 + int(bounds.budget * _PATCHES), generator):
+        return None
+    surplus = count(masks, TRAINABLE) - bounds.budget
+    if surplus > 0:
+        freeze(masks, thin(masks, surplus, generator), generator)
+    else:
+        top_up(masks, -surplus, generator)
+    excess = bounds.budget + count(masks, CONSTANT) - bounds.max_edges
+    if excess > 0:
+        thin(masks, excess, generator, CONSTANT)
+    topology = Topology(tuple(_layer(mask) for mask in masks))
+    return topology if bounds.admits(topology) else None
+
+
+def fill(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
+    """A topology below the budget with random trainable edges added up to it, shared out as its own edges are.
+
+    None where it has too many trainable edges already, no room for more, or is out of bounds.
+    """
+    if bounds.admits(topology):
+        return topology
+    if topology.n_trainable > bounds.budget:
+        return None
+    return repair(topology.masks(), bounds, generator)
+
+
+def prune(masks: Masks) -> None:
+    """Remove hidden neurons that have no edge at all; a layer keeps at least one neuron."""
+    for place in range(1, len(masks)):
+        used = masks[place - 1].any(axis=0) | masks[place].any(axis=1)
+        if used.any() and not used.all():
+            masks[place - 1], masks[place] = masks[place - 1][:, used], masks[place][used]
+
+
+def revive(masks: Masks, generator: np.random.Generator) -> None:
+    """Give every neuron without an edge into it, or out of it, a trainable one from or to the least used neuron."""
+    for mask in masks:
+        for side in (mask, mask.T):
+            bare = np.flatnonzero(~side.any(axis=1))
+            if bare.size:
+                use = np.count_nonzero(side, axis=0) + generator.random(side.shape[1])
+                side[bare, np.resize(np.argsort(use), bare.size)] = TRAINABLE
+
+
+def connect(masks: Masks, patches: int, generator: np.random.Generator) -> bool:
+    """Join every input to every output with at most ``patches`` new trainable edges; whether that was enough.
+
+    Each is the edge, of all layers, that joins most of the pairs without a path.
+    """
+    for _ in range(patches):
+        ahead = _reach(masks)
+        if ahead[-1].all():
+            return True
+        missing = 1 - ahead[-1]
+        back = [reach.T for reach in reversed(_reach([mask.T for mask in reversed(masks)]))]
+        gains = [ahead[i].T @ missing @ back[i + 1].T for i in range(len(masks))]
+        best = int(np.argmax([gain.max() + generator.random() for gain in gains]))
+        noisy = gains[best] + generator.random(gains[best].shape, dtype=np.float32)
+        source, target = np.unravel_index(int(noisy.argmax()), noisy.shape)
+        masks[best][source, target] = TRAINABLE
+    return joined(masks)
+
+
+def thin(masks: Masks, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
+    """Remove edges of a kind, every layer its part, without losing a connection; returns how many still have to go.
+
+    A group of edges goes on trial; where a connection is lost it comes back, and a smaller group is tried.
+    """
+    places, sources, targets = _queue(masks, generator, kind)
+    group = number
+    for _ in range(_TRIALS):
+        group = min(group, number, places.size)
+        if group == 0:
+            break
+        _write(masks, places[:group], sources[:group], targets[:group], ABSENT)
+        if joined(masks):
+            number -= group
+            done = group
+            group *= 2
+        else:
+            _write(masks, places[:group], sources[:group], targets[:group], kind)
+            done = group == 1  # this edge has to stay
+            group = max(1, group // 2)
+        places, sources, targets = places[done:], sources[done:], targets[done:]
+    return number
+
+
+def top_up(masks: Masks, number: int, generator: np.random.Generator) -> None:
+    """Add trainable edges, every layer in proportion to what it has."""
+    weights = [1 + np.count_nonzero(mask == TRAINABLE) for mask in masks]
+    room = [np.count_nonzero(mask == ABSENT) for mask in masks]
+    for mask, share in zip(masks, apportion(number, weights, room), strict=True):
+        add(mask, int(share), generator)
+
+
+def freeze(masks: Masks, number: int, generator: np.random.Generator) -> None:
+    """Make trainable edges constant, at most one a neuron and only beside another edge: they cost no budget."""
+    for place in generator.permutation(len(masks)):
+        sources, targets = one_per_neuron(freezable(masks[place]), generator)
+        masks[place][sources[:number], targets[:number]] = CONSTANT
+        number -= min(number, targets.size)
+
+
+def joined(masks: Masks) -> bool:
+    """Whether every input reaches every output."""
+    return bool(_reach(masks)[-1].all())
+
+
+def _reach(masks: Masks) -> list[NDArray[np.float32]]:
+    """For every layer of neurons, inputs first, 1 where input ``i`` reaches neuron ``k``: ``(n_in, width)`` each."""
+    reach = [np.eye(masks[0].shape[0], dtype=np.float32)]
+    for mask in masks:
+        reach.append(np.sign(reach[-1] @ np.sign(mask, dtype=np.float32)))
+    return reach
+
+
+def _queue(
+    masks: Masks, generator: np.random.Generator, kind: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Layers, sources and targets of all removable edges, in an order that takes an equal part of every layer."""
+    ends = [removable(mask, generator, kind) for mask in masks]
+    sizes = [sources.size for sources, _ in ends]
+    turns = [(np.arange(size) + generator.random(size)) / max(1, size) for size in sizes]
+    order = np.argsort(np.concatenate(turns))
+    places = np.repeat(np.arange(len(masks)), sizes)
+    sources, targets = (np.concatenate(side) for side in zip(*ends, strict=True))
+    return places[order], sources[order], targets[order]
+
+
+def _write(
+    masks: Masks, places: NDArray[np.intp], sources: NDArray[np.intp], targets: NDArray[np.intp], kind: int
+) -> None:
+    for place in np.unique(places):
+        here = places == place
+        masks[place][sources[here], targets[here]] = kind
+
+
+def _layer(mask: Mask) -> Layer:
+    targets, sources = np.nonzero(mask.T)
+    return Layer(mask.shape[0], mask.shape[1], sources, targets, mask[sources, targets] == TRAINABLE)

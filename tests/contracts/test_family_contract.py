@@ -1,0 +1,127 @@
+"""What every family in the registry promises; a new family is tested by being listed there."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from topologies.expression import parse, read, render
+from topologies.families import FAMILIES, Family, members
+
+from topologies import Topology
+
+SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (13, 13), (6, 10), (10, 6), (7, 11), (2, 9)]
+every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
+quick = settings(max_examples=20, deadline=None)
+
+
+@st.composite
+def calls(draw: st.DrawFn, family: Family) -> dict[str, Any]:
+    """Arguments of some member, square, prime or rectangular: sizes cover what cropping and mixed radices do."""
+    n_in, n_out = draw(st.sampled_from(SIZES))
+    found = members(family.name, n_in, n_out, 4 * n_in * n_out)
+    assume(found)
+    return draw(st.sampled_from(found)).arguments
+
+
+def edges(topology: Topology) -> list[np.ndarray]:
+    """Where there is an edge, of either kind."""
+    return [mask > 0 for mask in topology.masks()]
+
+
+@every_family
+def test_it_describes_itself(family: Family) -> None:
+    assert family.build.__name__ == family.name
+    assert list(family.parameters) == list(inspect.signature(family.build).parameters)
+    assert all(family.parameters.values()) and family.summary
+    example = parse(family.example)
+    assert (example.n_in, example.n_out, example.is_connected) == (32, 32, True)
+    assert render(*read(family.example)) == family.example
+
+
+@every_family
+@pytest.mark.parametrize(("n_in", "n_out"), SIZES)
+def test_members_are_connected_and_fit(family: Family, n_in: int, n_out: int) -> None:
+    budget = n_in * n_out
+    found = members(family.name, n_in, n_out, budget)
+    assert len({member.expression for member in found}) == len(found)
+    for member in found[:: max(1, len(found) // 15)]:
+        topology = parse(member.expression)
+        assert topology == member.topology()
+        assert (topology.n_in, topology.n_out) == (n_in, n_out)
+        assert topology.is_connected
+        assert topology.n_trainable == member.n_trainable <= budget
+
+
+@every_family
+def test_every_size_has_members_and_a_larger_budget_has_more(family: Family) -> None:
+    for n_in, n_out in SIZES[1:]:
+        tight, roomy = (
+            {member.expression for member in members(family.name, n_in, n_out, budget)} for budget in (40, 400)
+        )
+        assert roomy
+        if family.name not in ("random_regular", "expander", "bernoulli"):  # these list what fills the budget
+            assert tight <= roomy
+
+
+@every_family
+def test_24_by_40_works(family: Family) -> None:
+    found = members(family.name, 24, 40, 960)
+    assert found
+    topology = found[len(found) // 2].topology()
+    assert (topology.n_in, topology.n_out, topology.is_connected) == (24, 40, True)
+
+
+@every_family
+@quick
+@given(data=st.data())
+def test_constants(family: Family, data: st.DataObject) -> None:
+    """With skip, every neuron of two edges or more has a constant one, one of fan-in 1 has none; without, none has."""
+    arguments = data.draw(calls(family))
+    with_skip = family.build(**{**arguments, "skip": True})
+    without = family.build(**{**arguments, "skip": False})
+    assert all(np.array_equal(a, b) for a, b in zip(edges(with_skip), edges(without), strict=True))
+    assert without.n_constant == 0
+    for place, mask in enumerate(with_skip.masks()):
+        held = (mask == 2).sum(axis=0)
+        allowed = arguments.get("p", 1) if place == with_skip.depth - 1 else 1  # copies each keep theirs
+        wide = (mask > 0).sum(axis=0) >= 2
+        assert (held[~wide] == 0).all()
+        assert (held[wide] >= 1).all() and (held <= allowed).all()
+        assert ((mask == 1).sum(axis=0)[(mask > 0).any(axis=0)] >= 1).all() or allowed > 1
+
+
+@every_family
+@quick
+@given(data=st.data())
+def test_diagonal_appends_one_trainable_edge_per_output(family: Family, data: st.DataObject) -> None:
+    arguments = data.draw(calls(family))
+    plain, longer = family.build(**arguments), family.build(**arguments, diagonal=True)
+    assert longer.layers[:-1] == plain.layers
+    assert np.array_equal(longer.masks()[-1], np.eye(plain.n_out))
+
+
+@every_family
+@quick
+@given(data=st.data())
+def test_no_hidden_neuron_of_a_structured_member_is_dead(family: Family, data: st.DataObject) -> None:
+    assume(family.name not in ("expander", "bernoulli"))
+    topology = family.build(**data.draw(calls(family)))
+    for before, after in zip(topology.layers, topology.layers[1:], strict=False):
+        assert (before.fan_in > 0).all() and (after.fan_out > 0).all()
+
+
+@every_family
+@quick
+@given(data=st.data())
+def test_building_twice_gives_the_same(family: Family, data: st.DataObject) -> None:
+    arguments = data.draw(calls(family))
+    assert family.build(**arguments) == family.build(**arguments)
+    text = render(family.name, arguments)
+    assert read(text)[0] == family.name
+    assert render(*read(text)) == text
+    assert parse(text) == family.build(**arguments)

@@ -1,0 +1,174 @@
+"""Pictures of a topology: its layers as columns of neurons, and its masks as images.
+
+Figures are made without pyplot, so drawing needs no display, leaves no global state and works in any thread.
+``draw_topology(topology).savefig("topology.png")`` writes one to a file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
+
+_COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
+_INK, _SOFT = "#1f2a33", "#75818c"
+_DASHES = (0, (3.5, 2.5))
+_DPI = 160
+
+# The page, in inches.
+_MARGIN, _HEADING, _FOOT = 0.35, 0.8, 0.3
+
+
+def draw_topology(topology: Topology, title: str | None = None) -> Figure:
+    """Layers as columns of neurons, inputs at the left; trainable edges solid, constant edges dashed.
+
+    All columns keep the spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
+    the edges; the more edges in a layer, the paler.
+    """
+    widest = max(topology.widths)
+    height = float(np.clip(0.11 * widest, 1.6, 7.0))
+    width = float(np.clip(topology.depth * np.clip(0.45 * height, 1.3, 2.6), 4.2, 15.0))
+    figure = _page(width, height, title or _name(topology), _facts(topology), _line_legend(topology))
+    axes = _panel(figure, 0.0, 0.0, width, height)
+    axes.set(xlim=(-0.15, topology.depth + 0.15), ylim=(widest / 2, -widest / 2))
+    spacing = 72 * height / widest
+    for place, layer in enumerate(topology.layers):
+        _draw_edges(axes, place, layer, spacing)
+    size = float(np.clip(0.4 * spacing, 0.8, 7.0))
+    for place, neurons in enumerate(topology.widths):
+        axes.plot(
+            np.full(neurons, place), _heights(neurons), "o", color=_INK, markersize=size, mew=0, zorder=CONSTANT + 1
+        )
+        foot = (place, widest / 2)
+        axes.annotate(
+            str(neurons), foot, (0, -5), "data", "offset points", color=_SOFT, fontsize=8, ha="center", va="top"
+        )
+    return figure
+
+
+def draw_masks(topology: Topology, title: str | None = None) -> Figure:
+    """Every layer's mask as an image, sources downwards and targets to the right, all at one scale.
+
+    Of masks too large to show every entry, blocks of entries are shown: constant before trainable before absent.
+    """
+    columns = _columns(topology.depth)
+    largest = max(topology.widths)
+    panel = float(np.clip(10.0 / columns, 1.6, 3.2))
+    scale = min(panel / largest, 0.3)
+    block = math.ceil(largest / (panel * _DPI / 2))  # two pixels an entry or more
+    across = max(scale * max(layer.n_out for layer in topology.layers), 0.9) + 0.3
+    rows = [topology.layers[first : first + columns] for first in range(0, topology.depth, columns)]
+    downs = [scale * max(layer.n_in for layer in row) + 0.4 for row in rows]
+    facts = _facts(topology) + " · sources down, targets across" + (f" · {block} × {block} blocks" if block > 1 else "")
+    size = max(columns * across - 0.3, 4.2), sum(downs) - 0.1
+    figure = _page(*size, title or _name(topology), facts, _patch_legend(topology))
+    colours = np.array([to_rgb(_COLOURS[kind]) for kind in (ABSENT, TRAINABLE, CONSTANT)])
+    for place, layer in enumerate(topology.layers):
+        row, column = divmod(place, columns)
+        axes = _panel(figure, column * across, sum(downs[:row]) + 0.2, scale * layer.n_out, scale * layer.n_in)
+        axes.imshow(colours[_blocks(layer.mask(), block)], aspect="auto", interpolation="nearest")
+        heading = f"{place + 1}   {layer.n_in} × {layer.n_out}"
+        axes.annotate(heading, (0, 1), (0, 4), "axes fraction", "offset points", color=_SOFT, fontsize=8)
+    return figure
+
+
+def _draw_edges(axes: Axes, place: int, layer: Layer, spacing: float) -> None:
+    """Straight lines from column ``place`` to the next; the constants, which are fewer, on top."""
+    starts = np.column_stack([np.full(layer.n_edges, place), _heights(layer.n_in)[layer.sources]])
+    ends = np.column_stack([np.full(layer.n_edges, place + 1), _heights(layer.n_out)[layer.targets]])
+    lines = np.stack([starts, ends], axis=1)
+    crowd = max(layer.n_edges / max(layer.n_in, layer.n_out), 1.0)
+    thickness = float(np.clip(0.12 * spacing, 0.3, 1.3))
+    alpha = float(np.clip(1.7 / crowd**0.7, 0.1, 0.9))
+    styles = ((layer.trainable, TRAINABLE, "solid", 1.0), (~layer.trainable, CONSTANT, _DASHES, 1.4))
+    for kept, kind, dashes, stress in styles:
+        axes.add_collection(
+            LineCollection(
+                list(lines[kept]),
+                colors=_COLOURS[kind],
+                linestyles=[dashes],
+                linewidths=stress * thickness,
+                alpha=min(1.0, stress * alpha),
+                zorder=kind,
+            )
+        )
+
+
+def _heights(neurons: int) -> NDArray[np.float64]:
+    """Vertical places of a column's neurons, one apart, centred on zero, the first on top."""
+    return np.arange(neurons, dtype=np.float64) - (neurons - 1) / 2
+
+
+def _page(width: float, height: float, title: str, facts: str, legend: list[Line2D] | list[Patch]) -> Figure:
+    """A white page around ``width`` × ``height`` inches of drawing, with heading and legend."""
+    figure = Figure((width + 2 * _MARGIN, height + _HEADING + _FOOT + 0.3), dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    page_width, page_height = figure.get_size_inches()
+    left = _MARGIN / page_width
+    figure.text(left, 1 - 0.22 / page_height, title, fontsize=12, weight="bold", color=_INK, va="top")
+    figure.text(left, 1 - 0.47 / page_height, facts, fontsize=8.5, color=_SOFT, va="top")
+    figure.legend(
+        handles=legend,
+        loc="lower left",
+        bbox_to_anchor=(left, 0.08 / page_height),
+        ncols=3,
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=_INK,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=2.2,
+    )
+    return figure
+
+
+def _panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Bare axes, measured in inches from the top left corner of the drawing."""
+    page_width, page_height = figure.get_size_inches()
+    bottom = page_height - _HEADING - top - height
+    place = ((_MARGIN + left) / page_width, bottom / page_height, width / page_width, height / page_height)
+    axes = figure.add_axes(place)
+    axes.set_axis_off()
+    return axes
+
+
+def _blocks(mask: NDArray[np.int8], block: int) -> NDArray[np.int8]:
+    """The greatest entry of every ``block`` × ``block`` square."""
+    rows, columns = (range(0, side, block) for side in mask.shape)
+    return np.maximum.reduceat(np.maximum.reduceat(mask, rows, axis=0), columns, axis=1)
+
+
+def _columns(panels: int) -> int:
+    """At most seven panels a row, and so many that the last row is as full as it can be."""
+    return min(range(min(panels, 4), min(panels, 7) + 1), key=lambda columns: -panels % columns)
+
+
+def _name(topology: Topology) -> str:
+    layers = "1 layer" if topology.depth == 1 else f"{topology.depth} layers"
+    return f"{topology.n_in} × {topology.n_out} in {layers}"
+
+
+def _facts(topology: Topology) -> str:
+    return f"{topology.n_trainable} trainable + {topology.n_constant} constant = {topology.n_edges} edges"
+
+
+def _line_legend(topology: Topology) -> list[Line2D]:
+    solid = Line2D([], [], color=_COLOURS[TRAINABLE], linewidth=1.5, label="trainable")
+    dashed = Line2D([], [], color=_COLOURS[CONSTANT], linewidth=1.8, linestyle=_DASHES, label="constant 1")
+    return [solid, dashed] if topology.n_constant else [solid]
+
+
+def _patch_legend(topology: Topology) -> list[Patch]:
+    names = {TRAINABLE: "trainable", CONSTANT: "constant 1", ABSENT: "absent"}
+    shown = [kind for kind in names if kind != CONSTANT or topology.n_constant]
+    return [Patch(color=_COLOURS[kind], label=names[kind]) for kind in shown]

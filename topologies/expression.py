@@ -1,0 +1,124 @@
+"""Family expressions, such as ``clos(32, 8, 9, 8)``: text that names a topology wherever a file does.
+
+The text is parsed, never evaluated: a family's name, then literal arguments by position or by name.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from topologies.families import FAMILIES, find
+from topologies.families.arguments import nearest
+from topologies.families.family import Family, call_text
+from topologies.topology import Topology
+
+_CALL = re.compile(r"\s*\w+\s*\(.*\)\s*", re.DOTALL)
+_LONGEST = 1000  # characters; nothing sensible is longer, and a parser can be choked
+
+
+def is_expression(text: str) -> bool:
+    """Whether ``text`` has the form of an expression, ``name(...)``, rather than of a file's name."""
+    return _CALL.fullmatch(text) is not None
+
+
+def parse(text: str) -> Topology:
+    """The topology that an expression names.
+
+    Raises
+    ------
+    ValueError
+        For anything but a family's name with literal arguments, an unknown family or parameter (the message names
+        the nearest), a missing argument, or one that the family refuses.
+    """
+    name, arguments = read(text)
+    return find(name).build(**arguments)
+
+
+def read(text: str) -> tuple[str, dict[str, Any]]:
+    """The family's name and the arguments, by parameter name, of an expression; errors are those of :func:`parse`."""
+    call = _call(text)
+    chosen = find(call.func.id if isinstance(call.func, ast.Name) else ast.unparse(call.func))
+    positional = [_literal(node, chosen) for node in call.args]
+    named = {keyword.arg or "**": _literal(keyword.value, chosen) for keyword in call.keywords}
+    return chosen.name, _bind(chosen, positional, named)
+
+
+def render(name: str, arguments: Mapping[str, object]) -> str:
+    """The canonical expression of a family and its arguments: ``parse`` undoes it."""
+    return call_text(find(name).build, arguments)
+
+
+def resolve(text: str | Path) -> Topology:
+    """The topology of an expression, of a ``.safetensors`` file, or of a ``.npz`` file of dense masks.
+
+    Raises
+    ------
+    ValueError
+        When it is none of these, or the file or expression is refused.
+    """
+    if is_expression(str(text)) and not Path(text).is_file():
+        return parse(str(text))
+    from topologies.files import load, load_masks  # files need more libraries than expressions do
+
+    readers = {".safetensors": load, ".npz": load_masks}
+    reader = readers.get(Path(text).suffix.lower())
+    if reader is None:
+        near = find(nearest(str(text).partition("(")[0], FAMILIES))
+        raise ValueError(f"{text} is no .safetensors or .npz file and no family expression, such as {near.example}")
+    if not Path(text).is_file():
+        raise ValueError(f"there is no file {text}")
+    return reader(Path(text))
+
+
+def _call(text: str) -> ast.Call:
+    """The syntax tree of one call."""
+    try:
+        tree = ast.parse(text.strip()[: _LONGEST + 1], mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = None
+    if not isinstance(tree, ast.Call) or len(text) > _LONGEST:
+        raise ValueError(f"{text[:60]!r} is not a family expression, such as {_guess(text).example}")
+    return tree
+
+
+def _guess(text: str) -> Family:
+    """The family whose name is nearest to how ``text`` begins."""
+    return find(nearest(text.strip().partition("(")[0], FAMILIES))
+
+
+def _literal(node: ast.expr, chosen: Family) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        written = ast.unparse(node)[:60]
+        raise ValueError(f"{written!r} is not a literal: write numbers and tuples, as in {chosen.example}") from None
+
+
+def _bind(chosen: Family, positional: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+    """The arguments by parameter name; the family's own checks see to their values, flags apart."""
+    parameters = inspect.signature(chosen.build).parameters
+    by_position = [name for name, parameter in parameters.items() if parameter.kind is not parameter.KEYWORD_ONLY]
+    if len(positional) > len(by_position):
+        names = ", ".join(by_position)
+        raise ValueError(
+            f"{chosen.name} takes {len(by_position)} arguments by position ({names}), not {len(positional)}"
+        )
+    arguments = dict(zip(by_position, positional, strict=False))
+    for name, value in named.items():
+        if name not in parameters:
+            raise ValueError(f"{chosen.name} has no parameter {name!r}, the nearest is {nearest(name, parameters)!r}")
+        if name in arguments:
+            raise ValueError(f"{chosen.name}: {name} is given twice")
+        arguments[name] = value
+    missing = [name for name, p in parameters.items() if p.default is p.empty and name not in arguments]
+    if missing:
+        raise ValueError(f"{chosen.name} lacks {', '.join(missing)}: write it as in {chosen.example}")
+    for name, value in arguments.items():
+        if isinstance(parameters[name].default, bool) and not isinstance(value, bool):
+            raise ValueError(f"{chosen.name}: {name} is {value!r}: True or False is wanted")
+    return arguments

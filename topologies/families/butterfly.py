@@ -1,0 +1,229 @@
+"""Butterfly networks, and several of them in parallel: the paper's hand-derived answer (VII-E)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import numpy as np
+
+from topologies.families.arguments import nearest, side, whole
+from topologies.families.assemble import assemble
+from topologies.families.constants import by_number
+from topologies.families.digits import digit_layers, divisors, radices
+from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
+from topologies.topology import Layer, Topology
+
+_CONSTANTS = ("copies", "output")
+
+
+def butterfly(
+    n: int, depth: int, radix: int = 2, *, n_out: int | None = None, skip: bool = True, diagonal: bool = False
+) -> Topology:
+    """A butterfly: layer ``l`` joins neurons that agree in all digits except possibly digit ``l``, cyclically.
+
+    It has ``n`` times the sum of its layers' radices edges and is connected from a depth of one layer per digit.
+    Other sizes than powers of the radix use mixed radices (48 = 2 * 2 * 2 * 2 * 3; a prime is its own radix).
+
+    Parameters
+    ----------
+    n, n_out:
+        Inputs and outputs; built at the larger of the two and cropped where they differ.
+    depth:
+        Layers, from 1.
+    radix:
+        Values of a digit: 2, or a divisor of the size.
+    skip, diagonal:
+        Constant self edges (VII-A); a diagonal layer at the end (appendix A).
+
+    Raises
+    ------
+    ValueError
+        For an inadmissible argument; the message names the nearest admissible one.
+    """
+    n_out = side("n_out", n if n_out is None else n_out)
+    system = radices(max(side("n", n), n_out), _radix(radix, max(n, n_out)))
+    return _butterfly(n, n_out, whole("depth", depth, 1), system, 0, skip, diagonal)
+
+
+def parallel_butterfly(
+    n: int,
+    p: int,
+    d: int,
+    *,
+    constants: str = "copies",
+    n_out: int | None = None,
+    skip: bool = True,
+    diagonal: bool = False,
+) -> Topology:
+    """``p`` butterflies of depth ``d`` from the same inputs, outputs summed (VII-E); hidden layers are p * n wide.
+
+    Copy ``c`` starts at digit ``c`` modulo the number of digits. For n a power of two and d >= 2 it has 2 p d n
+    edges: p d n trainable where every copy keeps its constants, (p - 1) n more where an output keeps only one.
+
+    Parameters
+    ----------
+    n, n_out:
+        Inputs and outputs; built at the larger of the two and cropped where they differ.
+    p, d:
+        Copies and layers of each, from 1; several copies need a hidden layer, d >= 2.
+    constants:
+        "copies": every copy keeps its constant edge at an output, which has p of them. "output": an output keeps
+        one, of copy (its number mod p), and trains the others.
+    skip, diagonal:
+        Constant self edges (VII-A); a diagonal layer at the end (appendix A).
+
+    Raises
+    ------
+    ValueError
+        For an inadmissible argument; the message names the nearest admissible one.
+    """
+    n_out = side("n_out", n if n_out is None else n_out)
+    size = max(side("n", n), n_out)
+    if whole("p", p, 1) > 1 and whole("d", d, 1) == 1:
+        raise ValueError(f"d is 1: p = {p} copies need a hidden layer each, the nearest is d = 2, or p = 1")
+    if constants not in _CONSTANTS:
+        near = nearest(constants, _CONSTANTS)
+        raise ValueError(f"constants is {constants!r}: 'copies' or 'output' is wanted, the nearest is {near!r}")
+    copies = [_butterfly(n, n_out, whole("d", d, 1), radices(size), start, skip, False) for start in range(p)]
+    layers = list(_side_by_side(copies))
+    if skip:
+        last = _one_constant(layers[-1]) if constants == "output" else layers[-1]
+        layers[-1] = by_number(last)  # only outputs that cropping left without a constant change
+    return assemble(layers, n, n_out, diagonal)
+
+
+def _butterfly(
+    n_in: int, n_out: int, depth: int, system: Sequence[int], start: int, skip: bool, diagonal: bool
+) -> Topology:
+    """The butterfly of the given radices whose first layer changes digit ``start``."""
+    by_digit = digit_layers(system, skip)
+    layers = [by_digit[(start + place) % len(system)] for place in range(depth)]
+    return assemble(layers, n_in, n_out, diagonal)
+
+
+def _radix(radix: object, size: int) -> int:
+    """Radix 2, which stands for the prime factors of any size, or a divisor of the size."""
+    wanted = whole("radix", radix, 2)
+    choices = sorted({2, *divisors(size)})
+    if wanted not in choices:
+        near = sorted(sorted(choices, key=lambda choice: abs(choice - wanted))[:2])
+        raise ValueError(
+            f"radix is {wanted}, which does not divide {size}: the nearest are {', '.join(map(str, near))}"
+        )
+    return wanted
+
+
+def _side_by_side(copies: Sequence[Topology]) -> Iterator[Layer]:
+    """The layers of several cascades of one depth that share their inputs and their outputs."""
+    depth = copies[0].depth
+    for place in range(depth):
+        parts = [copy.layers[place] for copy in copies]
+        before = [0 if place == 0 else part.n_in for part in parts]
+        after = [0 if place == depth - 1 else part.n_out for part in parts]
+        source_starts, target_starts = np.cumsum([0, *before]), np.cumsum([0, *after])
+        yield Layer(
+            int(source_starts[-1]) or parts[0].n_in,
+            int(target_starts[-1]) or parts[0].n_out,
+            np.concatenate([part.sources + start for part, start in zip(parts, source_starts, strict=False)]),
+            np.concatenate([part.targets + start for part, start in zip(parts, target_starts, strict=False)]),
+            np.concatenate([part.trainable for part in parts]),
+        )
+
+
+def _one_constant(layer: Layer) -> Layer:
+    """Of the constant edges of every output, keep the one that its number modulo their count picks."""
+    edges = np.flatnonzero(~layer.trainable)
+    outputs = layer.targets[edges]
+    counts = np.bincount(outputs, minlength=layer.n_out)
+    rank = np.arange(edges.size) - (np.cumsum(counts) - counts)[outputs]
+    trainable = layer.trainable.copy()
+    trainable[edges[rank != outputs % counts[outputs]]] = True
+    return Layer(layer.n_in, layer.n_out, layer.sources, layer.targets, trainable)
+
+
+def _trainable(system: Sequence[int], depth: int, start: int = 0) -> int:
+    """Trainable edges of a square butterfly with skip: every neuron has its layer's radix, less one."""
+    size = int(np.prod(system))
+    return size * sum(system[(start + place) % len(system)] - 1 for place in range(depth))
+
+
+def _butterfly_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+    """Every radix that gives other digits than a smaller one, every depth from one layer per digit."""
+    size, cropped = max(n_in, n_out), n_in != n_out
+    systems: dict[tuple[int, ...], int] = {}
+    for radix in (2, *divisors(size)):
+        systems.setdefault(radices(size, radix), radix)
+
+    def candidates() -> Iterator[tuple[Arguments, int | None]]:
+        for system, radix in systems.items():
+            for depth in depths(len(system), size * (min(system) - 1), budget, cropped):
+                count = None if cropped else _trainable(system, depth)
+                yield {**square(n_in, n_out), "depth": depth, "radix": radix}, count
+
+    return fitting(butterfly, candidates(), budget)
+
+
+def _parallel_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+    """Every p and d from one layer per digit; for p > 1 both places of the outputs' constants."""
+    size, cropped = max(n_in, n_out), n_in != n_out
+    system = radices(size)
+
+    @cache
+    def copy(start: int, d: int) -> Topology:
+        return _butterfly(n_in, n_out, d, system, start, True, False)
+
+    def count(p: int, d: int, constants: str) -> int:
+        if cropped:
+            return _trainable_together([copy(c % len(system), d) for c in range(p)], constants)
+        return sum(_trainable(system, d, c) for c in range(p)) + (size * (p - 1) if constants == "output" else 0)
+
+    def candidates() -> Iterator[tuple[Arguments, int | None]]:
+        # A copy has a trainable edge for each neuron of a square's layer, and for every second one of a cropped layer.
+        for p in range(1, (1 + cropped) * budget // size + 1):
+            for d in depths(max(len(system), min(p, 2)), size * (min(system) - 1), budget // p, cropped):
+                for constants in _CONSTANTS[: min(p, 2)]:
+                    yield {**square(n_in, n_out), "p": p, "d": d, "constants": constants}, count(p, d, constants)
+
+    return fitting(parallel_butterfly, candidates(), budget)
+
+
+def _trainable_together(copies: Sequence[Topology], constants: str) -> int:
+    """Trainable edges of cascades side by side: an output without a constant gets one, or keeps only one."""
+    trained = sum(copy.n_trainable for copy in copies)
+    if len(copies) == 1:
+        return trained
+    constant_targets = [copy.layers[-1].targets[~copy.layers[-1].trainable] for copy in copies]
+    held = np.bincount(np.concatenate(constant_targets), minlength=copies[0].n_out)
+    return trained + int((held - 1)[(held == 0) | (constants == "output")].sum())
+
+
+FAMILIES = (
+    Family(
+        "butterfly",
+        butterfly,
+        "each layer changes one digit of a neuron's number, cyclically",
+        {
+            "n": "inputs",
+            "depth": "layers; connected from one per digit, log2 n",
+            "radix": "values of a digit: 2, or a divisor of the size",
+            **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
+        },
+        "butterfly(32, 20)",
+        _butterfly_members,
+    ),
+    Family(
+        "parallel_butterfly",
+        parallel_butterfly,
+        "p butterflies of depth d side by side, outputs summed: the hand-derived answer",
+        {
+            "n": "inputs",
+            "p": "copies",
+            "d": "layers of a copy; connected from log2 n",
+            "constants": "'copies': an output keeps a constant edge of every copy; 'output': one in all",
+            **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
+        },
+        "parallel_butterfly(32, 2, 10)",
+        _parallel_members,
+    ),
+)

@@ -1,0 +1,77 @@
+"""Which edges are constant in layers without self edges (VII-A): spread evenly over the sources.
+
+A neuron whose only edge would be constant keeps it trainable, or it could learn nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from topologies.crop import with_constants
+from topologies.topology import Layer
+
+
+def by_number(layer: Layer) -> Layer:
+    """Neuron ``k`` takes its source number ``k`` mod fan-in: even where neighbours share their sources (Clos)."""
+    return with_constants(layer, np.ones(layer.n_out, dtype=np.bool_))
+
+
+def evenly(layer: Layer) -> Layer:
+    """One constant edge per neuron such that no source has more of them than the edges force it to.
+
+    For irregular layers. A maximum matching by augmenting paths, in which a source first serves one neuron, then
+    two, and so on until every neuron is served.
+    """
+    wide = np.flatnonzero(layer.fan_in >= 2)
+    first_edge = np.cumsum(layer.fan_in) - layer.fan_in
+    sources_of = [layer.sources[first_edge[k] : first_edge[k] + layer.fan_in[k]].tolist() for k in wide]
+    chosen = _match(sources_of, layer.n_in)
+    trainable = layer.trainable.copy()
+    for neuron, sources, source in zip(wide, sources_of, chosen, strict=True):
+        trainable[first_edge[neuron] + sources.index(source)] = False
+    return Layer(layer.n_in, layer.n_out, layer.sources, layer.targets, trainable)
+
+
+def _match(sources_of: Sequence[Sequence[int]], n_sources: int) -> list[int]:
+    """A source for every neuron, the most neurons that any source serves being as few as possible."""
+    serves: list[list[int]] = [[] for _ in range(n_sources)]
+    chosen = [-1] * len(sources_of)
+    waiting, limit = list(range(len(sources_of))), 1
+    while waiting:
+        waiting = [neuron for neuron in waiting if not _augment(neuron, sources_of, serves, chosen, limit)]
+        limit += 1
+    return chosen
+
+
+def _augment(
+    neuron: int, sources_of: Sequence[Sequence[int]], serves: list[list[int]], chosen: list[int], limit: int
+) -> bool:
+    """Serve one more neuron, letting others change their source where that helps; False if none can be found."""
+    asked_by: dict[int, int] = {}
+    queue = deque([neuron])
+    while queue:
+        asking = queue.popleft()
+        for source in sources_of[asking]:
+            if source in asked_by:
+                continue
+            asked_by[source] = asking
+            if len(serves[source]) < limit:
+                _hand_over(source, asked_by, serves, chosen)
+                return True
+            queue.extend(serves[source])
+    return False
+
+
+def _hand_over(source: int, asked_by: dict[int, int], serves: list[list[int]], chosen: list[int]) -> None:
+    """Give a free source to the neuron that asked for it, that neuron's own source to who asked for that, and so on."""
+    while source >= 0:
+        neuron = asked_by[source]
+        released = chosen[neuron]
+        chosen[neuron] = source
+        serves[source].append(neuron)
+        if released >= 0:
+            serves[released].remove(neuron)
+        source = released

@@ -1,0 +1,145 @@
+"""Hypercubes and tori: every layer joins a neuron with its neighbours on a grid, and with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+from topologies.families.arguments import ends, side, sizes, whole
+from topologies.families.assemble import assemble
+from topologies.families.digits import factorizations, moved, radices, square_layer, strides
+from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
+from topologies.topology import Layer, Topology
+
+
+def hypercube(n: int, depth: int, *, n_out: int | None = None, skip: bool = True, diagonal: bool = False) -> Topology:
+    """Every layer joins a neuron with itself and with all that differ in one digit (the Hamming graph).
+
+    For n a power of two it has n (1 + log2 n) edges a layer; connected from a depth of one layer per digit. Other
+    sizes use mixed radices.
+
+    Parameters
+    ----------
+    n, n_out:
+        Inputs and outputs; built at the larger of the two and cropped where they differ.
+    depth:
+        Layers, from 1.
+    skip, diagonal:
+        Constant self edges (VII-A); a diagonal layer at the end (appendix A).
+
+    Raises
+    ------
+    ValueError
+        For an inadmissible argument; the message names the nearest admissible one.
+    """
+    n_out = side("n_out", n if n_out is None else n_out)
+    shape = radices(max(side("n", n), n_out))
+    layer = _grid_layer(shape, [range(1, size) for size in shape], skip)
+    return assemble([layer] * whole("depth", depth, 1), n, n_out, diagonal)
+
+
+def torus(
+    shape: Sequence[int],
+    depth: int,
+    *,
+    n_in: int | None = None,
+    n_out: int | None = None,
+    skip: bool = True,
+    diagonal: bool = False,
+) -> Topology:
+    """Every layer joins a neuron with itself and with its neighbours, one step either way in every dimension.
+
+    A dimension of 2 has one neighbour. Connected from a depth of the sum of half the sizes, rounded down.
+
+    Parameters
+    ----------
+    shape:
+        Sizes of the dimensions, from 2; their product is the width.
+    depth:
+        Layers, from 1.
+    n_in, n_out:
+        Inputs and outputs, at most the width, which is the default; fewer are cropped.
+    skip, diagonal:
+        Constant self edges (VII-A); a diagonal layer at the end (appendix A).
+
+    Raises
+    ------
+    ValueError
+        For an inadmissible argument; the message names the nearest admissible one.
+    """
+    shape = sizes("shape", shape, "(8, 4)")
+    kept = ends("shape", shape, n_in, n_out)
+    layer = _grid_layer(shape, [_ring_steps(size) for size in shape], skip)
+    return assemble([layer] * whole("depth", depth, 1), *kept, diagonal)
+
+
+def _ring_steps(size: int) -> list[int]:
+    """One step either way round a ring, which are the same on a ring of two."""
+    return sorted({1, size - 1})
+
+
+def _grid_layer(shape: Sequence[int], steps: Sequence[Sequence[int]], skip: bool) -> Layer:
+    """The layer that joins a neuron with itself and, in every dimension, with the neurons some steps further."""
+    return square_layer(
+        [
+            moved(prod(shape), stride, size, by)
+            for stride, size, many in zip(strides(shape), shape, steps, strict=True)
+            for by in many
+        ],
+        skip,
+    )
+
+
+def _hypercube_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+    """Every depth from one layer per digit."""
+    size, cropped = max(n_in, n_out), n_in != n_out
+    shape = radices(size)
+    per_layer = size * sum(radix - 1 for radix in shape)
+    candidates: Iterator[tuple[Arguments, int | None]] = (
+        ({**square(n_in, n_out), "depth": depth}, None if cropped else per_layer * depth)
+        for depth in depths(len(shape), per_layer, budget, cropped)
+    )
+    return fitting(hypercube, candidates, budget)
+
+
+def _torus_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+    """Every shape of the larger side, a ring included, and every depth from its diameter."""
+    size, cropped = max(n_in, n_out), n_in != n_out
+    cut = {name: count for name, count in (("n_in", n_in), ("n_out", n_out)) if count != size}
+
+    def candidates() -> Iterator[tuple[Arguments, int | None]]:
+        for shape in factorizations(size):
+            per_layer = size * sum(len(_ring_steps(length)) for length in shape)
+            diameter = sum(length // 2 for length in shape)
+            for depth in depths(diameter, per_layer, budget, cropped):
+                yield {"shape": shape, "depth": depth, **cut}, None if cropped else per_layer * depth
+
+    return fitting(torus, candidates(), budget)
+
+
+FAMILIES = (
+    Family(
+        "hypercube",
+        hypercube,
+        "each layer joins a neuron with all that differ in one digit",
+        {
+            "n": "inputs",
+            "depth": "layers; connected from one per digit, log2 n",
+            **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
+        },
+        "hypercube(32, 6)",
+        _hypercube_members,
+    ),
+    Family(
+        "torus",
+        torus,
+        "each layer joins a neuron with its neighbours on a torus",
+        {
+            "shape": "sizes of the dimensions; their product is the width",
+            "depth": "layers; connected from the sum of half the sizes",
+            **{name: SHARED[name] for name in ("n_in", "n_out", "skip", "diagonal")},
+        },
+        "torus((8, 4), 7)",
+        _torus_members,
+    ),
+)

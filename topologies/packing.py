@@ -1,0 +1,47 @@
+"""A topology as bytes: what the digest is taken of, and how a journal stores one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from topologies.topology import Layer, Topology
+
+_FORMAT = b"evofabric topology 1"
+
+
+def pack(topology: Topology) -> bytes:
+    """Widths and edges, little-endian, under the numbering the topology has."""
+    parts = [_FORMAT, np.array((topology.depth, *topology.widths), dtype="<i4").tobytes()]
+    for layer in topology.layers:
+        parts.append(np.array([layer.n_edges], dtype="<i4").tobytes())
+        parts += [layer.sources.astype("<i4").tobytes(), layer.targets.astype("<i4").tobytes()]
+        parts.append(layer.trainable.astype("u1").tobytes())
+    return b"".join(parts)
+
+
+def unpack(data: bytes) -> Topology:
+    """The topology that :func:`pack` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are not a packed topology.
+    """
+    if not data.startswith(_FORMAT):
+        raise ValueError("these bytes are not a packed topology")
+    place = len(_FORMAT)
+
+    def take(count: int, kind: str) -> np.ndarray:
+        nonlocal place
+        array = np.frombuffer(data, dtype=kind, count=count, offset=place)
+        place += array.nbytes
+        return array
+
+    depth = int(take(1, "<i4")[0])
+    widths = take(depth + 1, "<i4").tolist()
+    layers = []
+    for n_in, n_out in zip(widths, widths[1:], strict=False):
+        edges = int(take(1, "<i4")[0])
+        sources, targets = take(edges, "<i4"), take(edges, "<i4")
+        layers.append(Layer(n_in, n_out, sources, targets, take(edges, "u1") == 1))
+    return Topology(tuple(layers))
