@@ -178,7 +178,7 @@ class RayPool:
 
 def _room(share: Share) -> int:
     """Workers that the cluster's resources can hold."""
-    resources = ray.cluster_resources()
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     room = [resources.get("CPU", 0.0) / share.cpus]
     if share.gpus:
         room.append(resources.get("GPU", 0.0) / share.gpus)

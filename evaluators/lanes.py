@@ -31,7 +31,7 @@ def aligned(size: int) -> NDArray[np.float32]:
     return raw[start : start + size]
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """The numba type of a vector with a fixed number of float32."""
 
     def __init__(self, width: int) -> None:

@@ -38,7 +38,7 @@ def founders(
     ValueError
         When one of the user's own has other ends than n_in x n_out, or no founder at all is within the bounds.
     """
-    offered = [Founder("own", _own(text, n_in, n_out)) for text in own]
+    offered = [Founder("own", sized(text, n_in, n_out)) for text in own]
     offered += [
         Founder(family, trial.topology) for family in FAMILIES for trial in _best(tuned.get(family, ()), bounds)
     ]
@@ -73,8 +73,9 @@ def _words(bounds: Bounds) -> str:
     )
 
 
-def _own(text: str, n_in: int, n_out: int) -> Topology:
+def sized(text: str, n_in: int, n_out: int) -> Topology:
+    """The topology of a file or expression, which must be ``n_in x n_out``, else ValueError."""
     topology = resolve(text)
     if (topology.n_in, topology.n_out) != (n_in, n_out):
-        raise ValueError(f"founder {text!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
+        raise ValueError(f"{text!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
     return topology

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from evaluators.task import Fidelity
+from cluster.pool import canary
+from evaluators.task import Fidelity, Stream
 from evo.founders import FAMILIES as FOUNDER_FAMILIES
 from evo.founders import PER_FAMILY
-from evo.rivals import KINDS
+from evo.rivals import KINDS, growth_rule
+from evo.run import named_evaluator
 from evo.settings import Settings
+from topologies.canonical import canonical
 from topologies.families import members
+from topologies.families.blocks import dense
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,15 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("rank finalists", finalists, fidelity.choice),
         Phase("held-out table", len(KINDS) + 3, fidelity.held_out(1.0)),
     )
+
+
+def seconds_per_step(settings: Settings) -> float:
+    """Seconds that one training step takes on this machine, measured on a parallel butterfly of the recipe's size."""
+    evaluator = named_evaluator(settings.evaluator)
+    canary(evaluator)  # compiles
+    rule = growth_rule(settings.n_in, settings.n_out, settings.budget)
+    topology = rule.topology if rule else canonical(dense(settings.n_in, settings.n_out))
+    fidelity = Fidelity(8, 100, (0.1,))
+    start = time.perf_counter()
+    evaluator.evaluate(topology, fidelity, Stream.SEARCH, settings.seed)
+    return (time.perf_counter() - start) / cost(fidelity)

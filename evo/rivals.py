@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evaluators.task import Score, Stream
 from evo.confirm import Chosen, Finalist, choose
 from evo.evaluations import Request
+from evo.founders import sized
 from evo.run import Run
 from evo.tune import Trial, tune
 from topologies.canonical import canonical
@@ -29,7 +31,7 @@ GROWTH_RULE = "growth rule"
 
 
 def tuned(run: Run, family: str) -> tuple[Trial, ...]:
-    """Optuna's trials of a family at the run's size and budget, best first."""
+    """Optuna's trials of a family at the run's size and budget, best first; a given baseline is its only trial."""
     settings = run.settings
 
     def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
@@ -48,6 +50,9 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
         )
 
     run.show({"kind": "phase", "phase": f"tune {family}"})
+    if family == BASELINE and settings.baseline is not None:
+        given = Trial(0, settings.baseline, canonical(sized(settings.baseline, settings.n_in, settings.n_out)))
+        return (replace(given, score=evaluate([given])[0]),)
     return tune(family, settings.n_in, settings.n_out, settings.budget, evaluate, settings.tuning.trials, settings.seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import tomllib
 from collections.abc import Iterable
@@ -118,6 +119,8 @@ class Settings(_Section):
     evaluator: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "evaluators.reconstruction:MatrixReconstruction"
     founders: tuple[str, ...] = ()
     """Topologies of the user's own to start from: files or family expressions."""
+    baseline: str | None = None
+    """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
     runs: Path = Path("runs")
     """Folder of results."""
     bounds: BoundSettings = BoundSettings()
@@ -153,9 +156,7 @@ def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
         raise ValueError(f"no recipe at {recipe}{there}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{recipe} is not TOML: {error}") from None
-    for override in overrides:
-        _apply(values, override)
-    return validate(values)
+    return validate(overridden(values, overrides))
 
 
 def validate(values: dict[str, Any]) -> Settings:
@@ -164,6 +165,14 @@ def validate(values: dict[str, Any]) -> Settings:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise ValueError("; ".join(_sentence(mistake) for mistake in error.errors())) from None
+
+
+def overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Plain values with ``key=value`` overrides applied, the later ones winning."""
+    values = copy.deepcopy(values)
+    for override in overrides:
+        _apply(values, override)
+    return values
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -132,5 +132,5 @@ def _conceive(state: State, rules: Rules, key: np.random.Generator) -> tuple[_Or
     if way < SAMPLE_SHARE + CROSSOVER_SHARE:
         father = tournament(state.population, key)
         return ("crossover", (mother, father)), crossover(mother.topology, father.topology, rules.bounds, key)
-    operator, child = vary(mother.topology, rules.bounds, key)
-    return (operator, (mother,)), child
+    varied = vary(mother.topology, rules.bounds, key)
+    return (varied[0], (mother,)) if varied else ("none", ()), varied and varied[1]

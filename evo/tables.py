@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.table import Table
 
-from evo.confirm import Row
+from evo.confirm import Interval, Row, interval
+from evo.listing import RunSummary
+from evo.plan import Phase
+from evo.search import Result
+from evo.tune import Trial
+from topologies.families import FAMILIES
+from topologies.measures import Spread, summarise
+from topologies.topology import Topology
 
 _BETTER, _WORSE, _LEVEL = "green", "red", "yellow"
 
@@ -36,10 +44,12 @@ def final_table(rows: Sequence[Row], baseline: str) -> Table:
 def verdict(rows: Sequence[Row]) -> str:
     """In words, what the first row's comparison with every other row says."""
     first, others = rows[0], rows[1:]
-    beaten, level, lost = [], [], []
+    beaten: list[str] = []
+    level: list[str] = []
+    lost: list[str] = []
     for other in others:
-        low, high = paired(first, other)
-        (beaten if high < 0 else lost if low > 0 else level).append(other.kind)
+        difference = _paired(first, other)
+        (beaten if difference.high < 0 else lost if difference.low > 0 else level).append(other.kind)
     parts = [
         f"{words} {', '.join(kinds)}"
         for words, kinds in (
@@ -52,14 +62,124 @@ def verdict(rows: Sequence[Row]) -> str:
     return f"The {first.kind} {'; it '.join(parts)} (paired, 95 %)."
 
 
-def paired(first: Row, second: Row) -> tuple[float, float]:
-    """95 % interval of the mean difference (first - second) over the same targets."""
-    import numpy as np
+def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
+    """The best trials of a family on the search stream."""
+    table = Table(title=f"The best of {len(trials)} members tried, on the search stream", title_justify="left")
+    table.add_column("member")
+    for heading in ("trainable", "edges", "depth", "error", "rate"):
+        table.add_column(heading, justify="right")
+    for trial in trials[:most]:
+        topology, score = trial.topology, trial.score
+        rate = f"{score.rate:g}" if score and score.rate else ""
+        numbers = (topology.n_trainable, topology.n_edges, topology.depth)
+        table.add_row(trial.expression, *map(str, numbers), f"{trial.error:.4f}", rate)
+    return table
 
-    from evo.confirm import interval
 
-    found = interval(np.subtract(first.errors, second.errors))
-    return found.low, found.high
+def families_table() -> Table:
+    """Every family with its parameters and an example."""
+    table = Table(title="Families of topologies", title_justify="left", show_lines=True)
+    for heading in ("family", "parameters", "example"):
+        table.add_column(heading, overflow="fold")
+    for family in FAMILIES.values():
+        parameters = "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in family.parameters.items())
+        table.add_row(f"[bold]{family.name}[/bold]\n{family.summary}", parameters, family.example)
+    return table
+
+
+def summary_table(name: str, topology: Topology) -> Table:
+    """What can be said of a topology by counting."""
+    summary = summarise(topology)
+    table = Table(title=name, title_justify="left", show_header=False)
+    pairs = topology.n_in * topology.n_out
+    connected = "every input reaches every output"
+    if summary.unconnected_pairs:
+        connected = f"[red]{summary.unconnected_pairs} of {pairs} input-output pairs are not connected[/red]"
+    frozen = f"{summary.frozen_entries} of {pairs}: no trainable edge reaches them; error at least "
+    for label, value in (
+        ("digest", topology.digest),
+        ("widths", " ".join(map(str, summary.widths))),
+        ("edges", f"{summary.n_edges}: {summary.n_trainable} trainable, {summary.n_constant} constant"),
+        ("fan-in, by layer", ", ".join(_spread(fans.fan_in) for fans in summary.fans)),
+        ("fan-out, by layer", ", ".join(_spread(fans.fan_out) for fans in summary.fans)),
+        ("connectivity", connected),
+        ("frozen entries", frozen + f"{summary.frozen_lower_bound:.4f}" if summary.frozen_entries else "none"),
+    ):
+        table.add_row(label, value)
+    return table
+
+
+def plan_table(phases: Sequence[Phase]) -> Table:
+    """What a search will evaluate."""
+    table = Table(title="What will be evaluated", title_justify="left")
+    table.add_column("phase")
+    for heading in ("evaluations", "targets", "steps", "rates"):
+        table.add_column(heading, justify="right")
+    for phase in phases:
+        fidelity = phase.fidelity
+        numbers = (phase.evaluations, fidelity.targets, fidelity.steps, len(fidelity.rates))
+        table.add_row(phase.name, *map(str, numbers))
+    return table
+
+
+def runs_table(runs: Sequence[RunSummary]) -> Table:
+    """A folder's runs."""
+    table = Table(title="Runs", title_justify="left")
+    table.add_column("run", overflow="fold")
+    table.add_column("state")
+    for heading in ("births", "best", "baseline", "ratio"):
+        table.add_column(heading, justify="right")
+    table.add_column("result digest")
+    for run in runs:
+        ratio = f"{run.best / run.baseline:.3f}" if run.best and run.baseline else ""
+        table.add_row(
+            run.name, run.state, str(run.births), _error(run.best), _error(run.baseline), ratio, (run.digest or "")[:12]
+        )
+    return table
+
+
+def spread_table(rows_by_seed: Mapping[int, Sequence[Row]]) -> Table:
+    """One column a seed and the mean over seeds, one row a kind of topology; held-out errors."""
+    table = Table(title="Held-out error by seed", title_justify="left")
+    table.add_column("topology")
+    for seed in rows_by_seed:
+        table.add_column(f"seed {seed}", justify="right")
+    for heading in ("mean", "standard deviation"):
+        table.add_column(heading, justify="right")
+    for kind in dict.fromkeys(row.kind for rows in rows_by_seed.values() for row in rows):
+        found = {seed: row.error.mean for seed, rows in rows_by_seed.items() for row in rows if row.kind == kind}
+        errors = list(found.values())
+        deviation = f"{np.std(errors, ddof=1):.4f}" if len(errors) > 1 else ""
+        table.add_row(kind, *(_error(found.get(seed)) for seed in rows_by_seed), f"{np.mean(errors):.4f}", deviation)
+    return table
+
+
+def how_to_use(result: Result) -> str:
+    """The champion's path, how a model uses it, the digest, and where to look at the run."""
+    ends = result.champion
+    return f"""
+Champion: [bold]{result.champion_file}[/bold]
+
+    from topologies import SparseCascade
+    layer = SparseCascade("{result.champion_file}")
+    y = layer(torch.randn(8, {ends.n_in}))  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out})
+
+Result digest: {result.digest}
+Look at the run in MLflow: [bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"
+"""
+
+
+def _paired(first: Row, second: Row) -> Interval:
+    """The mean difference (first - second) over the same targets."""
+    return interval(np.subtract(first.errors, second.errors))
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _spread(spread: Spread) -> str:
+    return str(spread.least) if spread.least == spread.most else f"{spread.least}-{spread.most}"
 
 
 def _difference(row: Row) -> str:

@@ -48,7 +48,9 @@ def digest(topology: Topology) -> str:
 
 def _refine(topology: Topology) -> _Colours:
     starts = np.arange(1, topology.depth + 2, dtype=np.uint64)
-    colours: _Colours = [_mix(np.repeat(start, width)) for start, width in zip(starts, topology.widths, strict=True)]
+    colours: _Colours = [
+        _mix(np.full(width, start, dtype=np.uint64)) for start, width in zip(starts, topology.widths, strict=True)
+    ]
     for end in (0, -1):
         colours[end] = _mix(colours[end] + np.arange(colours[end].size, dtype=np.uint64))
     classes = _count(colours)

@@ -63,7 +63,7 @@ def draw_masks(topology: Topology, title: str | None = None) -> Figure:
     """
     columns = _columns(topology.depth)
     largest = max(topology.widths)
-    panel = float(np.clip(10.0 / columns, 1.6, 3.2))
+    panel = float(np.clip(11.0 / columns, 1.2, 3.2))
     scale = min(panel / largest, 0.3)
     block = math.ceil(largest / (panel * _DPI / 2))  # two pixels an entry or more
     across = max(scale * max(layer.n_out for layer in topology.layers), 0.9) + 0.3
@@ -149,8 +149,9 @@ def _blocks(mask: NDArray[np.int8], block: int) -> NDArray[np.int8]:
 
 
 def _columns(panels: int) -> int:
-    """At most seven panels a row, and so many that the last row is as full as it can be."""
-    return min(range(min(panels, 4), min(panels, 7) + 1), key=lambda columns: -panels % columns)
+    """As many panels a row as there are rows or up to two more, so that the last row is as full as it can be."""
+    square = math.ceil(math.sqrt(panels))
+    return min(range(square, min(square + 2, panels) + 1), key=lambda columns: (-panels % columns, -columns))
 
 
 def _name(topology: Topology) -> str:

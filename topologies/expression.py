@@ -18,7 +18,7 @@ from topologies.families.family import Family, call_text
 from topologies.topology import Topology
 
 _CALL = re.compile(r"\s*\w+\s*\(.*\)\s*", re.DOTALL)
-_LONGEST = 1000  # characters; nothing sensible is longer, and a parser can be choked
+_LONGEST = 200  # characters; nothing sensible is longer, and a parser can be choked
 
 
 def is_expression(text: str) -> bool:
@@ -44,7 +44,7 @@ def read(text: str) -> tuple[str, dict[str, Any]]:
     call = _call(text)
     chosen = find(call.func.id if isinstance(call.func, ast.Name) else ast.unparse(call.func))
     positional = [_literal(node, chosen) for node in call.args]
-    named = {keyword.arg or "**": _literal(keyword.value, chosen) for keyword in call.keywords}
+    named = [(keyword.arg or "**", _literal(keyword.value, chosen)) for keyword in call.keywords]
     return chosen.name, _bind(chosen, positional, named)
 
 
@@ -93,13 +93,14 @@ def _guess(text: str) -> Family:
 
 def _literal(node: ast.expr, chosen: Family) -> Any:
     try:
-        return ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         written = ast.unparse(node)[:60]
         raise ValueError(f"{written!r} is not a literal: write numbers and tuples, as in {chosen.example}") from None
+    return tuple(value) if isinstance(value, list) else value
 
 
-def _bind(chosen: Family, positional: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+def _bind(chosen: Family, positional: list[Any], named: list[tuple[str, Any]]) -> dict[str, Any]:
     """The arguments by parameter name; the family's own checks see to their values, flags apart."""
     parameters = inspect.signature(chosen.build).parameters
     by_position = [name for name, parameter in parameters.items() if parameter.kind is not parameter.KEYWORD_ONLY]
@@ -109,7 +110,7 @@ def _bind(chosen: Family, positional: list[Any], named: dict[str, Any]) -> dict[
             f"{chosen.name} takes {len(by_position)} arguments by position ({names}), not {len(positional)}"
         )
     arguments = dict(zip(by_position, positional, strict=False))
-    for name, value in named.items():
+    for name, value in named:
         if name not in parameters:
             raise ValueError(f"{chosen.name} has no parameter {name!r}, the nearest is {nearest(name, parameters)!r}")
         if name in arguments:

@@ -37,6 +37,7 @@ import io
 import json
 import math
 import os
+import re
 import reprlib
 import secrets
 import zipfile
@@ -46,7 +47,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -67,6 +67,13 @@ _FORMAT, _VERSION = "evofabric topology", "1"
 _NO_CHECKSUM = "0" * 64
 _LENGTH_BYTES = 8
 _EDGE_BYTES = 4 + 4 + 1
+_ARRAY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(\|b1|[<>|][iu][1248])', 'fortran_order': (True|False), "
+    rb"'shape': \(([0-9]{1,9}), ([0-9]{1,9})\), \} *\n",
+    re.DOTALL,
+)
+"""What numpy writes before a matrix; numpy itself reads it by Python's parser, which a bad file can exhaust."""
+
 _FREE_NEURONS = 1 << 16  # so many may be declared by a file of any size
 
 
@@ -208,7 +215,7 @@ def load_masks(path: str | Path) -> Topology:
     FileNotFoundError
         When there is no such file.
     """
-    unreadable = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, TokenError)
+    unreadable = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
     with _opened(Path(path), "a file of masks") as (file, _):
         try:
             with zipfile.ZipFile(file) as archive:
@@ -362,15 +369,12 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
         raise ValueError(f"{member.filename} is compressed in a way numpy does not use")
     with archive.open(member) as file:
         raw = file.read(member.file_size)  # archive.read() would unpack first and cut to the declared size after
-    stream = io.BytesIO(raw)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{member.filename} is no plain array")
-    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.kind not in "biu":
-        raise ValueError(f"{member.filename} holds {dtype}: masks are integers or booleans (pickles are never loaded)")
-    if math.prod(shape) * dtype.itemsize != len(raw) - stream.tell():
+    if not (header := _ARRAY_HEADER.match(raw)):
+        raise ValueError(f"{member.filename} is no matrix of integers or booleans (pickles are never loaded)")
+    dtype, by_columns, shape = np.dtype(header[1].decode()), header[2] == b"True", (int(header[3]), int(header[4]))
+    if math.prod(shape) * dtype.itemsize != len(raw) - header.end():
         raise ValueError(f"{member.filename} declares shape {shape}, which is not what it holds")
-    return np.frombuffer(raw, dtype, offset=stream.tell()).reshape(shape, order="F" if by_columns else "C")
+    return np.frombuffer(raw, dtype, offset=header.end()).reshape(shape, order="F" if by_columns else "C")
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from topologies.topology import Layer, Topology, step
 
+_UNCOUNTED = np.errstate(over="ignore")
+"""More paths than a float can count are infinitely many, and so is what they cost."""
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -85,10 +88,10 @@ def frozen_lower_bound(topology: Topology) -> float:
     return _lower_bound(frozen_entries(topology))
 
 
+@_UNCOUNTED
 def _lower_bound(values: NDArray[np.float64]) -> float:
     frozen = values[~np.isnan(values)]
-    with np.errstate(over="ignore"):  # more paths than a float can count: the bound is infinite
-        return float(np.sum(1 + frozen**2) / values.size)
+    return float(np.sum(1 + frozen**2) / values.size)
 
 
 def _spread(counts: NDArray[np.int64]) -> Spread:
@@ -99,6 +102,7 @@ def _only(layer: Layer, kept: NDArray[np.bool_]) -> Layer:
     return Layer(layer.n_in, layer.n_out, layer.sources[kept], layer.targets[kept], layer.trainable[kept])
 
 
+@_UNCOUNTED
 def _count(paths: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
     """Carry numbers of paths over one layer: ``(rows, n_in)`` to ``(rows, n_out)``."""
     onward = np.zeros((layer.n_out, paths.shape[0]))

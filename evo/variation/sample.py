@@ -7,6 +7,8 @@ it could not use the budget.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,8 @@ from topologies.topology import CONSTANT, Topology
 _ATTEMPTS = 40
 _NARROWER = 0.9
 """Hidden widths shrink by this factor where the budget is too small for them, and with every failed attempt."""
+
+_RESIZES = 60
 
 _Counts = NDArray[np.int64]
 
@@ -65,25 +69,21 @@ def _hidden(n_in: int, n_out: int, depth: int, bounds: Bounds, generator: np.ran
 def _masks(
     n_in: int, n_out: int, hidden: NDArray[np.float64], bounds: Bounds, generator: np.random.Generator
 ) -> Masks | None:
-    """Masks of these hidden widths, or the nearest that the budget can fill; None where there are none."""
+    """Masks of these hidden widths, or narrower or wider ones that suit the budget; None where none do."""
     skips = _skips(hidden.size + 1, generator)
-    while True:
-        inner = np.clip(np.rint(hidden), 1, bounds.max_width).astype(np.int64)
-        widths = np.array([n_in, *inner, n_out])
-        constants = _constants(widths, skips, bounds)
-        room = widths[:-1] * widths[1:] - constants
-        least = np.minimum(room, np.maximum(widths[:-1], widths[1:]) * np.where(constants, 1, 2))
-        if least.sum() > bounds.budget and inner.max(initial=1) > 1:
-            hidden = np.minimum(hidden, bounds.max_width) * _NARROWER
-        elif room.sum() < bounds.budget and inner.min(initial=bounds.max_width) < bounds.max_width:
-            hidden = np.maximum(hidden, 1) / _NARROWER
-        else:
+    plan = _Plan.of(n_in, n_out, hidden, skips, bounds)
+    factor = _NARROWER if plan.least.sum() > bounds.budget else 1 / _NARROWER
+    for _ in range(_RESIZES):
+        if plan.least.sum() <= bounds.budget <= plan.room.sum():
             break
-    if not least.sum() <= bounds.budget <= room.sum():
+        hidden = np.clip(hidden * factor, 1, bounds.max_width)
+        plan = _Plan.of(n_in, n_out, hidden, skips, bounds)
+    else:
         return None
-    trainable = least + apportion(bounds.budget - int(least.sum()), _shares(widths, generator), room - least)
-    masks = [np.zeros(shape, dtype=np.int8) for shape in zip(widths[:-1], widths[1:], strict=True)]
-    for mask, fixed, edges in zip(masks, constants, trainable, strict=True):
+    spare = bounds.budget - int(plan.least.sum())
+    trainable = plan.least + apportion(spare, _shares(plan.widths, generator), plan.room - plan.least)
+    masks = [np.zeros(shape, dtype=np.int8) for shape in zip(plan.widths[:-1], plan.widths[1:], strict=True)]
+    for mask, fixed, edges in zip(masks, plan.constants, trainable, strict=True):
         add(mask, int(fixed), generator, CONSTANT)
         add(mask, int(edges), generator)
     return masks
@@ -96,13 +96,27 @@ def _skips(depth: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     return skips
 
 
-def _constants(widths: _Counts, skips: NDArray[np.bool_], bounds: Bounds) -> _Counts:
-    """Constant edges of every layer: one a neuron from the inputs on, while ``max_edges`` has room for a layer.
+class _Plan(NamedTuple):
+    """Neurons, constants, and least and most trainable edges of the layers of a cascade."""
 
-    A neuron with a single possible source keeps that edge trainable.
-    """
-    wanted = np.where(skips & (widths[:-1] > 1), widths[1:], 0)
-    return np.where(np.cumsum(wanted) <= bounds.max_edges - bounds.budget, wanted, 0)
+    widths: _Counts
+    constants: _Counts
+    least: _Counts
+    room: _Counts
+
+    @staticmethod
+    def of(n_in: int, n_out: int, hidden: NDArray[np.float64], skips: NDArray[np.bool_], bounds: Bounds) -> _Plan:
+        """Every neuron has a fan of two at least, a constant edge and a trainable one where there are constants.
+
+        Layers get their constants from the inputs on while ``max_edges`` has room; a neuron with a single possible
+        source keeps that edge trainable.
+        """
+        widths = np.array([n_in, *np.clip(np.rint(hidden), 1, bounds.max_width).astype(np.int64), n_out])
+        wanted = np.where(skips & (widths[:-1] > 1), widths[1:], 0)
+        constants = np.where(np.cumsum(wanted) <= bounds.max_edges - bounds.budget, wanted, 0)
+        room = widths[:-1] * widths[1:] - constants
+        least = np.minimum(room, np.maximum(widths[:-1], widths[1:]) * np.where(constants, 1, 2))
+        return _Plan(widths, constants, least, room)
 
 
 def _shares(widths: _Counts, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from topologies.expression import parse, read, render
-from topologies.families import FAMILIES, Family, members
 
 from topologies import Topology
+from topologies.expression import parse, read, render
+from topologies.families import FAMILIES, Family, Member, members
 
-SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (13, 13), (6, 10), (10, 6), (7, 11), (2, 9)]
+SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (7, 7), (6, 10), (10, 6), (2, 9)]
+FILLS_THE_BUDGET = {"random_regular", "expander", "bernoulli"}  # they list, at each shape, what uses most of it
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
 quick = settings(max_examples=20, deadline=None)
+
+
+@cache
+def roomy_members(name: str, n_in: int, n_out: int) -> list[Member]:
+    """Members within a budget that lets every family have several."""
+    return members(name, n_in, n_out, 3 * n_in * n_out)
 
 
 @st.composite
 def calls(draw: st.DrawFn, family: Family) -> dict[str, Any]:
     """Arguments of some member, square, prime or rectangular: sizes cover what cropping and mixed radices do."""
     n_in, n_out = draw(st.sampled_from(SIZES))
-    found = members(family.name, n_in, n_out, 4 * n_in * n_out)
+    found = roomy_members(family.name, n_in, n_out)
     assume(found)
     return draw(st.sampled_from(found)).arguments
 
@@ -58,19 +66,18 @@ def test_members_are_connected_and_fit(family: Family, n_in: int, n_out: int) ->
 
 
 @every_family
-def test_every_size_has_members_and_a_larger_budget_has_more(family: Family) -> None:
-    for n_in, n_out in SIZES[1:]:
+def test_a_larger_budget_has_more_members(family: Family) -> None:
+    for n_in, n_out in ((8, 8), (7, 7), (6, 10)):
         tight, roomy = (
-            {member.expression for member in members(family.name, n_in, n_out, budget)} for budget in (40, 400)
+            {member.expression for member in members(family.name, n_in, n_out, budget)} for budget in (60, 200)
         )
         assert roomy
-        if family.name not in ("random_regular", "expander", "bernoulli"):  # these list what fills the budget
-            assert tight <= roomy
+        assert tight <= roomy or family.name in FILLS_THE_BUDGET
 
 
 @every_family
 def test_24_by_40_works(family: Family) -> None:
-    found = members(family.name, 24, 40, 960)
+    found = members(family.name, 24, 40, 1200)
     assert found
     topology = found[len(found) // 2].topology()
     assert (topology.n_in, topology.n_out, topology.is_connected) == (24, 40, True)
@@ -105,12 +112,11 @@ def test_diagonal_appends_one_trainable_edge_per_output(family: Family, data: st
     assert np.array_equal(longer.masks()[-1], np.eye(plain.n_out))
 
 
-@every_family
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - {"expander", "bernoulli"}))  # drawn at random, as they come
 @quick
 @given(data=st.data())
-def test_no_hidden_neuron_of_a_structured_member_is_dead(family: Family, data: st.DataObject) -> None:
-    assume(family.name not in ("expander", "bernoulli"))
-    topology = family.build(**data.draw(calls(family)))
+def test_no_neuron_is_dead(name: str, data: st.DataObject) -> None:
+    topology = FAMILIES[name].build(**data.draw(calls(FAMILIES[name])))
     for before, after in zip(topology.layers, topology.layers[1:], strict=False):
         assert (before.fan_in > 0).all() and (after.fan_out > 0).all()
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from topologies.expression import is_expression, parse, read, render, resolve
 
 import topologies
 from topologies import butterfly, clos, torus
+from topologies.expression import is_expression, parse, read, render, resolve
 
 
 @pytest.mark.parametrize(
@@ -46,19 +46,19 @@ def test_parse(text: str, expected: topologies.Topology) -> None:
         ("butterfly(32, 5, 2, 40)", r"by position \(n, depth, radix\), not 4"),
         ("butterfly(32, 5, n=32)", "n is given twice"),
         ("butterfly(32, 5, skip=1)", "skip is 1: True or False"),
-        ("butterfly(32, 5, n=32, n=32)", "not a family expression"),
+        ("butterfly(n=32, n=32, depth=5)", "n is given twice"),
         ("butterfly(2**5, 5)", r"'2 \*\* 5' is not a literal"),
         ("butterfly(n, 5)", "'n' is not a literal"),
         ("butterfly(*(32, 5))", "not a literal"),
         ("butterfly(**{'n': 32})", "no parameter"),
         ("butterfly(__import__('os').getpid(), 5)", "not a literal"),
-        ("topologies.butterfly(32, 5)", "no family 'topologies.butterfly', the nearest is 'butterfly'"),
+        ("topologies.butterfly(32, 5)", "no family 'topologies.butterfly', the nearest is '.*butterfly'"),
         ("(lambda: 1)()", "no family"),
         ("butterfly(32, 5", r"not a family expression, such as butterfly\(32, 20\)"),
         ("butterfly(32, 5) + 1", "not a family expression"),
         ("", "not a family expression"),
         ("butterfly(" + "(" * 5000 + ")" * 5000 + ")", "not a family expression"),
-        ("butterfly(" + "9" * 900 + ", 5)", "n is 9"),
+        ("butterfly(" + "9" * 180 + ", 5)", "n is 9"),
     ],
 )
 def test_refusals_teach(text: str, message: str) -> None:

@@ -27,6 +27,12 @@ def side(name: str, value: object) -> int:
     return whole(name, value, 2)
 
 
+def two_sides(n: object, n_out: object) -> tuple[int, int]:
+    """Inputs and outputs, as many as inputs where ``n_out`` is None."""
+    n_in = side("n", n)
+    return n_in, n_in if n_out is None else side("n_out", n_out)
+
+
 def sizes(name: str, value: object, example: str) -> tuple[int, ...]:
     """``value`` as a tuple of ints of at least 2, such as the shape of a torus."""
     if not isinstance(value, tuple | list) or not value:

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from topologies.families.arguments import ends, side, sizes, whole
+from topologies.families.arguments import ends, side, sizes, two_sides, whole
 from topologies.families.assemble import assemble, dense_layer
 from topologies.families.digits import digit_layers, factorizations, square_layer, strides
 from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
@@ -62,10 +62,10 @@ def monarch(n: int, block: int, *, n_out: int | None = None, skip: bool = True, 
     ValueError
         For an inadmissible argument; the message names the nearest admissible one.
     """
-    n_out = side("n_out", n if n_out is None else n_out)
-    larger = max(side("n", n), n_out)
+    n_in, n_out = two_sides(n, n_out)
+    larger = max(n_in, n_out)
     block = whole("block", block, 2, _largest_block(larger))
-    return assemble(digit_layers((block, _blocks(larger, block)), skip), n, n_out, diagonal)
+    return assemble(digit_layers((block, _blocks(larger, block)), skip), n_in, n_out, diagonal)
 
 
 def radix_net(
@@ -203,7 +203,7 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("n_in", "n_out")},
             **_KINDS,
         },
-        "radix_net((4, 4, 2), 6)",
+        "radix_net((4, 4, 2), depth=6)",
         _radix_net_members,
     ),
 )

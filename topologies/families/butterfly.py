@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from topologies.families.arguments import nearest, side, whole
+from topologies.families.arguments import nearest, two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
 from topologies.families.digits import digit_layers, divisors, radices
@@ -41,9 +41,10 @@ def butterfly(
     ValueError
         For an inadmissible argument; the message names the nearest admissible one.
     """
-    n_out = side("n_out", n if n_out is None else n_out)
-    system = radices(max(side("n", n), n_out), _radix(radix, max(n, n_out)))
-    return _butterfly(n, n_out, whole("depth", depth, 1), system, 0, skip, diagonal)
+    n_in, n_out = two_sides(n, n_out)
+    size = max(n_in, n_out)
+    system = radices(size, _radix(radix, size))
+    return _butterfly(n_in, n_out, whole("depth", depth, 1), system, 0, skip, diagonal)
 
 
 def parallel_butterfly(
@@ -78,19 +79,20 @@ def parallel_butterfly(
     ValueError
         For an inadmissible argument; the message names the nearest admissible one.
     """
-    n_out = side("n_out", n if n_out is None else n_out)
-    size = max(side("n", n), n_out)
-    if whole("p", p, 1) > 1 and whole("d", d, 1) == 1:
+    n_in, n_out = two_sides(n, n_out)
+    p, d = whole("p", p, 1), whole("d", d, 1)
+    if p > 1 and d == 1:
         raise ValueError(f"d is 1: p = {p} copies need a hidden layer each, the nearest is d = 2, or p = 1")
     if constants not in _CONSTANTS:
         near = nearest(constants, _CONSTANTS)
         raise ValueError(f"constants is {constants!r}: 'copies' or 'output' is wanted, the nearest is {near!r}")
-    copies = [_butterfly(n, n_out, whole("d", d, 1), radices(size), start, skip, False) for start in range(p)]
+    system = radices(max(n_in, n_out))
+    copies = [_butterfly(n_in, n_out, d, system, start, skip, False) for start in range(p)]
     layers = list(_side_by_side(copies))
     if skip:
         last = _one_constant(layers[-1]) if constants == "output" else layers[-1]
         layers[-1] = by_number(last)  # only outputs that cropping left without a constant change
-    return assemble(layers, n, n_out, diagonal)
+    return assemble(layers, n_in, n_out, diagonal)
 
 
 def _butterfly(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from topologies.families.arguments import side, whole
+from topologies.families.arguments import two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
 from topologies.families.family import SHARED, Arguments, Family, Member, fitting, square
@@ -43,22 +43,22 @@ def clos(
     ValueError
         For an inadmissible argument; the message names the nearest admissible one.
     """
-    n_out = side("n_out", n if n_out is None else n_out)
-    r_in = whole("ingress", ingress, 1, side("n", n))
+    n_in, n_out = two_sides(n, n_out)
+    r_in = whole("ingress", ingress, 1, n_in)
     r_out = whole("egress", egress, 1, n_out)
     m = whole("middle", middle, 1)
     # Lines between stages: (ingress a, middle c) is neuron a m + c, (middle c, egress o) is neuron c r_out + o.
-    inputs, outputs = np.arange(n), np.arange(n_out)
+    inputs, outputs = np.arange(n_in), np.arange(n_out)
     lines_in, lines_out = np.arange(r_in * m).reshape(r_in, m), np.arange(m * r_out).reshape(m, r_out)
-    first = np.repeat(inputs, m), lines_in[inputs * r_in // n].ravel()
+    first = np.repeat(inputs, m), lines_in[inputs * r_in // n_in].ravel()
     second = np.repeat(lines_in.ravel(), r_out), np.tile(lines_out, (r_in, 1)).ravel()
     third = lines_out[:, outputs * r_out // n_out].ravel(), np.tile(outputs, m)
-    widths = n, r_in * m, m * r_out, n_out
+    widths = n_in, r_in * m, m * r_out, n_out
     layers = [
         Layer(before, after, sources, targets, np.ones(sources.size, dtype=np.bool_))
         for before, after, (sources, targets) in zip(widths, widths[1:], (first, second, third), strict=False)
     ]
-    return assemble([by_number(layer) for layer in layers] if skip else layers, n, n_out, diagonal)
+    return assemble([by_number(layer) for layer in layers] if skip else layers, n_in, n_out, diagonal)
 
 
 def _trainable(n_in: int, r_in: int, m: int, r_out: int, n_out: int) -> int:

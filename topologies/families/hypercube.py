@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 
-from topologies.families.arguments import ends, side, sizes, whole
+from topologies.families.arguments import ends, sizes, two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.digits import factorizations, moved, radices, square_layer, strides
 from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
@@ -32,10 +32,10 @@ def hypercube(n: int, depth: int, *, n_out: int | None = None, skip: bool = True
     ValueError
         For an inadmissible argument; the message names the nearest admissible one.
     """
-    n_out = side("n_out", n if n_out is None else n_out)
-    shape = radices(max(side("n", n), n_out))
+    n_in, n_out = two_sides(n, n_out)
+    shape = radices(max(n_in, n_out))
     layer = _grid_layer(shape, [range(1, size) for size in shape], skip)
-    return assemble([layer] * whole("depth", depth, 1), n, n_out, diagonal)
+    return assemble([layer] * whole("depth", depth, 1), n_in, n_out, diagonal)
 
 
 def torus(

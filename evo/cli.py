@@ -1,0 +1,313 @@
+"""The ``evofabric`` command: a thin shell over the Python functions."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from evo.search import Result
+    from evo.settings import Settings
+
+app = typer.Typer(
+    name="evofabric",
+    help="Find the sparse topology that trains best, before training.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+Recipe = Annotated[Path, typer.Argument(help="A recipe (TOML), for example runs/quick.toml.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.broods=10.")
+]
+Address = Annotated[str | None, typer.Option("--ray-address", help="Join a Ray cluster: auto or HOST:PORT.")]
+Workers = Annotated[int | None, typer.Option(help="Evaluators at work; by default one a core.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="X...", help="Files (.safetensors, .npz) or family expressions.", show_default=False),
+]
+Runs = Annotated[Path, typer.Option(help="The folder of results.")]
+
+
+def main() -> None:
+    """Run the command line. Mistakes of the user are one line and exit code 2; a stop is exit code 130."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except ValueError as error:
+        print(f"evofabric: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@app.command(epilog="Example: [bold]evofabric search runs/quick.toml --set seed=2[/bold]")
+def search(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
+) -> None:
+    """Search for the best topology: tune the baseline, evolve, compare on held-out targets."""
+    settings = _settings(recipe, overrides, ray_address, workers)
+    if dry_run:
+        _show_plan(settings)
+        return
+    rows = {
+        seed: _search(settings.model_copy(update={"seed": seed}), None).rows
+        for seed in range(settings.seed, settings.seed + seeds)
+    }
+    if seeds > 1:
+        from evo.tables import spread_table
+
+        console.print(spread_table(rows))
+
+
+@app.command(epilog="Example: [bold]evofabric resume runs/quick-32x32-b640-s1-20260102-030405[/bold]")
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.", show_default=False)],
+    ray_address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Continue a run that was stopped; nothing that was evaluated is evaluated again."""
+    from evo.journal import read
+    from evo.run import JOURNAL
+    from evo.settings import validate
+
+    if not (run / JOURNAL).is_file():
+        raise ValueError(f"{run} is not the folder of a run: it has no {JOURNAL}")
+    records, _ = read(run / JOURNAL)
+    if not records:
+        raise ValueError(f"{run / JOURNAL} is empty: start the search again")
+    settings = validate({**records[0]["settings"], "runs": str(run.parent)})
+    _search(_placed(settings, ray_address, workers), run.resolve())
+
+
+@app.command(epilog="Example: [bold]evofabric tune runs/quick.toml --family clos --set budget=320[/bold]")
+def tune(
+    recipe: Recipe,
+    family: Annotated[str, typer.Option(help="A hand-derived family.")] = "parallel_butterfly",
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
+    from evo.compare import tuning
+    from evo.rivals import KINDS
+    from evo.tables import trials_table
+
+    if family not in KINDS:
+        raise ValueError(f"family {family!r} is not tuned; {', '.join(KINDS)} are")
+    settings = _settings(recipe, overrides, ray_address, workers)
+    trials, best = tuning(settings, family, _quiet)
+    console.print(trials_table(trials))
+    console.print(
+        f"best, ranked at full fidelity: [bold]{best.label}[/bold], held-out error {best.error.mean:.4f} "
+        f"({best.error.low:.4f} to {best.error.high:.4f})"
+    )
+
+
+@app.command(epilog='Example: [bold]evofabric score champion.safetensors "clos(32, 8, 6, 8)"[/bold]')
+def score(
+    names: Names,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Compare topologies with the tuned baseline on held-out targets."""
+    from evo.compare import scores
+    from evo.rivals import BASELINE, KINDS
+    from evo.settings import overridden, validate
+    from evo.tables import final_table
+    from topologies.expression import resolve
+
+    found = [resolve(name) for name in names]
+    size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
+    settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
+    console.print(final_table(scores(settings, names, _quiet), KINDS[BASELINE]))
+
+
+@app.command(epilog="Example: [bold]evofabric verify runs/.../champion.safetensors[/bold]")
+def verify(file: Annotated[Path, typer.Argument(help="A champion's file.", show_default=False)]) -> None:
+    """Train a champion again on its held-out targets and compare with what its file says; exit code 1 if it differs."""
+    from evo.compare import verify as verified
+
+    found = verified(file)
+    stated = found.stated_interval
+    console.print(f"stated    {found.stated:.6f}  (95 % interval {stated.low:.6f} to {stated.high:.6f})")
+    console.print(f"found     {found.found.mean:.6f}")
+    if not found.agrees:
+        console.print("[red]The error found lies outside the stated interval.[/red]")
+        raise typer.Exit(1)
+    exact = "to the last bit" if found.found.mean == found.stated else "within the stated interval"
+    console.print(f"[green]They agree {exact}.[/green]")
+
+
+@app.command(epilog="Example: [bold]evofabric families[/bold]")
+def families() -> None:
+    """List the families of topologies, their parameters and an example of each."""
+    from evo.tables import families_table
+
+    console.print(families_table())
+
+
+@app.command(epilog='Example: [bold]evofabric show "parallel_butterfly(32, 2, 10)" --out pictures[/bold]')
+def show(
+    names: Names,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(),
+) -> None:
+    """Print what a topology is, and draw it and its masks to PNG."""
+    from evo.tables import summary_table
+    from topologies.draw import draw_masks, draw_topology
+    from topologies.expression import resolve
+
+    for name in names:
+        topology = resolve(name)
+        console.print(summary_table(name, topology))
+        stem = _file_stem(name)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
+                path = out / f"{stem}{suffix}.png"
+                draw(topology, name).savefig(path)
+                console.print(f"drawn to {path}")
+        except OSError as error:
+            raise ValueError(f"cannot write to {out}: {error.strerror}") from None
+
+
+@app.command(epilog="Example: [bold]evofabric export champion.safetensors masks.npz[/bold]")
+def export(
+    name: Annotated[str, typer.Argument(metavar="X", help="A file or family expression.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Where to write: .npz (dense masks) or .safetensors.", show_default=False)
+    ],
+) -> None:
+    """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
+    from topologies.expression import resolve
+    from topologies.files import save, save_masks
+
+    writers = {".npz": save_masks, ".safetensors": save}
+    if file.suffix not in writers:
+        raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
+    console.print(f"written to {writers[file.suffix](resolve(name), file)}")
+
+
+@app.command(epilog="Example: [bold]evofabric runs[/bold]")
+def runs(folder: Runs = Path("runs")) -> None:
+    """List runs: their state, best error against the baseline, and result digest."""
+    from evo.listing import runs as listed
+    from evo.tables import runs_table
+
+    found = listed(folder)
+    console.print(
+        runs_table(found) if found else f"no runs in {folder}: start one with `evofabric search runs/quick.toml`"
+    )
+
+
+@app.command(epilog="Example: [bold]evofabric ui --port 5001[/bold]")
+def ui(
+    folder: Annotated[Path, typer.Option("--runs", help="The folder of results.")] = Path("runs"), port: int = 5000
+) -> None:
+    """Browse runs in MLflow's web interface, on this machine only."""
+    from evo.tracking import serve_ui
+
+    serve_ui(folder, port)
+
+
+@app.command(epilog="Example: [bold]evofabric track runs/quick-32x32-b640-s1-20260102-030405[/bold]")
+def track(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+    uri: Annotated[str | None, typer.Option(help="Tracking server; by default the database beside the run.")] = None,
+) -> None:
+    """Make a run's MLflow records again from its journal; what is there already is not changed."""
+    from evo.tracking import track as tracked
+
+    console.print(f"tracked as MLflow run {tracked(run, uri)}")
+
+
+def _file_stem(name: str) -> str:
+    """A file's own name, or an expression without what file names should not hold."""
+    return (
+        Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else re.sub(r"[^\w.=]+", "-", name).strip("-")
+    )
+
+
+def _settings(recipe: Path, overrides: list[str] | None, address: str | None, workers: int | None) -> Settings:
+    from evo.settings import load
+
+    return _placed(load(recipe, overrides or ()), address, workers)
+
+
+def _placed(settings: Settings, address: str | None, workers: int | None) -> Settings:
+    """The settings with the command line's word on where to evaluate."""
+    changes: dict[str, Any] = {}
+    if address is not None:
+        changes |= {"pool": "ray", "address": address}
+    if workers is not None:
+        changes["workers"] = workers
+    return settings.model_copy(update={"cluster": settings.cluster.model_copy(update=changes)})
+
+
+def _quiet(record: dict[str, Any]) -> None:
+    if record["kind"] == "phase":
+        console.print(f"[dim]{record['phase']} ...[/dim]")
+
+
+def _show_plan(settings: Settings) -> None:
+    from evo.plan import plan, seconds_per_step
+    from evo.tables import plan_table
+
+    console.print_json(settings.model_dump_json())
+    phases = plan(settings)
+    console.print(plan_table(phases))
+    seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
+    console.print(f"about {seconds:.0f} core-seconds on this machine, measured on one small evaluation")
+
+
+def _search(settings: Settings, folder: Path | None) -> Result:
+    from evo.progress import ProgressDisplay
+    from evo.rivals import BASELINE, KINDS
+    from evo.run import CHAMPION
+    from evo.search import search as run_search
+    from evo.tables import final_table, how_to_use, verdict
+    from evo.tracking import Tracker
+
+    where = folder
+
+    def watch(record: dict[str, Any]) -> None:
+        nonlocal where
+        if record["kind"] == "header":
+            where = Path(record["folder"])
+        tracker(record)
+        progress(record)
+
+    try:
+        with Tracker(settings) as tracker, ProgressDisplay(settings, console) as progress:
+            result = run_search(settings, folder=folder, watcher=watch)
+    except KeyboardInterrupt:
+        if where is not None:
+            best = where / CHAMPION
+            kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
+            console.print(f"Stopped: {kept}. Continue with: [bold]evofabric resume {where}[/bold]", soft_wrap=True)
+        raise
+    console.print(final_table(result.rows, KINDS[BASELINE]))
+    console.print(verdict(result.rows))
+    console.print(how_to_use(result), soft_wrap=True)
+    return result

@@ -1,0 +1,92 @@
+"""Any topologies beside the baseline on held-out targets, and champions checked against what their file says."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluators.task import Evaluator, Fidelity, Score, Stream
+from evo.confirm import Finalist, Interval, Row, choose, hold_out, interval
+from evo.rivals import BASELINE, KINDS, best_member, tuned
+from evo.run import Watcher, named_evaluator, open_run
+from evo.settings import Settings, validate
+from evo.tune import Trial
+from topologies.canonical import canonical
+from topologies.expression import resolve
+from topologies.files import read
+
+
+def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Trial, ...], Row]:
+    """All trials of a family at a recipe's budget, best first, and the best of them on held-out targets.
+
+    Raises
+    ------
+    ValueError
+        When no connected member fits the budget.
+    """
+    with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
+        trials = tuned(run, family)
+        if not trials:
+            raise ValueError(f"no connected member of {family} has at most {settings.budget} trainable edges")
+        best = best_member(run, family, trials)
+        return trials, hold_out(run.evaluations, {KINDS[family]: best}, KINDS[family], settings.fidelity)[0]
+
+
+def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[Row, ...]:
+    """The final table for the files and expressions in ``names``; the baseline comes first.
+
+    Learning rates are chosen on the choice stream, as in a search. The baseline is tuned at the recipe's budget.
+    """
+    topologies = {name: canonical(resolve(name)) for name in names}
+    for name, topology in topologies.items():
+        if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
+            raise ValueError(
+                f"{name} is {topology.n_in} x {topology.n_out} but {names[0]} {settings.n_in} x {settings.n_out}: "
+                "only topologies of one size can be compared"
+            )
+    with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
+        baseline = KINDS[BASELINE]
+        entries = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}
+        for name, topology in topologies.items():
+            entries[name] = choose(run.evaluations, name, [Finalist("", topology)], settings.fidelity)
+        return hold_out(run.evaluations, entries, baseline, settings.fidelity)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A champion's held-out error as its file states it, and as it was found again from the file alone."""
+
+    stated: float
+    stated_interval: Interval
+    found: Interval
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the error found lies within the stated 95 % interval."""
+        return self.stated_interval.low <= self.found.mean <= self.stated_interval.high
+
+
+def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
+    """Train the topology of a champion file on the held-out targets again and compare with what the file says.
+
+    Raises
+    ------
+    ValueError
+        When the file is damaged or states no held-out score.
+    """
+    topology, provenance = read(path)
+    stated = provenance.scores.get("held-out")
+    if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:
+        raise ValueError(f"{path} states no held-out score: only champions of a finished search do")
+    settings = validate(provenance.recipe)
+    fidelity = Fidelity(
+        stated["targets"], stated["steps"], (stated["rate"],) if stated["rate"] else settings.fidelity.full_rates
+    )
+    judge = evaluator or named_evaluator(settings.evaluator)
+    score: Score = judge.evaluate(canonical(topology), fidelity, Stream.HELD_OUT, provenance.seed)
+    low, high = stated["interval"]
+    return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))
