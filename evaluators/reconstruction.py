@@ -61,7 +61,7 @@ class MatrixReconstruction:
 
         topology = canonical(topology)
         goals = np.stack([target(topology.n_in, topology.n_out, i, stream, seed) for i in range(fidelity.targets)])
-        starts = np.stack([_start(topology, i, stream, seed) for i in range(fidelity.targets)])
+        starts = np.stack([start_of(topology, i, stream, seed) for i in range(fidelity.targets)])
         n_rates = len(fidelity.rates)
         losses, weights = train(
             topology,
@@ -75,7 +75,7 @@ class MatrixReconstruction:
         return Trained(topology, fidelity.rates, errors, weights.reshape(n_rates, fidelity.targets, -1))
 
 
-def _start(topology: Topology, index: int, stream: Stream, seed: int) -> NDArray[np.float32]:
+def start_of(topology: Topology, index: int, stream: Stream, seed: int) -> NDArray[np.float32]:
     """Initial trainable weights for one target, shape ``(n_trainable,)``; all rates start from the same."""
     draws = initial_weights(topology, generator(seed, "weights", stream.value, topology.digest, index))
     return np.concatenate([weights[layer.trainable] for layer, weights in zip(topology.layers, draws, strict=True)])

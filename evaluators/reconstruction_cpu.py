@@ -37,7 +37,7 @@ from evaluators.lanes import (
     store,
     where_less,
 )
-from evaluators.schedule import BETA_1, BETA_2, EPSILON
+from evaluators.schedule import EPSILON, Schedule
 from topologies.topology import Topology
 
 _Indices = NDArray[np.int64]
@@ -121,7 +121,7 @@ def _chain(parts: list[Edges]) -> Edges:
 
 
 def train(
-    topology: Topology, weights: _Floats, targets: _Floats, rates: NDArray[np.float64], schedule: _Floats
+    topology: Topology, weights: _Floats, targets: _Floats, rates: NDArray[np.float64], schedule: Schedule
 ) -> tuple[NDArray[np.float64], _Floats]:
     """Train any number of independent problems on one topology.
 
@@ -136,7 +136,7 @@ def train(
     rates:
         Peak learning rate of each problem, shape ``(problems,)``.
     schedule:
-        Learning rate of each step relative to the peak, shape ``(steps,)``.
+        Learning rate of each step relative to the peak, and Adam's memories.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def train(
 
 
 def _train_group(
-    plan: Plan, weights: _Floats, targets: _Floats, rates: _Floats, schedule: _Floats
+    plan: Plan, weights: _Floats, targets: _Floats, rates: _Floats, schedule: Schedule
 ) -> tuple[_Floats, _Floats]:
     """Up to eight problems; lanes that are left over train the zero matrix and are dropped."""
     used, n_in, n_out = targets.shape
@@ -186,7 +186,7 @@ def _train_group(
 def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mean, square, best, kept):  # type: ignore[no-untyped-def]
     lowest = splat_lanes(np.float32(np.inf))
     decay_1, decay_2 = 1.0, 1.0
-    for step in range(schedule.size):
+    for step in range(schedule.rates.size):
         for slot in range(plan.n_slots):
             store(gradient, slot * LANES, splat_lanes(np.float32(0)))
         loss = splat_tile(np.float32(0))
@@ -199,12 +199,13 @@ def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mea
                 loss = fma(residual, residual, loss)
                 store(above, k * TILE, residual)
             above, below = _backward(plan, block, weight, hidden, above, below, gradient)
-        decay_1 *= BETA_1
-        decay_2 *= BETA_2
+        decay_1 *= schedule.beta_1
+        decay_2 *= schedule.beta_2
         correction = np.sqrt(1 - decay_2)
-        pace = load_lanes(rate, 0) * splat_lanes(np.float32(schedule[step] * correction / (1 - decay_1)))
+        pace = load_lanes(rate, 0) * splat_lanes(np.float32(schedule.rates[step] * correction / (1 - decay_1)))
         loss_now = fold(loss)
-        _adam(plan, weight, gradient, mean, square, kept, pace, np.float32(EPSILON * correction), loss_now, lowest)
+        floor = splat_lanes(np.float32(EPSILON * correction))
+        _adam(plan, schedule, weight, gradient, mean, square, kept, pace, floor, loss_now, lowest)
         lowest = where_less(loss_now, lowest, loss_now, lowest)
     store(best, 0, lowest)
 
@@ -263,11 +264,10 @@ def _backward(plan, block, weight, hidden, above, below, gradient):  # type: ign
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adam(plan, weight, gradient, mean, square, kept, pace, epsilon, loss, lowest):  # type: ignore[no-untyped-def]
+def _adam(plan, schedule, weight, gradient, mean, square, kept, pace, floor, loss, lowest):  # type: ignore[no-untyped-def]
     """Keep the weights of lanes whose ``loss`` is their lowest so far, then step at the bias-corrected ``pace``."""
-    keep_1, take_1 = splat_lanes(np.float32(BETA_1)), splat_lanes(np.float32(1 - BETA_1))
-    keep_2, take_2 = splat_lanes(np.float32(BETA_2)), splat_lanes(np.float32(1 - BETA_2))
-    floor = splat_lanes(epsilon)
+    keep_1, take_1 = splat_lanes(np.float32(schedule.beta_1)), splat_lanes(np.float32(1 - schedule.beta_1))
+    keep_2, take_2 = splat_lanes(np.float32(schedule.beta_2)), splat_lanes(np.float32(1 - schedule.beta_2))
     for slot in range(plan.n_slots):
         place = slot * LANES
         g = load_lanes(gradient, place)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluators.schedule import BETA_1, BETA_2, EPSILON
+from evaluators.schedule import EPSILON, Schedule
 from topologies.topology import Topology
 
 
@@ -15,7 +15,7 @@ def train(
     weights: NDArray[np.floating],
     targets: NDArray[np.floating],
     rates: NDArray[np.float64],
-    schedule: NDArray[np.float32],
+    schedule: Schedule,
 ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
     """Train independent problems one after the other; arguments and results as in ``reconstruction_cpu.train``.
 
@@ -48,13 +48,13 @@ def _train_one(
     start: NDArray[np.floating],
     target: NDArray[np.floating],
     rate: float,
-    schedule: NDArray[np.float32],
+    schedule: Schedule,
 ) -> tuple[float, NDArray[np.floating]]:
     weights = torch.tensor(start, requires_grad=True)
     goal = torch.tensor(target, dtype=weights.dtype)
-    adam = torch.optim.Adam([weights], lr=rate, betas=(BETA_1, BETA_2), eps=EPSILON)
+    adam = torch.optim.Adam([weights], lr=rate, betas=(schedule.beta_1, schedule.beta_2), eps=EPSILON)
     lowest, kept = float("inf"), start
-    for relative in schedule:
+    for relative in schedule.rates:
         adam.param_groups[0]["lr"] = rate * float(relative)
         adam.zero_grad()
         error = (product(topology, weights) - goal).square().sum()

@@ -44,7 +44,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        app()
+        app(prog_name="evofabric")
     except ValueError as error:
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)

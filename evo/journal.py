@@ -46,6 +46,16 @@ def read(path: Path) -> tuple[list[Record], int]:
     return records, good
 
 
+def in_use(path: Path) -> bool:
+    """Whether a process has the journal open, so that its run goes on."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        return False
+
+
 class Journal:
     """An open journal, held by one process at a time.
 

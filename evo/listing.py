@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import dataclass
 from pathlib import Path
 
-from evo.journal import Record, read
+from evo.history import History
 from evo.run import JOURNAL
+from evo.state import Policy
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run: its folder's name, "running", "finished" or "stopped", what it has found, and its result digest."""
+    """One run: its folder's name, its state in one word, what it has found, and its result digest."""
 
     name: str
     state: str
@@ -24,29 +24,18 @@ class RunSummary:
 
 def runs(folder: Path) -> list[RunSummary]:
     """All runs in a folder, by name; one whose journal cannot be read is listed as "damaged"."""
-    return [_summary(path) for path in sorted(folder.glob(f"*/{JOURNAL}"))]
+    return [_summary(path.parent) for path in sorted(folder.glob(f"*/{JOURNAL}"))]
 
 
-def _summary(path: Path) -> RunSummary:
-    name = path.parent.name
+def _summary(folder: Path) -> RunSummary:
     try:
-        records, _ = read(path)
+        history = History.of(folder)
     except ValueError:
-        return RunSummary(name, "damaged", 0, None, None, None)
-    table = next((record for record in records if record["kind"] == "table"), None)
-    broods = [record for record in records if record["kind"] == "brood" and record["phase"] == "evolution"]
+        return RunSummary(folder.name, "damaged", 0, None, None, None)
+    broods = history.broods(Policy.EVOLUTION)
     births = broods[-1]["births"] if broods else 0
-    if table is not None:
-        champion, baseline = (row["error"]["mean"] for row in table["rows"][:2])
-        return RunSummary(name, "finished", births, champion, baseline, table["digest"])
-    last: Record = broods[-1] if broods else {"best": None, "baseline": None}
-    return RunSummary(name, "running" if _is_locked(path) else "stopped", births, last["best"], last["baseline"], None)
-
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        return False
+    if history.table:
+        champion, baseline = (row["error"]["mean"] for row in history.table["rows"][:2])
+        return RunSummary(folder.name, "finished", births, champion, baseline, history.table["digest"])
+    best, baseline = (broods[-1]["best"], broods[-1]["baseline"]) if broods else (None, None)
+    return RunSummary(folder.name, history.status.lower(), births, best, baseline, None)

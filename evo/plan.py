@@ -9,11 +9,10 @@ from cluster.pool import canary
 from evaluators.task import Fidelity, Stream
 from evo.founders import FAMILIES as FOUNDER_FAMILIES
 from evo.founders import PER_FAMILY
-from evo.rivals import KINDS, growth_rule
+from evo.rivals import KINDS, candidates, growth_rule
 from evo.run import named_evaluator
 from evo.settings import Settings
 from topologies.canonical import canonical
-from topologies.families import members
 from topologies.families.blocks import dense
 
 
@@ -39,7 +38,7 @@ def cost(fidelity: Fidelity) -> float:
 def plan(settings: Settings) -> tuple[Phase, ...]:
     """The phases of a search; counts are upper estimates where they depend on results."""
     fidelity = settings.fidelity
-    sizes = {family: len(members(family, settings.n_in, settings.n_out, settings.budget)) for family in KINDS}
+    sizes = {family: len(candidates(family, settings.n_in, settings.n_out, settings.budget)) for family in KINDS}
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     founders = len(settings.founders) + sum(min(trials[family], PER_FAMILY) for family in FOUNDER_FAMILIES)
     births = founders + settings.loop.broods * settings.loop.brood_size

@@ -12,7 +12,9 @@ from evo.founders import sized
 from evo.run import Run
 from evo.tune import Trial, tune
 from topologies.canonical import canonical
+from topologies.families import FAMILIES, members
 from topologies.families.butterfly import parallel_butterfly
+from topologies.families.family import Member
 
 BASELINE = "parallel_butterfly"
 """The family whose tuned member is the hand-derived answer (paper, VII-E)."""
@@ -53,7 +55,19 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
     if family == BASELINE and settings.baseline is not None:
         given = Trial(0, settings.baseline, canonical(sized(settings.baseline, settings.n_in, settings.n_out)))
         return (replace(given, score=evaluate([given])[0]),)
-    return tune(family, settings.n_in, settings.n_out, settings.budget, evaluate, settings.tuning.trials, settings.seed)
+    return tune(
+        candidates(family, settings.n_in, settings.n_out, settings.budget),
+        evaluate,
+        settings.tuning.trials,
+        settings.seed,
+    )
+
+
+def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
+    """The family's connected members within the budget; if there are none, those that leave pairs unconnected."""
+    connected = members(family, n_in, n_out, budget)
+    shallow = FAMILIES[family].too_shallow
+    return connected or (shallow(n_in, n_out, budget) if shallow else [])
 
 
 def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen:

@@ -49,6 +49,13 @@ class Run:
         self.journal.append([{**record, "time": time.time()}])
         self.show(self.journal.records[-1])
 
+    def end(self, status: str, why: str = "") -> None:
+        """Journal and show how this process left the run; only the last word counts, and it is not said twice."""
+        last = self.journal.records[-1]
+        if (last["kind"], last.get("status")) != ("end", status):
+            self.journal.append([{"kind": "end", "status": status, "why": why, "time": time.time()}])
+        self.show(self.journal.records[-1])
+
 
 @contextmanager
 def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher) -> Iterator[Run]:
@@ -73,12 +80,9 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         try:
             yield run
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            watcher(
-                {"kind": "end", "status": "KILLED" if stopped else "FAILED", "why": str(error), "time": time.time()}
-            )
+            run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED", str(error))
             raise
-        watcher({"kind": "end", "status": "FINISHED", "why": "", "time": time.time()})
+        run.end("FINISHED")
 
 
 @contextmanager
@@ -144,6 +148,7 @@ def _header(settings: Settings, evaluator: Evaluator) -> Record:
     return {
         "kind": "header",
         "settings": outcome_settings(settings),
+        "experiment": settings.tracking.experiment,
         "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
         "canary": hashlib.sha256(repr(proof).encode()).hexdigest()[:16],
         "machine": f"{platform.machine()} {platform.system()}",

@@ -51,13 +51,13 @@ class FidelitySettings(_Section):
     """How carefully candidates are scored while searching, and the last few at the end."""
 
     targets: Count = 8
-    steps: Count = 800
-    rates: Rates = (0.15, 0.3, 0.6)
+    steps: Count = 600
+    rates: Rates = (0.45, 1.0, 2.0)
     full_targets: Count = 16
     full_steps: Count = 2000
-    full_rates: Rates = (0.1, 0.2, 0.4, 0.8)
-    held_out_targets: Annotated[int, Field(ge=2)] = 64
-    finalists: Count = 6
+    full_rates: Rates = (0.15, 0.3, 0.6, 1.2, 2.4, 4.8)
+    held_out_targets: Annotated[int, Field(ge=2)] = 128
+    finalists: Count = 8
     """Candidates of each kind that are ranked again at full fidelity on the choice stream."""
 
     @property

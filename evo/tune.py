@@ -14,7 +14,6 @@ import optuna
 
 from evaluators.task import Score
 from topologies.canonical import canonical
-from topologies.families import members
 from topologies.families.family import Member
 from topologies.topology import Topology
 
@@ -40,15 +39,13 @@ class Trial:
         return float("inf") if self.score is None else self.score.error
 
 
-def tune(
-    family: str, n_in: int, n_out: int, budget: int, evaluate: Evaluate, trials: int, seed: int
-) -> tuple[Trial, ...]:
-    """Trials of a family's connected members within the budget, best first.
+def tune(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: int) -> tuple[Trial, ...]:
+    """Trials of a family's members, best first.
 
     Parameters
     ----------
-    family, n_in, n_out, budget:
-        Whose members, see :func:`topologies.families.members`.
+    candidates:
+        The members to choose from.
     evaluate:
         Scores a batch of trials.
     trials:
@@ -59,9 +56,8 @@ def tune(
 
     Returns
     -------
-    The trials made, each member once, by error; empty if no member fits.
+    The trials made, each member once, by error.
     """
-    candidates = members(family, n_in, n_out, budget)
     if len(candidates) <= trials:
         made = [_trial(number, member) for number, member in enumerate(candidates)]
         done = [_scored(trial, score) for trial, score in zip(made, evaluate(made), strict=True)]

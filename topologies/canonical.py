@@ -52,7 +52,8 @@ def _refine(topology: Topology) -> _Colours:
         _mix(np.full(width, start, dtype=np.uint64)) for start, width in zip(starts, topology.widths, strict=True)
     ]
     for end in (0, -1):
-        colours[end] = _mix(colours[end] + np.arange(colours[end].size, dtype=np.uint64))
+        own_numbers: NDArray[np.uint64] = np.arange(colours[end].size, dtype=np.uint64)
+        colours[end] = _mix(colours[end] + own_numbers)
     classes = _count(colours)
     while True:
         finer: _Colours = [_mix(colour) for colour in colours]

@@ -46,13 +46,9 @@ def draw_topology(topology: Topology, title: str | None = None) -> Figure:
         _draw_edges(axes, place, layer, spacing)
     size = float(np.clip(0.4 * spacing, 0.8, 7.0))
     for place, neurons in enumerate(topology.widths):
-        axes.plot(
-            np.full(neurons, place), _heights(neurons), "o", color=_INK, markersize=size, mew=0, zorder=CONSTANT + 1
-        )
+        axes.plot(np.full(neurons, place), _heights(neurons), "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
         foot = (place, widest / 2)
-        axes.annotate(
-            str(neurons), foot, (0, -5), "data", "offset points", color=_SOFT, fontsize=8, ha="center", va="top"
-        )
+        axes.annotate(str(neurons), foot, (0, -13), "data", "offset points", color=_SOFT, fontsize=8, ha="center")
     return figure
 
 

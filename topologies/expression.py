@@ -36,7 +36,10 @@ def parse(text: str) -> Topology:
         the nearest), a missing argument, or one that the family refuses.
     """
     name, arguments = read(text)
-    return find(name).build(**arguments)
+    try:
+        return find(name).build(**arguments)
+    except MemoryError:
+        raise ValueError(f"{text}: a topology of this size does not fit in memory") from None
 
 
 def read(text: str) -> tuple[str, dict[str, Any]]:
@@ -61,18 +64,18 @@ def resolve(text: str | Path) -> Topology:
     ValueError
         When it is none of these, or the file or expression is refused.
     """
-    if is_expression(str(text)) and not Path(text).is_file():
+    if is_expression(str(text)):
         return parse(str(text))
     from topologies.files import load, load_masks  # files need more libraries than expressions do
 
-    readers = {".safetensors": load, ".npz": load_masks}
-    reader = readers.get(Path(text).suffix.lower())
+    reader = {".safetensors": load, ".npz": load_masks}.get(Path(text).suffix.lower())
     if reader is None:
-        near = find(nearest(str(text).partition("(")[0], FAMILIES))
-        raise ValueError(f"{text} is no .safetensors or .npz file and no family expression, such as {near.example}")
-    if not Path(text).is_file():
-        raise ValueError(f"there is no file {text}")
-    return reader(Path(text))
+        example = _guess(str(text)).example
+        raise ValueError(f"{str(text)!r} is no .safetensors or .npz file and no family expression, such as {example}")
+    try:
+        return reader(Path(text))
+    except OSError as problem:
+        raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
 
 
 def _call(text: str) -> ast.Call:

@@ -73,10 +73,9 @@ def frozen_entries(topology: Topology) -> NDArray[np.float64]:
     inputs = np.eye(topology.n_in, dtype=np.bool_)
     reached, movable, paths = inputs, np.zeros_like(inputs), inputs.astype(np.float64)
     for layer in topology.layers:
-        trainable, constant = _only(layer, layer.trainable), _only(layer, ~layer.trainable)
-        movable = step(movable, layer) | step(reached, trainable)
+        movable = step(movable, layer) | step(reached, _trainable(layer))
         reached = step(reached, layer)
-        paths = _count(paths, constant)
+        paths = _count(paths, layer)
     return np.where(movable, np.nan, paths)
 
 
@@ -98,7 +97,8 @@ def _spread(counts: NDArray[np.int64]) -> Spread:
     return Spread(int(counts.min()), float(counts.mean()), int(counts.max()))
 
 
-def _only(layer: Layer, kept: NDArray[np.bool_]) -> Layer:
+def _trainable(layer: Layer) -> Layer:
+    kept = layer.trainable
     return Layer(layer.n_in, layer.n_out, layer.sources[kept], layer.targets[kept], layer.trainable[kept])
 
 

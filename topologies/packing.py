@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from topologies.topology import Layer, Topology
@@ -40,7 +42,7 @@ def unpack(data: bytes) -> Topology:
     depth = int(take(1, "<i4")[0])
     widths = take(depth + 1, "<i4").tolist()
     layers = []
-    for n_in, n_out in zip(widths, widths[1:], strict=False):
+    for n_in, n_out in pairwise(widths):
         edges = int(take(1, "<i4")[0])
         sources, targets = take(edges, "<i4"), take(edges, "<i4")
         layers.append(Layer(n_in, n_out, sources, targets, take(edges, "u1") == 1))

@@ -26,7 +26,8 @@ def crossover(first: Topology, second: Topology, bounds: Bounds, generator: np.r
     """
     if (first.n_in, first.n_out) != (second.n_in, second.n_out):
         raise ValueError(
-            f"parents of {first.n_in} x {first.n_out} and {second.n_in} x {second.n_out}: only equal sizes can be crossed"
+            f"parents of sizes {first.n_in} x {first.n_out} and {second.n_in} x {second.n_out}: "
+            "only equal sizes can be crossed"
         )
     cut = _cut(first, second, bounds, generator)
     if cut is None:

@@ -116,7 +116,9 @@ def one_per_neuron(candidates: NDArray[np.bool_], generator: np.random.Generator
 
 def freezable(mask: Mask) -> NDArray[np.bool_]:
     """Trainable edges that may become constant: their neuron has no constant yet and another edge beside."""
-    return (mask == TRAINABLE) & ~(mask == CONSTANT).any(axis=0) & (np.count_nonzero(mask, axis=0) > 1)
+    neurons = ~(mask == CONSTANT).any(axis=0) & (np.count_nonzero(mask, axis=0) > 1)
+    edges: NDArray[np.bool_] = (mask == TRAINABLE) & neurons
+    return edges
 
 
 def _spread(size: int, generator: np.random.Generator) -> float:

@@ -40,9 +40,9 @@ def remove_layer(masks: Masks, bounds: Bounds, generator: np.random.Generator) -
     if len(masks) == 1 or (len(masks) == 2 and bounds.budget < ends):
         return None  # a connected single layer is dense
     place = int(generator.integers(len(masks) - 1))
-    pair = masks[place : place + 2]
-    number = int(generator.uniform(0.5, 1.0) * count(pair, TRAINABLE))
-    return [*masks[:place], _compose(*pair, number, generator), *masks[place + 2 :]]
+    before, after = masks[place : place + 2]
+    number = int(generator.uniform(0.5, 1.0) * count([before, after], TRAINABLE))
+    return [*masks[:place], _compose(before, after, number, generator), *masks[place + 2 :]]
 
 
 @operator

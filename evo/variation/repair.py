@@ -86,16 +86,20 @@ def revive(masks: Masks, generator: np.random.Generator) -> None:
 def connect(masks: Masks, patches: int, generator: np.random.Generator) -> bool:
     """Join every input to every output with at most ``patches`` new trainable edges; whether that was enough.
 
-    Each is the edge, of all layers, that joins most of the pairs without a path.
+    Each is the edge, of all layers, that joins most of the pairs without a path; the search ends early when as
+    many pairs a patch would not be enough.
     """
-    for _ in range(patches):
+    for left in range(patches, 0, -1):
         ahead = _reach(masks)
         if ahead[-1].all():
             return True
         missing = 1 - ahead[-1]
         back = [reach.T for reach in reversed(_reach([mask.T for mask in reversed(masks)]))]
         gains = [ahead[i].T @ missing @ back[i + 1].T for i in range(len(masks))]
-        best = int(np.argmax([gain.max() + generator.random() for gain in gains]))
+        most = np.array([gain.max() for gain in gains])
+        if missing.sum() > left * most.max():
+            return False
+        best = int(np.argmax(most + generator.random(most.size)))
         noisy = gains[best] + generator.random(gains[best].shape, dtype=np.float32)
         source, target = np.unravel_index(int(noisy.argmax()), noisy.shape)
         masks[best][source, target] = TRAINABLE

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from evo.bounds import Bounds
 from evo.variation.edges import Masks, add, apportion
 from evo.variation.repair import repair
-from topologies.topology import CONSTANT, Topology
+from topologies.topology import CONSTANT, TRAINABLE, Topology
 
-_ATTEMPTS = 40
-_NARROWER = 0.9
+_ATTEMPTS, _STARS = 20, 5
+_NARROWER = 0.85
 """Hidden widths shrink by this factor where the budget is too small for them, and with every failed attempt."""
 
 _RESIZES = 60
@@ -30,15 +30,19 @@ def sample(n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator
     """A random connected topology with exactly the budget; None where none was found.
 
     Depths are equally likely, from the least that has room for the budget to the one where a neuron of an
-    ordinary width would be left with one trainable edge.
+    ordinary width would be left with one trainable edge. Budgets so small that even fans connect nothing get a star.
     """
     shallowest, deepest = _least_depth(n_in, n_out, bounds), 1 + 2 * bounds.budget // (n_in + n_out)
     if shallowest > bounds.max_depth:
         return None
     depths = np.arange(shallowest, 1 + min(bounds.max_depth, max(shallowest, deepest)))
-    for attempt in range(_ATTEMPTS):
-        hidden = _hidden(n_in, n_out, int(generator.choice(depths)), bounds, generator) * _NARROWER**attempt
-        masks = _masks(n_in, n_out, hidden, bounds, generator)
+    for attempt in range(_ATTEMPTS + _STARS):
+        if attempt < _ATTEMPTS:
+            hidden = _hidden(n_in, n_out, int(generator.choice(depths)), bounds, generator) * _NARROWER**attempt
+            fan = 2 if attempt < _ATTEMPTS // 2 else 1
+            masks = _masks(n_in, n_out, hidden, fan, bounds, generator)
+        else:
+            masks = _star(n_in, n_out, bounds, generator)
         topology = None if masks is None else repair(masks, bounds, generator)
         if topology is not None:
             return topology
@@ -63,21 +67,21 @@ def _hidden(n_in: int, n_out: int, depth: int, bounds: Bounds, generator: np.ran
     level = np.exp(generator.uniform(np.log(rank), np.log(2 * max(n_in, n_out))))
     bulge = generator.choice([0.0, 1.0, -1.0]) * generator.uniform(0, np.log(2.5))
     profile = level * np.exp(bulge * np.sin(np.pi * np.arange(1, depth) / depth))
-    return np.maximum(profile, np.ceil(rank))
+    return np.asarray(np.maximum(profile, np.ceil(rank)))
 
 
 def _masks(
-    n_in: int, n_out: int, hidden: NDArray[np.float64], bounds: Bounds, generator: np.random.Generator
+    n_in: int, n_out: int, hidden: NDArray[np.float64], fan: int, bounds: Bounds, generator: np.random.Generator
 ) -> Masks | None:
     """Masks of these hidden widths, or narrower or wider ones that suit the budget; None where none do."""
     skips = _skips(hidden.size + 1, generator)
-    plan = _Plan.of(n_in, n_out, hidden, skips, bounds)
+    plan = _Plan.of(n_in, n_out, hidden, skips, fan, bounds)
     factor = _NARROWER if plan.least.sum() > bounds.budget else 1 / _NARROWER
     for _ in range(_RESIZES):
         if plan.least.sum() <= bounds.budget <= plan.room.sum():
             break
         hidden = np.clip(hidden * factor, 1, bounds.max_width)
-        plan = _Plan.of(n_in, n_out, hidden, skips, bounds)
+        plan = _Plan.of(n_in, n_out, hidden, skips, fan, bounds)
     else:
         return None
     spare = bounds.budget - int(plan.least.sum())
@@ -96,6 +100,18 @@ def _skips(depth: int, generator: np.random.Generator) -> NDArray[np.bool_]:
     return skips
 
 
+def _star(n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator) -> Masks:
+    """Two layers, a hidden neuron joined to every input and output, and others that share the rest of the budget."""
+    rest = bounds.budget - n_in - n_out
+    least, most = -(-bounds.budget // (n_in + n_out)), 1 + rest // 2
+    width = min(bounds.max_width, int(generator.integers(least, max(least, most), endpoint=True)))
+    masks = [np.zeros((n_in, width), dtype=np.int8), np.zeros((width, n_out), dtype=np.int8)]
+    masks[0][:, 0] = masks[1][0] = TRAINABLE
+    add(masks[0], rest // 2, generator)
+    add(masks[1], rest - rest // 2, generator)
+    return masks
+
+
 class _Plan(NamedTuple):
     """Neurons, constants, and least and most trainable edges of the layers of a cascade."""
 
@@ -105,8 +121,10 @@ class _Plan(NamedTuple):
     room: _Counts
 
     @staticmethod
-    def of(n_in: int, n_out: int, hidden: NDArray[np.float64], skips: NDArray[np.bool_], bounds: Bounds) -> _Plan:
-        """Every neuron has a fan of two at least, a constant edge and a trainable one where there are constants.
+    def of(
+        n_in: int, n_out: int, hidden: NDArray[np.float64], skips: NDArray[np.bool_], fan: int, bounds: Bounds
+    ) -> _Plan:
+        """Every neuron has at least a trainable edge beside its constant one, or ``fan`` where it has none.
 
         Layers get their constants from the inputs on while ``max_edges`` has room; a neuron with a single possible
         source keeps that edge trainable.
@@ -115,7 +133,7 @@ class _Plan(NamedTuple):
         wanted = np.where(skips & (widths[:-1] > 1), widths[1:], 0)
         constants = np.where(np.cumsum(wanted) <= bounds.max_edges - bounds.budget, wanted, 0)
         room = widths[:-1] * widths[1:] - constants
-        least = np.minimum(room, np.maximum(widths[:-1], widths[1:]) * np.where(constants, 1, 2))
+        least = np.minimum(room, np.maximum(widths[:-1], widths[1:]) * np.where(constants, 1, fan))
         return _Plan(widths, constants, least, room)
 
 

@@ -110,7 +110,7 @@ class TestMasks:
         assert [axes.texts[0].get_text() for axes in figure.axes] == ["1   2 × 3", "2   3 × 4"]
 
     def test_masks_are_drawn_at_one_scale_and_do_not_overlap(self) -> None:
-        widths = [5, 30, 2, 17, 40, 40, 3, 24, 24]
+        widths = [3, 3, 3, 40, 40, 40, 5, 5, 30, 24]  # three rows of very different height
         topology = Topology.from_masks([np.ones((a, b), int) for a, b in pairwise(widths)])
         figure = draw_masks(topology)
         width, height = figure.get_size_inches()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
-from topologies import butterfly, clos, torus
+from topologies import Topology, butterfly, clos, torus
 from topologies.expression import is_expression, parse, read, render, resolve
+from topologies.families import FAMILIES
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ from topologies.expression import is_expression, parse, read, render, resolve
         ("torus([8, 4], depth=7, diagonal=True)", torus((8, 4), 7, diagonal=True)),
     ],
 )
-def test_parse(text: str, expected: topologies.Topology) -> None:
+def test_parse(text: str, expected: Topology) -> None:
     assert is_expression(text)
     assert parse(text) == expected
     assert resolve(text) == expected
@@ -67,6 +69,15 @@ def test_refusals_teach(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_size_beyond_memory_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dense(n_in: int, n_out: int) -> Topology:
+        raise MemoryError
+
+    monkeypatch.setitem(FAMILIES, "dense", replace(FAMILIES["dense"], build=dense))
+    with pytest.raises(ValueError, match=r"dense\(900000, 900000\): .* does not fit in memory"):
+        parse("dense(900000, 900000)")
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"(clos|torus|dense)\([-\w, ().*'=]{0,20}\)", fullmatch=True))
 def test_any_text_parses_or_raises_value_error(text: str) -> None:
@@ -94,19 +105,17 @@ def test_resolve_reads_files(tmp_path: Path) -> None:
     topology = clos(8, 2, 3, 2)
     path = topology.save(tmp_path / "champion.safetensors")
     assert resolve(path) == resolve(str(path)) == topology
-    np.savez(tmp_path / "masks.npz", *topology.masks())
-    # Dense masks keep names like arr_0, or those of topologies.files; either way the topology is the same.
-    from topologies.files import save_masks
-
-    assert resolve(save_masks(topology, tmp_path / "saved.npz")) == topology
+    np.savez(tmp_path / "masks.NPZ", *topology.masks())  # numpy appends .npz
+    assert resolve(tmp_path / "masks.NPZ.npz") == topology
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nowhere.safetensors", "there is no file .*nowhere.safetensors"),
-        ("nowhere.npz", "there is no file"),
-        ("champion.pt", r"champion.pt is no .safetensors or .npz file and no family expression"),
+        ("nowhere.safetensors", "cannot read .*nowhere.safetensors: .*no such file"),
+        ("nowhere.npz", "cannot read .*nowhere.npz"),
+        ("nowhere" * 99 + ".npz", "cannot read .*too long"),
+        ("champion.pt", r"'champion.pt' is no .safetensors or .npz file and no family expression"),
         ("butterflies", r"no family expression, such as butterfly\(32, 20\)"),
         ("", "no family expression"),
     ],

@@ -12,7 +12,7 @@ from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
 from topologies.families.digits import digit_layers, divisors, radices
 from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
-from topologies.topology import Layer, Topology
+from topologies.topology import MAX_WIDTH, Layer, Topology
 
 _CONSTANTS = ("copies", "output")
 
@@ -80,15 +80,15 @@ def parallel_butterfly(
         For an inadmissible argument; the message names the nearest admissible one.
     """
     n_in, n_out = two_sides(n, n_out)
-    p, d = whole("p", p, 1), whole("d", d, 1)
+    p, d = whole("p", p, 1, MAX_WIDTH // max(n_in, n_out)), whole("d", d, 1)
     if p > 1 and d == 1:
         raise ValueError(f"d is 1: p = {p} copies need a hidden layer each, the nearest is d = 2, or p = 1")
     if constants not in _CONSTANTS:
         near = nearest(constants, _CONSTANTS)
         raise ValueError(f"constants is {constants!r}: 'copies' or 'output' is wanted, the nearest is {near!r}")
     system = radices(max(n_in, n_out))
-    copies = [_butterfly(n_in, n_out, d, system, start, skip, False) for start in range(p)]
-    layers = list(_side_by_side(copies))
+    kinds = [_butterfly(n_in, n_out, d, system, start, skip, False) for start in range(min(p, len(system)))]
+    layers = list(_side_by_side([kinds[copy % len(system)] for copy in range(p)]))
     if skip:
         last = _one_constant(layers[-1]) if constants == "output" else layers[-1]
         layers[-1] = by_number(last)  # only outputs that cropping left without a constant change

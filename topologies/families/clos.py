@@ -10,7 +10,7 @@ from topologies.families.arguments import two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
 from topologies.families.family import SHARED, Arguments, Family, Member, fitting, square
-from topologies.topology import Layer, Topology
+from topologies.topology import MAX_WIDTH, Layer, Topology
 
 
 def clos(
@@ -46,7 +46,7 @@ def clos(
     n_in, n_out = two_sides(n, n_out)
     r_in = whole("ingress", ingress, 1, n_in)
     r_out = whole("egress", egress, 1, n_out)
-    m = whole("middle", middle, 1)
+    m = whole("middle", middle, 1, MAX_WIDTH // max(r_in, r_out))
     # Lines between stages: (ingress a, middle c) is neuron a m + c, (middle c, egress o) is neuron c r_out + o.
     inputs, outputs = np.arange(n_in), np.arange(n_out)
     lines_in, lines_out = np.arange(r_in * m).reshape(r_in, m), np.arange(m * r_out).reshape(m, r_out)

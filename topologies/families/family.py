@@ -45,7 +45,8 @@ class Family:
 
     ``parameters`` maps every parameter of ``build`` to its meaning, ``example`` is an expression of a connected
     32 x 32 member, ``members(n_in, n_out, budget)`` lists the connected members of at most ``budget`` trainable
-    edges.
+    edges. ``too_shallow`` lists members with fewer layers too, of families whose connected members are so large that
+    at small budgets only unconnected ones can be compared, as the paper does in figure 3.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Family:
     parameters: Mapping[str, str]
     example: str
     members: Callable[[int, int, int], list[Member]]
+    too_shallow: Callable[[int, int, int], list[Member]] | None = None
 
 
 def call_text(build: Build, arguments: Mapping[str, object]) -> str:

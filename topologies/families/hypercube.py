@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import prod
 
 from topologies.families.arguments import ends, sizes, two_sides, whole
@@ -90,20 +91,20 @@ def _grid_layer(shape: Sequence[int], steps: Sequence[Sequence[int]], skip: bool
     )
 
 
-def _hypercube_members(n_in: int, n_out: int, budget: int) -> list[Member]:
-    """Every depth from one layer per digit."""
+def _hypercube_members(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> list[Member]:
+    """Every depth from one layer per digit; from 1 if they may be too shallow to be connected."""
     size, cropped = max(n_in, n_out), n_in != n_out
     shape = radices(size)
     per_layer = size * sum(radix - 1 for radix in shape)
     candidates: Iterator[tuple[Arguments, int | None]] = (
         ({**square(n_in, n_out), "depth": depth}, None if cropped else per_layer * depth)
-        for depth in depths(len(shape), per_layer, budget, cropped)
+        for depth in depths(1 if shallow else len(shape), per_layer, budget, cropped)
     )
     return fitting(hypercube, candidates, budget)
 
 
-def _torus_members(n_in: int, n_out: int, budget: int) -> list[Member]:
-    """Every shape of the larger side, a ring included, and every depth from its diameter."""
+def _torus_members(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> list[Member]:
+    """Every shape of the larger side, a ring included, and every depth from its diameter; from 1 if ``shallow``."""
     size, cropped = max(n_in, n_out), n_in != n_out
     cut = {name: count for name, count in (("n_in", n_in), ("n_out", n_out)) if count != size}
 
@@ -111,7 +112,7 @@ def _torus_members(n_in: int, n_out: int, budget: int) -> list[Member]:
         for shape in factorizations(size):
             per_layer = size * sum(len(_ring_steps(length)) for length in shape)
             diameter = sum(length // 2 for length in shape)
-            for depth in depths(diameter, per_layer, budget, cropped):
+            for depth in depths(1 if shallow else diameter, per_layer, budget, cropped):
                 yield {"shape": shape, "depth": depth, **cut}, None if cropped else per_layer * depth
 
     return fitting(torus, candidates(), budget)
@@ -129,6 +130,7 @@ FAMILIES = (
         },
         "hypercube(32, 6)",
         _hypercube_members,
+        partial(_hypercube_members, shallow=True),
     ),
     Family(
         "torus",
@@ -141,5 +143,6 @@ FAMILIES = (
         },
         "torus((8, 4), 7)",
         _torus_members,
+        partial(_torus_members, shallow=True),
     ),
 )

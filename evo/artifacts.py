@@ -1,0 +1,30 @@
+"""What is worth keeping of a run beside its journal: the champion in every form, pictures, and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evo import figures
+from evo.history import History
+from evo.report import candidates_csv, held_out_csv
+from evo.state import Policy
+from topologies.draw import draw_masks, draw_topology
+from topologies.files import load, save_masks
+
+
+def write_artifacts(history: History, folder: Path) -> None:
+    """Write the files that :data:`evo.report.FILES` names into an empty folder, as far as the run got."""
+    (folder / "candidates.csv").write_text(candidates_csv(history), encoding="utf-8")
+    if history.broods(Policy.EVOLUTION):
+        figures.progress(history).savefig(folder / "progress.png")
+        figures.front(history).savefig(folder / "front.png")
+    if history.champion_file.is_file():
+        topology = load(history.champion_file)
+        title = f"The champion of {history.folder.name}"
+        (folder / "champion.safetensors").write_bytes(history.champion_file.read_bytes())
+        save_masks(topology, folder / "masks.npz")
+        draw_topology(topology, title).savefig(folder / "topology.png")
+        draw_masks(topology, title).savefig(folder / "masks.png")
+    if history.table:
+        (folder / "held_out.csv").write_text(held_out_csv(history), encoding="utf-8")
+        figures.held_out(history).savefig(folder / "held_out.png")
