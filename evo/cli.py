@@ -176,17 +176,17 @@ def show(
     """Print what a topology is, and draw it and its masks to PNG."""
     from evo.tables import summary_table
     from topologies.draw import draw_masks, draw_topology
-    from topologies.expression import resolve
+    from topologies.expression import is_expression, resolve
 
     for name in names:
         topology = resolve(name)
         console.print(summary_table(name, topology))
-        stem = _file_stem(name)
+        stem, title = _file_stem(name), name if is_expression(name) else Path(name).name
         try:
             out.mkdir(parents=True, exist_ok=True)
             for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
                 path = out / f"{stem}{suffix}.png"
-                draw(topology, name).savefig(path)
+                draw(topology, title).savefig(path)
                 console.print(f"drawn to {path}")
         except OSError as error:
             raise ValueError(f"cannot write to {out}: {error.strerror}") from None

@@ -81,7 +81,15 @@ def choose(evaluations: Evaluations, kind: str, finalists: Sequence[Finalist], f
 def hold_out(
     evaluations: Evaluations, chosen: dict[str, Chosen], baseline: str, fidelity: FidelitySettings
 ) -> tuple[Row, ...]:
-    """The final table: every kind's chosen topology on the held-out targets, compared with the kind ``baseline``."""
+    """The final table: every kind's chosen topology on the held-out targets, compared with the kind ``baseline``.
+
+    A kind whose evaluation fails has no row.
+
+    Raises
+    ------
+    ValueError
+        When that is the first kind, which the table is about, or the baseline.
+    """
     requests = [
         Request(
             f"held-out: {kind}",
@@ -94,9 +102,10 @@ def hold_out(
         for kind, one in chosen.items()
     ]
     scores = dict(zip(chosen, evaluations.evaluate(requests), strict=True))
+    for kind in (next(iter(chosen)), baseline):
+        if scores[kind] is None:
+            raise ValueError(f"the {kind} could not be evaluated on held-out targets; the log says why")
     reference = scores[baseline]
-    if reference is None:
-        raise ValueError("the baseline could not be evaluated on held-out targets; the log says why")
     return tuple(
         row(
             kind,

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from cluster.pool import Pool
 from evaluators.task import Fidelity, Outcome, Score, Stream, Task
 from evo.journal import Journal, Record
@@ -97,10 +99,13 @@ class Evaluations:
 
     def _answer(self, outcome: Outcome) -> list[Record]:
         key = self._tasks.pop(outcome.number)
-        self._cache[key] = (outcome.score, outcome.failure)
+        score, failure = outcome.score, outcome.failure
+        if score is not None and not np.isfinite(score.error):
+            score, failure = None, "not every error is a finite number"
+        self._cache[key] = (score, failure)
         first, *others = self._asked.pop(key)
-        records = [_record(first, outcome.score, outcome.failure, outcome.seconds, outcome.device)]
-        return records + [_record(other, outcome.score, outcome.failure, 0.0, "cache") for other in others]
+        records = [_record(first, score, failure, outcome.seconds, outcome.device)]
+        return records + [_record(other, score, failure, 0.0, "cache") for other in others]
 
     def _commit(self, records: Sequence[Record]) -> None:
         if records:
@@ -145,7 +150,7 @@ def _record(request: Request, score: Score | None, failure: str | None, seconds:
         "targets": request.fidelity.targets,
         "steps": request.fidelity.steps,
         "rates": list(request.fidelity.rates),
-        "errors": list(score.errors) if score else [],
+        "errors": [float(error) for error in score.errors] if score else [],
         "rate": score.rate if score else None,
         "failure": failure,
         "seconds": seconds,

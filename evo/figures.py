@@ -28,6 +28,8 @@ _FAMILIES = {
     "sample": "#5f6b75",
 }
 _NAMES = {**KINDS, "own": "your own founders", "sample": "sampled afresh"}
+_DPI = 90
+"""Pictures are about 850 pixels wide, what fits beside the margins of MLflow's pages."""
 _CEILING = 1.5
 """Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
 
@@ -224,7 +226,7 @@ def _beside(axes: Axes, place: float, text: str, colour: str, weight: str = "bol
 
 def _page(width: float, height: float, *, left: float = 0.75, right: float) -> tuple[Figure, Axes]:
     """A white page with bare axes; all measures in inches, ``left`` and ``right`` are the margins."""
-    figure = Figure((width, height), dpi=140, facecolor="white")
+    figure = Figure((width, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_axes((left / width, 0.6 / height, (width - left - right) / width, (height - 0.6 - 0.85) / height))
     axes.grid(color=_GRID, lw=0.8)

@@ -62,20 +62,23 @@ class Journal:
     Raises
     ------
     ValueError
-        When another process has it open, or it is damaged.
+        When another process has it open, it is damaged, or it cannot be written.
     """
 
     def __init__(self, path: Path, header: Record) -> None:
-        self._file = path.open("a+b")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._file = path.open("a+b")
+        except OSError as error:
+            raise ValueError(f"{path} cannot be written: {error.strerror}") from None
+        try:
+            self._lock(path)
+            self.records, good = read(path)
+            self._file.truncate(good)
+            if not self.records:
+                self.append([{"version": VERSION, **header}])
+        except BaseException:
             self._file.close()
-            raise ValueError(f"{path} is in use: another process is running this search") from None
-        self.records, good = read(path)
-        self._file.truncate(good)
-        if not self.records:
-            self.append([{"version": VERSION, **header}])
+            raise
 
     def append(self, records: Iterable[Record]) -> None:
         """Write a group of records; they are on disk when this returns."""
@@ -92,6 +95,12 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ValueError(f"{path} is in use: another process is running this search") from None
 
 
 def _format(record: Record) -> bytes:

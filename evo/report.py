@@ -32,6 +32,7 @@ FILES = {
 _BIRTH = ("phase", "number", "brood", "parents", "operator", "founder_family", "error", "rate")
 _TRIAL = ("number", "member", "error", "rate")
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
+_BETTER, _LEVEL, _WORSE = "better than", "not told apart from", "worse than"
 _STEPS = 8
 """Steps of a long lineage that are told one by one: the last ones."""
 
@@ -68,19 +69,15 @@ def held_out_csv(history: History) -> str:
 
 def held_out_markdown(history: History) -> str:
     """The final table for people."""
-    lines = [
-        "| topology | member | trainable | edges | depth | error | difference from the baseline, 95 % interval |",
-        "|---|---|--:|--:|--:|--:|---|",
-    ]
+    headings = ("topology", "member", "trainable", "edges", "depth", "error", "difference from the baseline, 95 %")
+    lines = [headings, ("---",) * len(headings)]
     for row in history.rows:
         topology = row.topology
         kind = f"**{row.kind}**" if row is history.rows[0] else row.kind
+        counts = (topology.n_trainable, topology.n_edges, topology.depth)
         difference = _interval(row.difference) if row.difference else "the baseline"
-        lines.append(
-            f"| {kind} | {row.label} | {topology.n_trainable} | {topology.n_edges} | {topology.depth} "
-            f"| {row.error.mean:.4f} | {difference} |"
-        )
-    return "\n".join(lines)
+        lines.append((kind, f"`{row.label}`", *map(str, counts), f"{row.error.mean:.4f}", difference))
+    return "\n".join("| " + " &emsp;| ".join(cells) + " |" for cells in lines).replace("--- &emsp;", "---")
 
 
 def description(history: History, pictures: str | None = None) -> str:
@@ -88,8 +85,21 @@ def description(history: History, pictures: str | None = None) -> str:
     if not history.rows:
         return _unfinished(history)
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
-    parts = (_found(history), image, held_out_markdown(history), _comparisons(history), _origin(history))
-    return "\n\n".join(part for part in (*parts, _use(history), _files(history)) if part)
+    parts = (f"**{headline(history)}** {_numbers(history)}", image, _comparisons(history), held_out_markdown(history))
+    return "\n\n".join(part for part in (*parts, _origin(history), _use(history), _files(history)) if part)
+
+
+def headline(history: History) -> str:
+    """The one sentence to remember of a finished run."""
+    champion, baseline, *others = history.rows
+    verdict = _verdict(compare(champion, baseline))
+    if verdict == _WORSE:
+        return "The hand-derived topology is better than the evolved one."
+    if verdict == _LEVEL:
+        return "The evolved topology is not told apart from the hand-derived one."
+    unbeaten = [other.kind for other in others if _verdict(compare(champion, other)) != _BETTER]
+    but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
+    return f"Evolution found a better topology than the hand-derived one{but}."
 
 
 def compare(first: Row, second: Row) -> Interval:
@@ -97,43 +107,38 @@ def compare(first: Row, second: Row) -> Interval:
     return interval(np.subtract(first.errors, second.errors))
 
 
-def _found(history: History) -> str:
+def _numbers(history: History) -> str:
     champion, baseline = history.rows[:2]
     difference = compare(champion, baseline)
-    headline = {
-        "better than": "Evolution found a better topology than the hand-derived one.",
-        "not told apart from": "The evolved topology is not told apart from the hand-derived one.",
-        "worse than": "The hand-derived topology is better than the evolved one.",
-    }[_verdict(difference)]
     change = 100 * difference.mean / baseline.error.mean
-    fidelity = history.settings["fidelity"]
     return (
-        f"**{headline}** {_task(history)}: on {len(champion.errors)} held-out targets, trained for "
-        f"{fidelity['full_steps']} steps, the relative error of the evolved champion is **{champion.error.mean:.4f}**, "
-        f"that of the tuned {baseline.kind} `{baseline.label}` **{baseline.error.mean:.4f}**. "
-        f"The difference is {_interval(difference)}, that is {abs(change):.1f} % {'less' if change < 0 else 'more'} "
-        "(paired, 95 %)."
+        f"{_task(history)}: on {len(champion.errors)} held-out targets, trained for "
+        f"{history.settings['fidelity']['full_steps']} steps, the evolved champion's relative error is "
+        f"**{champion.error.mean:.4f}**, that of the tuned {baseline.kind} `{baseline.label}` "
+        f"**{baseline.error.mean:.4f}**: {abs(change):.1f} % {'less' if change < 0 else 'more'}, a difference of "
+        f"{_interval(difference)}. In parentheses are 95 % intervals, paired over the targets."
     )
 
 
 def _comparisons(history: History) -> str:
     champion, others = history.rows[0], history.rows[1:]
-    found: dict[str, list[str]] = {"better than": [], "not told apart from": [], "worse than": []}
+    found: dict[str, list[str]] = {_BETTER: [], _LEVEL: [], _WORSE: []}
     for other in others:
         difference = compare(champion, other)
-        found[_verdict(difference)].append(f"{other.kind} ({_interval(difference)})")
-    lines = [f"- **{words}** {', '.join(kinds)}" for words, kinds in found.items() if kinds]
+        found[_verdict(difference)].append(f"{other.kind} {_interval(difference)}")
+    lines = [f"- **{verdict}** {', '.join(kinds)}" for verdict, kinds in found.items() if kinds]
     control = next((other for other in others if other.kind == RANDOM), None)
-    if control:
-        lines.append("- " + _about_control(_verdict(compare(champion, control)), history))
-    return "The evolved champion is\n" + "\n".join(lines)
+    return "The evolved champion is\n\n" + "\n".join(lines) + (f"\n\n{_about(history, control)}" if control else "")
 
 
-def _about_control(verdict: str, history: History) -> str:
-    count = len(history.scores(Policy.RANDOM.value))
-    if verdict == "better than":
-        return f"Evolution earned its keep: {count} births sampled at random did not find as good a topology."
-    return f"Evolution **does not beat random search** here: {count} births sampled at random did as well."
+def _about(history: History, control: Row) -> str:
+    """What random search, the control for evolution itself, says of evolution."""
+    births = f"{len(history.scores(Policy.RANDOM.value))} births sampled at random"
+    return {
+        _BETTER: f"Evolution earned its keep: {births} found nothing as good.",
+        _LEVEL: f"Evolution **does not beat random search** here: {births} did as well.",
+        _WORSE: f"Evolution **does not beat random search** here: {births} did better.",
+    }[_verdict(compare(history.rows[0], control))]
 
 
 def _origin(history: History) -> str:
@@ -176,8 +181,8 @@ def _use(history: History) -> str:
     n_in, n_out = history.settings["n_in"], history.settings["n_out"]
     return (
         "**Use it** in place of a dense layer:\n\n```python\nfrom topologies import SparseCascade\n"
-        f'layer = SparseCascade("{history.champion_file}")  # instead of torch.nn.Linear({n_in}, {n_out})\n'
-        "y = layer(x)\n```"
+        f'layer = SparseCascade("{history.champion_file}")\n'
+        f"y = layer(x)  # as with torch.nn.Linear({n_in}, {n_out})\n```"
     )
 
 
@@ -216,12 +221,16 @@ def _task(history: History) -> str:
 def _verdict(difference: Interval) -> str:
     """What an interval of (champion - other) says of the champion."""
     if difference.high < 0:
-        return "better than"
-    return "worse than" if difference.low > 0 else "not told apart from"
+        return _BETTER
+    return _WORSE if difference.low > 0 else _LEVEL
 
 
 def _interval(value: Interval) -> str:
-    return f"{value.mean:+.4f}, {value.low:+.4f} to {value.high:+.4f}"
+    return f"{value.mean:+.4f} ({value.low:+.4f} to {value.high:+.4f})"
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _plural(count: int, thing: str) -> str:

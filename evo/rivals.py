@@ -71,8 +71,9 @@ def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
 
 
 def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen:
-    """The best of the first few trials at full fidelity on the choice stream."""
-    finalists = [Finalist(trial.expression, trial.topology) for trial in trials[: run.settings.fidelity.finalists]]
+    """The best of the first few trials that have a score, at full fidelity on the choice stream."""
+    scored = [trial for trial in trials if trial.score is not None]
+    finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
     return choose(run.evaluations, KINDS[family], finalists, run.settings.fidelity)
 
 

@@ -31,6 +31,8 @@ class _Candidate:
 
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
     """The best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement."""
+    if not individuals:
+        return ()  # which DEAP's sorting cannot take
     chosen = tools.selNSGA2([_Candidate(individual) for individual in individuals], count, nd="log")
     return tuple(candidate.individual for candidate in chosen)
 

@@ -150,10 +150,12 @@ def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
     """
     try:
         values = tomllib.loads(recipe.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         beside = sorted(str(path) for path in recipe.parent.glob("*.toml"))
         there = f": there are {', '.join(beside)}" if beside else ""
         raise ValueError(f"no recipe at {recipe}{there}") from None
+    except OSError as error:
+        raise ValueError(f"cannot read {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{recipe} is not TOML: {error}") from None
     return validate(overridden(values, overrides))

@@ -19,6 +19,7 @@ from evo.history import History, error
 from evo.journal import Record
 from evo.report import trials_csv
 from evo.rivals import BASELINE, KINDS
+from evo.settings import Settings
 from evo.state import Policy
 from topologies.expression import read
 from topologies.families import find
@@ -55,8 +56,11 @@ def sheets(history: History) -> tuple[Sheet, ...]:
 
 
 def model_name(history: History) -> str:
-    """What the champion is registered as: one name for all searches for the same size and budget."""
-    return f"evofabric-{history.size}-b{history.settings['budget']}"
+    """What the champion is registered as: one name for all searches for the same size, budget and kind of error."""
+    evaluator = history.header["evaluator"]
+    usual = Settings.model_fields["evaluator"].default
+    suffix = "" if evaluator == usual else "-" + evaluator.partition(":")[2]
+    return f"evofabric-{history.size}-b{history.settings['budget']}{suffix}"
 
 
 def _key(history: History) -> str:
@@ -78,7 +82,7 @@ def _search(history: History) -> Sheet:
         "size": history.size,
         "budget": str(settings["budget"]),
         "seed": str(settings["seed"]),
-        "mlflow.source.name": f"evofabric search {settings['name']}",
+        "mlflow.source.name": settings["name"],
         "mlflow.source.type": "LOCAL",
     }
     if table:
@@ -120,12 +124,12 @@ def _evolution(history: History) -> Iterator[Point]:
 
 
 def _held_out(history: History) -> Iterator[Point]:
-    table, broods = history.table, history.broods(Policy.EVOLUTION)
+    table = history.table
     if table:
-        errors = {row.kind.replace(" ", "_"): row.error.mean for row in history.rows}
+        errors = {row.kind.replace(" ", "_").lower(): row.error.mean for row in history.rows}
         champion, baseline, *_ = errors.values()
         values = {**errors, "champion_over_baseline": champion / baseline}
-        yield from _points(values, "held_out", broods[-1]["births"], table["time"])
+        yield from _points(values, "held_out", 0, table["time"])  # at step 0 MLflow draws bars
 
 
 def _family(history: History, family: str) -> Sheet:
@@ -183,6 +187,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{name}.")
-        elif value is not None:
+        elif value not in (None, []):
             found[prefix + name] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
     return found

@@ -13,6 +13,7 @@ from evo.plan import Phase
 from evo.search import Result
 from evo.tune import Trial
 from topologies.families import FAMILIES
+from topologies.families.family import SHARED
 from topologies.measures import Spread, summarise
 from topologies.topology import Topology
 
@@ -77,13 +78,15 @@ def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
 
 
 def families_table() -> Table:
-    """Every family with its parameters and an example."""
-    table = Table(title="Families of topologies", title_justify="left", show_lines=True)
-    for heading in ("family", "parameters", "example"):
-        table.add_column(heading, overflow="fold")
+    """Every family with its own parameters and an example; below, the parameters that most families share."""
+    table = Table(title="Families of topologies", title_justify="left", show_lines=True, caption_justify="left")
+    table.add_column("family", overflow="fold")
+    table.add_column("parameters", overflow="fold")
+    table.add_column("example", no_wrap=True)
     for family in FAMILIES.values():
-        parameters = "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in family.parameters.items())
-        table.add_row(f"[bold]{family.name}[/bold]\n{family.summary}", parameters, family.example)
+        own = {name: meaning for name, meaning in family.parameters.items() if SHARED.get(name) != meaning}
+        table.add_row(f"[bold]{family.name}[/bold]\n{family.summary}", _meanings(own), family.example)
+    table.caption = f"Most families also take:\n{_meanings(SHARED)}"
     return table
 
 
@@ -167,6 +170,10 @@ Champion: [bold]{result.champion_file}[/bold]
 Result digest: {result.digest}
 Look at the run in MLflow: [bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"
 """
+
+
+def _meanings(parameters: Mapping[str, str]) -> str:
+    return "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in parameters.items())
 
 
 def _paired(first: Row, second: Row) -> Interval:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from evo.artifacts import write_artifacts
 from evo.history import History
-from evo.report import description
+from evo.report import description, headline
 from evo.sheets import Point, Sheet, model_name, sheets
 from topologies.files import load
 from topologies.topology import Topology
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "champion"
 """What the best registered version is called."""
@@ -41,10 +42,14 @@ _QUIETLY = {
 """How MLflow is used unless the user's environment says otherwise: it sends nothing home, and gives up soon on a
 server that does not answer (trying again is our own business, and must not draw from the global ``random``)."""
 
-_EXPERIMENT_NOTE = """One row is one search; the rows below it are the hand-derived families tuned for comparison, the
-baseline first. Columns to add: `held_out/evolved_champion`, `held_out/parallel_butterfly` and
-`held_out/champion_over_baseline` (below 1 the champion is better). In charts, `evolution/...` and
-`random_search/...` have births as steps, so that the two can be laid over each other."""
+_EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
+families as they were tuned for comparison, the baseline first.
+
+- Columns worth adding: `held_out/champion_over_baseline` (below 1 evolution is better), `held_out/evolved_champion`,
+`held_out/parallel_butterfly`, `held_out/random_search`, and the parameters `n_in`, `budget` and `seed`.
+- In charts, `evolution/...` and `random_search/...` have births as steps, so they can be laid over each other.
+- Every search's own page says in words what was found.
+"""
 
 
 def track(folder: Path, uri: str | None = None) -> str:
@@ -188,8 +193,8 @@ class Store:
     def _register(self, history: History, run_id: str) -> None:
         """Add the champion to the model registry, once; the best for its size and budget is the one called champion.
 
-        Best is the least held-out error relative to the baseline's on the same targets, which can be compared between
-        recipes of different care.
+        Of the versions that were confirmed most carefully (training steps, then targets) that is the one with the least
+        held-out error relative to the baseline's: at few steps the baseline itself may not have settled.
         """
         from mlflow.exceptions import MlflowException
 
@@ -207,15 +212,15 @@ class Store:
                 run_id,
                 tags={
                     "error_over_baseline": f"{champion.error.mean / baseline.error.mean:.6f}",
-                    "run": history.folder.name,
+                    "steps": str(history.settings["fidelity"]["full_steps"]),
+                    "targets": str(len(champion.errors)),
                     "digest": champion.topology.digest,
                 },
-                description=description(history),
+                description=f"{headline(history)} ({history.folder.name})",
                 await_creation_for=0,
             )
             versions.append(new)
-        best = min(versions, key=lambda one: (float(one.tags.get("error_over_baseline", "inf")), int(one.version)))
-        self._client.set_registered_model_alias(name, ALIAS, best.version)
+        self._client.set_registered_model_alias(name, ALIAS, min(versions, key=_rank).version)
 
 
 def prepare(runs: Path) -> str:
@@ -262,14 +267,19 @@ def _write_model(history: History, folder: Path) -> None:
     model.save(str(folder / "MLmodel"))
 
 
+def _rank(version: ModelVersion) -> tuple[float, ...]:
+    """Registered versions by this come best first; one that somebody else added comes last."""
+    tags = {"steps": "0", "targets": "0", "error_over_baseline": "inf", **version.tags}
+    return (-int(tags["steps"]), -int(tags["targets"]), float(tags["error_over_baseline"]), int(version.version))
+
+
 def _about_model(history: History) -> str:
     size, budget = history.size.replace("x", " × "), history.settings["budget"]
-    return (
-        f"Topologies for a {size} layer with {budget} trainable edges, one version a search. `{ALIAS}` is the one with "
-        "the least held-out error relative to the tuned baseline's. "
-        f"`mlflow.pyfunc.load_model('models:/{model_name(history)}@{ALIAS}').get_raw_model()` is a torch module to put "
-        "in place of a dense layer; it is not trained yet."
-    )
+    return f"""Topologies for a {size} layer with {budget} trainable edges, one version a search. Of those confirmed
+most carefully (training steps, targets), `{ALIAS}` has the least held-out error relative to the tuned baseline's.
+
+`mlflow.pyfunc.load_model("models:/{model_name(history)}@{ALIAS}").get_raw_model()` is a torch module to put in place
+of a dense layer; it is not trained yet."""
 
 
 def _pictures(run_id: str) -> str:

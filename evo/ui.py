@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.request import ProxyHandler, Request, build_opener
 
 from evo.tracking import prepare
 
@@ -47,7 +49,7 @@ def serve_ui(runs: Path, port: int) -> None:
         )
         try:
             _wait(server, port)
-            print(f"MLflow shows {runs.resolve()} at http://{HOST}:{port} (Ctrl-C ends it)", flush=True)
+            print(f"MLflow shows {runs.resolve()} at {_page(port)} (Ctrl-C ends it)", flush=True)
             server.wait()
             words.seek(0)
             raise ValueError("MLflow's server ended: " + (words.read().strip().splitlines() or ["without a word"])[-1])
@@ -69,6 +71,23 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
         if time.monotonic() > late:
             raise ValueError(f"MLflow's server does not answer on port {port} after {_START:.0f} s")
         time.sleep(0.2)
+
+
+def _page(port: int) -> str:
+    """The address of the searches tracked last: MLflow's own first page is about language models."""
+    address = f"http://{HOST}:{port}"
+    query = {"max_results": 1, "order_by": ["last_update_time DESC"], "filter": "attribute.name != 'Default'"}
+    request = Request(
+        f"{address}/api/2.0/mlflow/experiments/search", json.dumps(query).encode(), {"Content-Type": "application/json"}
+    )
+    directly = build_opener(ProxyHandler({}))
+    try:
+        with directly.open(request, timeout=10) as answer:
+            found = json.load(answer).get("experiments", [])
+    except OSError:
+        return address
+    place = f"/{found[0]['experiment_id']}/runs" if found else ""
+    return f"{address}/#/experiments{place}?workflowType=machine_learning"
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -64,7 +64,8 @@ def _refine(topology: Topology) -> _Colours:
             np.add.at(finer[place + 1], layer.targets, forward)
             np.add.at(finer[place], layer.sources, backward)
         colours = [_mix(colour) for colour in finer]
-        if (now := _count(colours)) == classes:
+        now = _count(colours)
+        if now in (classes, sum(topology.widths)):  # no class split, or every neuron has its own
             return colours
         classes = now
 

@@ -22,7 +22,7 @@ def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
     Raises
     ------
     ValueError
-        When ``n_in`` or ``n_out`` is below 1 or above what the topology has.
+        When ``n_in`` or ``n_out`` is below 1 or above what the topology has, or no path is left between them.
     """
     for name, wanted, there in (("n_in", n_in, topology.n_in), ("n_out", n_out, topology.n_out)):
         if not 1 <= wanted <= there:
@@ -30,7 +30,10 @@ def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
     keep = [np.ones(width, dtype=np.bool_) for width in topology.widths]
     keep[0][n_in:] = False
     keep[-1][n_out:] = False
-    return select(topology, _alive(topology, keep))
+    alive = _alive(topology, keep)
+    if not all(kept.any() for kept in alive):
+        raise ValueError(f"no path leads from the first {n_in} inputs to the first {n_out} outputs")
+    return select(topology, alive)
 
 
 def prune(topology: Topology) -> Topology:

@@ -27,14 +27,27 @@ def unpack(data: bytes) -> Topology:
     Raises
     ------
     ValueError
-        When the bytes are not a packed topology.
+        When the bytes are not exactly what :func:`pack` writes for some topology.
     """
+    try:
+        topology = _unpack(data)
+    except ValueError as error:
+        raise ValueError(f"these bytes are not a packed topology: {error}") from None
+    if pack(topology) != data:
+        raise ValueError("these bytes are not a packed topology: there is more or other than pack() writes")
+    return topology
+
+
+def _unpack(data: bytes) -> Topology:
+    """The topology, if the bytes hold one; a number that is negative or beyond their end is a ValueError."""
     if not data.startswith(_FORMAT):
-        raise ValueError("these bytes are not a packed topology")
+        raise ValueError(f"they do not begin with {_FORMAT.decode()!r}")
     place = len(_FORMAT)
 
     def take(count: int, kind: str) -> np.ndarray:
         nonlocal place
+        if count < 0:  # which numpy takes for "all there is"
+            raise ValueError(f"a count is {count}")
         array = np.frombuffer(data, dtype=kind, count=count, offset=place)
         place += array.nbytes
         return array

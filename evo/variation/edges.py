@@ -63,7 +63,7 @@ def add(mask: Mask, number: int, generator: np.random.Generator, kind: int = TRA
     """
     absent = mask == ABSENT
     number = min(number, int(np.count_nonzero(absent)))
-    if number == 0:
+    if number <= 0:
         return 0
     counted = mask > ABSENT if kind == TRAINABLE else mask == kind
     spread = _spread(number, generator)

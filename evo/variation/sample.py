@@ -18,10 +18,11 @@ from evo.variation.repair import repair
 from topologies.topology import CONSTANT, TRAINABLE, Topology
 
 _ATTEMPTS, _STARS = 20, 5
+"""How often even fans are tried, and then stars."""
 _NARROWER = 0.85
 """Hidden widths shrink by this factor where the budget is too small for them, and with every failed attempt."""
-
 _RESIZES = 60
+"""How often at most; from the greatest width to one neuron takes fewer."""
 
 _Counts = NDArray[np.int64]
 

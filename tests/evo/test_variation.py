@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,8 +14,6 @@ from evo.variation import OPERATORS, WEIGHTS, crossover, fill, sample, vary
 from evo.variation.edges import add, apportion, removable, step_size
 from evo.variation.repair import repair
 from topologies.topology import CONSTANT, TRAINABLE, Topology
-
-Make = Callable[[np.random.Generator], Topology | None]
 
 ROOMY = Bounds(budget=128, max_depth=8, max_width=32, max_edges=256)
 
@@ -58,7 +56,7 @@ def problems(draw: st.DrawFn) -> tuple[int, int, Bounds]:
     least, most = n_in + n_out, n_in * n_out
     budget = draw(st.integers(min(least, most), most))
     max_edges = budget + draw(st.integers(0, 2 * budget))
-    return n_in, n_out, Bounds(budget, draw(st.integers(3, 9)), draw(st.integers(max(n_in, n_out), 30)), max_edges)
+    return n_in, n_out, Bounds(budget, draw(st.integers(2, 9)), draw(st.integers(2, 30)), max_edges)
 
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -318,6 +316,10 @@ def test_sample_succeeds_from_a_star_to_a_dense_layer(n_in: int, n_out: int, bou
         assert_admissible(topology, bounds, (n_in, n_out))
 
 
+def test_sample_gives_up_below_the_budget_of_a_star() -> None:
+    assert sample(8, 8, Bounds(12, 4, 8, 12), rng()) is None  # 16 inputs and outputs need an edge each
+
+
 def test_sample_gives_up_where_nothing_has_room_for_the_budget() -> None:
     assert sample(8, 8, Bounds(63, 3, 2, 100), rng()) is None  # 8 x 2 + 2 x 2 + 2 x 8 = 36 edges at most
 
@@ -402,7 +404,7 @@ def test_vary_gives_up_where_there_is_no_other_topology() -> None:
 def test_repair_of_anything_is_admissible_or_nothing(density: float, depth: int, seed: int) -> None:
     generator = rng(seed)
     widths = [10, *generator.integers(1, 20, depth - 1), 12]
-    shapes = zip(widths[:-1], widths[1:], strict=True)
+    shapes = list(pairwise(widths))
     masks = [(generator.random(shape) < density) * generator.integers(1, 3, shape) for shape in shapes]
     topology = repair([mask.astype(np.int8) for mask in masks], ROOMY, generator)
     if topology is not None:
@@ -410,12 +412,15 @@ def test_repair_of_anything_is_admissible_or_nothing(density: float, depth: int,
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_repair_restores_an_edge_that_all_depends_on(place: int) -> None:
-    """In a butterfly with one layer a digit, every pair has a single path: only the lost edge can join them all."""
+def test_repair_makes_good_the_loss_of_one_edge_by_one_edge(place: int) -> None:
+    """In a butterfly with one layer a digit every pair has a single path, so that no edge can be spared."""
     whole = butterfly(16, 4)
     masks = whole.masks()
     masks[place][3, 3 ^ (1 << place)] = 0
-    assert repair(masks, Bounds(64, 4, 16, 128), rng()) == whole
+    repaired = repair([mask.copy() for mask in masks], Bounds(64, 4, 16, 128), rng())
+    assert repaired is not None
+    assert_admissible(repaired, Bounds(64, 4, 16, 128), (16, 16))
+    assert sum((mine != theirs).sum() for mine, theirs in zip(repaired.masks(), masks, strict=True)) == 1
 
 
 def test_repair_removes_neurons_without_edges() -> None:
