@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
-from topologies.topology import Topology
+from topologies.families import FAMILIES
 
 
 class Pool(Protocol):
@@ -42,8 +42,10 @@ def run(evaluator: Evaluator, task: Task, device: str) -> Outcome:
     score, failure = None, None
     try:
         score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
+        if not isinstance(score, Score):
+            raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
     except Exception as error:
-        failure = f"{type(error).__name__}: {error}"
+        score, failure = None, " ".join(f"{type(error).__name__}: {error}".split())
     return Outcome(task.number, score, failure, time.perf_counter() - start, device)
 
 
@@ -55,9 +57,9 @@ def map_tasks(pool: Pool, tasks: Iterable[Task]) -> Iterator[Outcome]:
         yield from pool.wait()
 
 
-def canary(evaluator: Evaluator) -> Score:
-    """One small evaluation by which a worker shows that it computes the same bits as every other."""
-    from topologies.families import FAMILIES
-
-    topology: Topology = FAMILIES["butterfly"].build(4, 3)
-    return evaluator.evaluate(topology, Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, 0)
+def canary(evaluator: Evaluator) -> str:
+    """What comes of one small evaluation, to the last bit: by this a worker shows that it computes as the others do."""
+    topology = FAMILIES["butterfly"].build(4, 3)
+    task = Task(0, topology, Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, 0)
+    outcome = run(evaluator, task, "")
+    return repr(outcome.score) if outcome.score else f"{outcome.failure}"

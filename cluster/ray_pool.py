@@ -1,28 +1,33 @@
 """Evaluators in Ray actors, one core (or a share of a GPU) each, on this machine or on many.
 
-An actor that dies is replaced and its tasks run again elsewhere; a task that was being evaluated when two actors
-died is answered with a failure. Results do not depend on which actor evaluates what: see ``evaluators.task``.
+Every actor first proves itself: one small evaluation must give the bits that it gives in this process. An actor that
+dies is replaced and its task runs again elsewhere; a task during which two actors died is answered with a failure.
+An actor holds one task at a time, so that it is never in doubt which task it died of. Results do not depend on which
+actor evaluates what: see ``evaluators.task``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+import logging
+import socket
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayError
 
 from cluster.pool import canary, run
-from cluster.ray_session import worker_environment
-from evaluators.task import Evaluator, Outcome, Score, Task
+from evaluators.task import Evaluator, Outcome, Task
 
-QUEUE = 2
-"""Tasks an actor holds: one to evaluate, one so that it need not wait for the next."""
 READY_SECONDS = 120.0
-"""How long new actors may take to start and to compile their kernels."""
+"""How long a pool without any worker waits for one to start and to compile its kernels."""
 DEATHS = 2
 """A task that was being evaluated at this many deaths is not tried again."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class Share:
     cpus: float = 1.0
     gpus: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+
 
 class Worker:
     """Lives in an actor: holds the evaluator, evaluates tasks one by one."""
@@ -40,13 +48,12 @@ class Worker:
         from evofabric import check_packages
 
         check_packages()
-        context = ray.get_runtime_context()
         gpus = ray.get_gpu_ids()
         place = f"gpu {','.join(str(gpu) for gpu in gpus)}" if gpus else "cpu"
-        self._device = f"{place} on {context.get_node_id()[:8]}"
+        self._device = f"{place} on {socket.gethostname()}"
         self._evaluator = evaluator
 
-    def prove(self) -> Score:
+    def prove(self) -> str:
         """Compile what must be compiled, and show by one small evaluation what bits come out here."""
         return canary(self._evaluator)
 
@@ -55,16 +62,11 @@ class Worker:
         return run(self._evaluator, task, self._device)
 
 
-@dataclass
-class _Actor:
-    """A live actor, its tasks in the order it will evaluate them, and whether it has proved itself."""
-
-    handle: Any
-    queue: list[Task] = field(default_factory=list)
-
-
 class RayPool:
     """A :class:`cluster.pool.Pool` of Ray actors; Ray must be connected (:func:`cluster.ray_session.session`).
+
+    Workers join as they have proved themselves; the constructor waits for the first. One that fails its proof is let
+    go with a warning.
 
     Parameters
     ----------
@@ -78,112 +80,142 @@ class RayPool:
     Raises
     ------
     ValueError
-        When the cluster has no room for the workers, or they do not agree on the bits of one small evaluation.
+        When the cluster has no room for the workers; also from :meth:`wait`, when no worker proves itself.
     """
 
     def __init__(self, evaluator: Evaluator, workers: int | None = None, share: Share | None = None) -> None:
-        self._share = share or Share()
-        self._evaluator = evaluator
+        self._evaluator, self._share = evaluator, share or Share()
         room = _room(self._share)
-        if room < 1 or (workers is not None and workers > room):
-            wanted = f"{workers or 1} workers of {self._share.cpus:g} cores and {self._share.gpus:g} GPUs"
-            raise ValueError(f"the Ray cluster has no room for {wanted}: it can hold {room}")
-        self._actors = [self._start() for _ in range(workers or room)]
-        self._waiting: list[Task] = []
-        self._running: dict[Any, tuple[_Actor, Task]] = {}
+        if room < (workers or 1):
+            raise ValueError(
+                f"the Ray cluster has room for {room} workers of {self._share} each, not for {workers or 1}: "
+                "ask for fewer or smaller ones"
+            )
+        self._proof, self._complaint = canary(evaluator), ""
+        self._waiting: deque[Task] = deque()
         self._deaths: Counter[int] = Counter()
-        self._prove()
+        self._starting: dict[Any, Any] = {}  # proof to come -> actor
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, Task]] = {}  # outcome to come -> actor, task
+        try:
+            for _ in range(workers or room):
+                self._start()
+            while not self._idle:
+                self._listen()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def size(self) -> int:
-        """Number of actors."""
-        return len(self._actors)
+        """Number of actors, those included that have not proved themselves yet."""
+        return len(self._starting) + len(self._idle) + len(self._busy)
 
     @property
     def in_flight(self) -> int:
         """Tasks submitted and not answered yet."""
-        return len(self._waiting) + len(self._running)
+        return len(self._waiting) + len(self._busy)
 
     def submit(self, task: Task) -> None:
-        """Hand a task to the idlest actor, or keep it until one has room."""
+        """Hand a task to an idle actor, or keep it until there is one."""
         self._waiting.append(task)
         self._hand_out()
 
     def wait(self) -> list[Outcome]:
         """Outcomes that have arrived, at least one; empty only when nothing is in flight."""
         arrived: list[Outcome] = []
-        while not arrived and self._running:
-            done, _ = ray.wait(list(self._running), num_returns=1)
-            more, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
-            for reference in dict.fromkeys([*done, *more]):
-                if reference in self._running:  # the death of an actor answers for all its tasks at once
-                    arrived += self._collect(reference)
+        while not arrived and self.in_flight:
+            arrived = self._listen()
             self._hand_out()
         return arrived
 
     def close(self) -> None:
         """Kill the actors; tasks in flight are dropped."""
-        for actor in self._actors:
-            ray.kill(actor.handle)
-        self._waiting, self._running = [], {}
+        for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
+            ray.kill(actor)
+        for held in (self._starting, self._idle, self._busy, self._waiting):
+            held.clear()
 
-    def _start(self) -> _Actor:
+    def _start(self) -> None:
         remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
-        options = remote.options(runtime_env={"env_vars": worker_environment()})
-        return _Actor(options.remote(self._evaluator))
-
-    def _prove(self) -> None:
-        try:
-            scores = ray.get([actor.handle.prove.remote() for actor in self._actors], timeout=READY_SECONDS)
-        except GetTimeoutError:
-            raise ValueError(f"{self.size} Ray workers did not start within {READY_SECONDS:.0f} s") from None
-        except RayError as error:
-            raise ValueError(f"a Ray worker could not start: {_reason(error)}") from error
-        if len(set(scores)) > 1:
-            raise ValueError(f"the Ray workers disagree on one small evaluation: {sorted(map(str, set(scores)))}")
+        actor: Any = remote.remote(self._evaluator)
+        self._starting[actor.prove.remote()] = actor
 
     def _hand_out(self) -> None:
-        while self._waiting:
-            actor = min(self._actors, key=lambda candidate: len(candidate.queue))
-            if len(actor.queue) >= QUEUE:
+        while self._waiting and self._idle:
+            actor, task = self._idle.pop(), self._waiting.popleft()
+            self._busy[actor.evaluate.remote(task)] = (actor, task)
+
+    def _listen(self) -> list[Outcome]:
+        """Wait until something happens; the outcomes among what did."""
+        expected = [*self._busy, *self._starting]
+        if not expected:
+            raise ValueError(f"no Ray worker is left; the last {self._complaint}")
+        ready, _ = ray.wait(expected, num_returns=1, timeout=None if self._busy else READY_SECONDS)
+        if not ready:
+            raise ValueError(f"no Ray worker was ready within {READY_SECONDS:.0f} s: is the cluster busy?")
+        ready, _ = ray.wait(expected, num_returns=len(expected), timeout=0)
+        outcomes = []
+        for reference in ready:
+            if reference in self._starting:
+                self._admit(reference)
+            else:
+                outcomes += self._collect(reference)
+        return outcomes
+
+    def _admit(self, reference: Any) -> None:
+        """Put an actor to use if it has proved itself."""
+        actor = self._starting.pop(reference)
+        try:
+            found = ray.get(reference)
+        except RayError as error:
+            self._complaint = f"could not start: {_reason(error)}"
+        else:
+            if found == self._proof:
+                self._idle.append(actor)
                 return
-            task = self._waiting.pop(0)
-            actor.queue.append(task)
-            self._running[actor.handle.evaluate.remote(task)] = (actor, task)
+            self._complaint = f"computed {found} where this process computes {self._proof}"
+        ray.kill(actor)
+        _log.warning("a Ray worker is let go: it %s", self._complaint)
 
     def _collect(self, reference: Any) -> list[Outcome]:
-        actor, task = self._running[reference]
+        """The outcome of a task; none if its actor died and the task is tried again."""
+        actor, task = self._busy.pop(reference)
         try:
             outcome: Outcome = ray.get(reference)
         except RayError as error:
-            return self._bury(actor, _reason(error))
-        del self._running[reference]
-        actor.queue.remove(task)
+            ray.kill(actor)  # it may be only out of reach
+            self._start()
+            self._deaths[task.number] += 1
+            if self._deaths[task.number] < DEATHS:
+                self._waiting.appendleft(task)
+                return []
+            outcome = Outcome(task.number, None, f"{DEATHS} workers died of it: {_reason(error)}", 0.0, "none")
+        else:
+            self._idle.append(actor)
+        del self._deaths[task.number]
         return [outcome]
-
-    def _bury(self, actor: _Actor, reason: str) -> list[Outcome]:
-        """Replace a dead actor and queue its tasks again; give up the task that has now outlived enough actors."""
-        ray.kill(actor.handle)
-        self._running = {ref: (owner, task) for ref, (owner, task) in self._running.items() if owner is not actor}
-        self._actors[self._actors.index(actor)] = self._start()
-        suspect, *innocent = actor.queue
-        self._deaths[suspect.number] += 1
-        if self._deaths[suspect.number] < DEATHS:
-            self._waiting = [suspect, *innocent, *self._waiting]
-            return []
-        self._waiting = [*innocent, *self._waiting]
-        words = f"{DEATHS} workers died evaluating it: {reason}"
-        return [Outcome(suspect.number, None, words, 0.0, "none")]
 
 
 def _room(share: Share) -> int:
-    """Workers that the cluster's resources can hold."""
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = [resources.get("CPU", 0.0) / share.cpus]
+    """Workers that the nodes can hold; a worker takes its share from one node."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return sum(_fitting(node["Resources"], share) for node in nodes if node["Alive"])
+
+
+def _fitting(resources: Mapping[str, float], share: Share) -> int:
+    room = _times(share.cpus, resources.get("CPU", 0.0))
     if share.gpus:
-        room.append(resources.get("GPU", 0.0) / share.gpus)
-    return int(min(room) + 1e-6)
+        gpus = resources.get("GPU", 0.0)  # shares of less than one are cut from single GPUs
+        room = min(room, int(gpus) * _times(share.gpus, 1.0) if share.gpus < 1 else _times(share.gpus, gpus))
+    return room
+
+
+def _times(part: float, whole: float) -> int:
+    return int(whole / part + 1e-6)
 
 
 def _reason(error: RayError) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    """The gist of Ray's long explanations, which stands at their end."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return shorten(lines[-1], 400, placeholder=" ...") if lines else type(error).__name__

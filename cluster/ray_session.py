@@ -5,15 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
-REACH_SECONDS = 10.0
-"""How long an address may take to answer before it counts as unreachable."""
-CONNECT_SECONDS = 20.0
-"""How long a reachable cluster may take to let us in."""
+CONNECT_SECONDS = 5.0
+"""How long an address may take to accept a connection."""
+JOIN_SECONDS = 22.0
+"""How long whoever accepts it may take to let us in as a Ray cluster."""
+
+_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""At "0" Ray listens on 127.0.0.1 only, as it does by default on Windows and macOS; otherwise on every interface."""
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+_JOIN = """
+import logging, sys, ray
+try:
+    ray.init(address=sys.argv[1], log_to_driver=False, logging_level=logging.ERROR)
+except Exception as error:
+    sys.exit(" ".join(str(error).split()))
+"""
 
 
 def usable_cores() -> int:
@@ -23,73 +40,117 @@ def usable_cores() -> int:
 
 @contextmanager
 def session(address: str | None, workers: int | None = None, fake_gpus: int | None = None) -> Iterator[None]:
-    """Be connected to Ray for the length of a ``with`` block.
+    """Be connected to Ray for the length of a ``with`` block; a connection that this process has already is used.
+
+    In workers, numerical libraries use one thread, and modules of the current folder can be imported.
 
     Parameters
     ----------
     address:
         None starts a Ray of our own on loopback; ``"auto"`` finds one running here; ``"HOST:PORT"`` names one.
+        A cluster is joined with a token unless ``RAY_AUTH_MODE`` says otherwise.
     workers:
-        Cores that a Ray of our own offers; by default all that this process may use.
+        Cores that a Ray of our own offers at least; it offers all that this process may use.
     fake_gpus:
-        GPUs that a Ray of our own pretends to have, for tests of scheduling.
+        GPUs that a Ray of our own pretends to have, for tests of scheduling; by default the real ones.
 
     Raises
     ------
     ValueError
         When there is no cluster at the address, within half a minute.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the future default, without its warning
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
-    if address is not None and address != "auto":
-        _check_reachable(address)
-    drawn = random.getstate()  # Ray draws names from the global generator, which belongs to the user
+    _set_environment(address)
+    if address is not None:
+        _check_joinable(address)
     import ray
 
+    if address is None and ray.is_initialized():
+        yield
+        return
+    own: dict[str, Any] = {}
+    if address is None:
+        own = {"num_cpus": max(workers or 1, usable_cores()), "num_gpus": fake_gpus, "include_dashboard": False}
     try:
-        if address is None:
+        with _undisturbed():
             ray.init(
-                address="local",
-                num_cpus=workers or usable_cores(),
-                num_gpus=fake_gpus,
-                include_dashboard=False,
+                address=address or "local",
+                runtime_env={"env_vars": dict.fromkeys(_ONE_THREAD, "1")},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
+                **own,
             )
-        else:
-            os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(int(CONNECT_SECONDS)))
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"no Ray cluster at {address!r}: {_first_line(error)}") from error
-    finally:
-        random.setstate(drawn)
+        whose = "a Ray of our own does not start" if address is None else f"cannot join the Ray cluster at {address}"
+        raise ValueError(f"{whose}: {' '.join(str(error).split())}") from error
     try:
         yield
     finally:
-        drawn = random.getstate()
-        ray.shutdown()
-        random.setstate(drawn)
+        with _undisturbed():
+            ray.shutdown()
 
 
-def worker_environment() -> dict[str, str]:
-    """Environment of every worker: modules of the folder we were started in can be imported there too."""
-    here = os.environ.get("PYTHONPATH", "")
-    return {"PYTHONPATH": os.pathsep.join(part for part in (str(Path.cwd()), here) if part)}
+def _set_environment(address: str | None) -> None:
+    """Say what Ray reads when it is first imported, where the user has not.
+
+    On loopback nobody else can connect, so no token is needed; Ray would leave one in the home folder. Where Ray was
+    imported before, it may listen on every interface, and its own default, a token, stands.
+    """
+    if address is not None and os.environ.get(_LOOPBACK) == "0":
+        raise ValueError(f"this process has had a Ray on loopback and cannot join {address}: start a new process")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the future default, without its warning
+    if "ray" not in sys.modules:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled" if address is None else "token")
+        if address is None:
+            os.environ.setdefault(_LOOPBACK, "0")
 
 
-def _check_reachable(address: str) -> None:
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep what Ray would change but belongs to the user: the state of ``random`` and what SIGTERM does."""
+    state, on_sigterm = random.getstate(), signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _check_joinable(address: str) -> None:
+    """Raise ValueError unless a Ray cluster lets us in.
+
+    Tried in a process of its own: where an address answers but is no cluster that wants us, Ray waits for minutes or
+    ends the whole process.
+    """
+    if address != "auto":
+        _check_answers(address)
+    try:
+        tried = subprocess.run(
+            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_SECONDS
+        )
+        if tried.returncode == 0:
+            return
+        said = tried.stderr
+    except subprocess.TimeoutExpired as late:
+        said = (late.stderr or b"").decode() + f"\nno answer within {JOIN_SECONDS:.0f} s"
+    raise ValueError(f"no Ray cluster lets us in at {address}: {_gist(said)}")
+
+
+def _gist(said: str) -> str:
+    """What to do about a failed attempt, or its last line."""
+    if "InvalidAuthToken" in said:
+        return "its token is not the one here; copy the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+    if "no authentication token was found" in said:
+        return "there is no token in ~/.ray/auth_token or RAY_AUTH_TOKEN; RAY_AUTH_MODE=disabled joins one without"
+    return said.strip().splitlines()[-1]
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or ":" in host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise ValueError(f"Ray address {address!r}: use 'auto' or HOST:PORT, for example 10.0.0.5:6379")
     try:
-        socket.create_connection((host, int(port)), timeout=REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ValueError(
-            f"no Ray cluster answers at {address} ({_first_line(error)}): is `ray start` running?"
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ValueError(f"nothing answers at the Ray address {address} ({error}): is `ray start` running?") from None

@@ -26,6 +26,14 @@ app = typer.Typer(
 )
 console = Console(highlight=False)
 
+
+class _WarningHandler(logging.Handler):
+    """Prints warnings above the progress bar, if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(self.format(record), style="yellow", markup=False, soft_wrap=True)
+
+
 Recipe = Annotated[Path, typer.Argument(help="A recipe (TOML), for example runs/quick.toml.", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.broods=10.")
@@ -42,7 +50,7 @@ Runs = Annotated[Path, typer.Option(help="The folder of results.")]
 def main() -> None:
     """Run the command line. Mistakes of the user are one line and exit code 2; a stop is exit code 130."""
     signal.signal(signal.SIGTERM, _interrupt)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_WarningHandler()])
     try:
         app(prog_name="evofabric")
     except ValueError as error:
@@ -96,7 +104,8 @@ def resume(
     records, _ = read(run / JOURNAL)
     if not records:
         raise ValueError(f"{run / JOURNAL} is empty: start the search again")
-    settings = validate({**records[0]["settings"], "runs": str(run.parent)})
+    kept = {"runs": str(run.parent), "tracking": records[0]["tracking"]}
+    settings = validate(records[0]["settings"] | kept)
     _search(_placed(settings, ray_address, workers), run.resolve())
 
 
@@ -226,7 +235,7 @@ def ui(
     folder: Annotated[Path, typer.Option("--runs", help="The folder of results.")] = Path("runs"), port: int = 5000
 ) -> None:
     """Browse runs in MLflow's web interface, on this machine only."""
-    from evo.tracking import serve_ui
+    from evo.ui import serve_ui
 
     serve_ui(folder, port)
 
@@ -287,7 +296,7 @@ def _search(settings: Settings, folder: Path | None) -> Result:
     from evo.run import CHAMPION
     from evo.search import search as run_search
     from evo.tables import final_table, how_to_use, verdict
-    from evo.tracking import Tracker
+    from evo.tracker import Tracker
 
     where = folder
 

@@ -55,7 +55,7 @@ def progress(history: History) -> Figure:
     axes.axvspan(0, broods[0]["births"], color=_GRID, alpha=0.5, lw=0)
     axes.annotate("founders", (0, 1), (0, 4), ("data", "axes fraction"), "offset points", color=_SOFT, fontsize=8)
     axes.axhline(baseline, color=_BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
-    labels = [(baseline, f"tuned {KINDS[BASELINE]}  {baseline:.4f}", _BASELINE)]
+    labels = [(baseline, f"{history.baseline}  {baseline:.4f}", _BASELINE)]
     for policy, colour in ((Policy.RANDOM, _RANDOM), (Policy.EVOLUTION, _EVOLUTION)):
         errors = np.array([error(one) for one in history.scores(policy.value)])
         axes.plot(np.arange(1, errors.size + 1), errors, ".", color=colour, ms=4, alpha=0.28, mew=0, zorder=2)
@@ -138,7 +138,7 @@ def held_out(history: History) -> Figure:
     _beside(axes, -0.85, "error", _SOFT, "normal")
     targets = len(rows[0].errors)
     facts = f"{_task(history)} · mean and 95 % interval, paired over {targets} targets that nothing was chosen on"
-    _head(figure, f"Held-out comparison with the tuned {rows[1].kind}", facts)
+    _head(figure, f"Held-out comparison with the {history.baseline}", facts)
     return figure
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from evaluators.keys import generator
 from evo.bounds import Bounds
@@ -36,34 +37,47 @@ def founders(
     Raises
     ------
     ValueError
-        When one of the user's own has other ends than n_in x n_out, or no founder at all is within the bounds.
+        When one of the user's own has other ends than n_in x n_out or cannot be brought to the budget within the
+        bounds, or no founder at all can.
     """
-    offered = [Founder("own", sized(text, n_in, n_out)) for text in own]
+    offered = [Founder("own", _own(text, n_in, n_out, bounds, seed)) for text in own]
     offered += [
-        Founder(family, trial.topology) for family in FAMILIES for trial in _best(tuned.get(family, ()), bounds)
+        Founder(family, topology)
+        for family in FAMILIES
+        for topology in islice(_fitting(tuned.get(family, ()), bounds, seed), PER_FAMILY)
     ]
-    found: dict[str, Founder] = {}
-    for number, founder in enumerate(offered):
-        filled = fill(founder.topology, bounds, generator(seed, "founder", number))
-        if filled is not None:
-            whole = canonical(filled)
-            found.setdefault(whole.digest, Founder(founder.family, whole))
-        elif number < len(own):
-            raise ValueError(f"founder {own[number]!r} ({founder.topology!r}) does not fit: it needs {_words(bounds)}")
-    if not found:
+    if not offered:
         raise ValueError(f"no founder is within the bounds: {_words(bounds)}; raise a bound or change the budget")
+    found: dict[str, Founder] = {}
+    for founder in offered:
+        found.setdefault(founder.topology.digest, founder)
     return tuple(found.values())
 
 
-def _best(trials: Sequence[Trial], bounds: Bounds) -> list[Trial]:
-    """The best trials that do not already exceed a bound; ``trials`` come best first."""
-    return [
-        trial
-        for trial in trials
-        if trial.topology.depth <= bounds.max_depth
-        and max(trial.topology.widths[1:-1], default=0) <= bounds.max_width
-        and trial.topology.n_edges <= bounds.max_edges
-    ][:PER_FAMILY]
+def _own(text: str, n_in: int, n_out: int, bounds: Bounds, seed: int) -> Topology:
+    """One of the user's own, which must fit, else ValueError."""
+    topology = sized(text, n_in, n_out)
+    filled = _filled(topology, bounds, seed)
+    if filled is None:
+        which = f"founder {text!r} ({topology!r})"
+        raise ValueError(f"{which} does not fit: it cannot become a connected topology of {_words(bounds)}")
+    return filled
+
+
+def _fitting(trials: Sequence[Trial], bounds: Bounds, seed: int) -> Iterator[Topology]:
+    """The trials that do not exceed a bound as they are and can be filled up, best first as ``trials`` are."""
+    for trial in trials:
+        topology = trial.topology
+        if bounds.admits_widths(topology.widths) and topology.n_edges <= bounds.max_edges:
+            filled = _filled(topology, bounds, seed)
+            if filled is not None:
+                yield filled
+
+
+def _filled(topology: Topology, bounds: Bounds, seed: int) -> Topology | None:
+    """The topology with exactly the budget, in canonical form; None where it has no room for it."""
+    filled = fill(topology, bounds, generator(seed, "founder", topology.digest))
+    return None if filled is None else canonical(filled)
 
 
 def _words(bounds: Bounds) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from evo.confirm import Row, row
 from evo.evaluations import score_of, topology_of
 from evo.journal import Record, in_use, read
-from evo.rivals import KINDS
+from evo.rivals import BASELINE, KINDS
 from evo.run import CHAMPION, JOURNAL
 from evo.state import Policy
 
@@ -60,6 +60,11 @@ class History:
     def size(self) -> str:
         """For example "32x32"."""
         return f"{self.settings['n_in']}x{self.settings['n_out']}"
+
+    @property
+    def baseline(self) -> str:
+        """What the topology to beat is called."""
+        return "given baseline" if self.settings.get("baseline") else f"tuned {KINDS[BASELINE]}"
 
     @property
     def champion_file(self) -> Path:

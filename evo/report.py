@@ -13,6 +13,7 @@ import numpy as np
 from evo.confirm import Interval, Row, interval
 from evo.history import History, error
 from evo.journal import Record
+from evo.rivals import BASELINE, KINDS
 from evo.search import RANDOM
 from evo.state import Policy
 
@@ -76,7 +77,8 @@ def held_out_markdown(history: History) -> str:
         kind = f"**{row.kind}**" if row is history.rows[0] else row.kind
         counts = (topology.n_trainable, topology.n_edges, topology.depth)
         difference = _interval(row.difference) if row.difference else "the baseline"
-        lines.append((kind, f"`{row.label}`", *map(str, counts), f"{row.error.mean:.4f}", difference))
+        unconnected = "" if topology.is_connected else " (some pairs unconnected)"
+        lines.append((kind, f"`{row.label}`{unconnected}", *map(str, counts), f"{row.error.mean:.4f}", difference))
     return "\n".join("| " + " &emsp;| ".join(cells) + " |" for cells in lines).replace("--- &emsp;", "---")
 
 
@@ -87,6 +89,20 @@ def description(history: History, pictures: str | None = None) -> str:
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
     parts = (f"**{headline(history)}** {_numbers(history)}", image, _comparisons(history), held_out_markdown(history))
     return "\n\n".join(part for part in (*parts, _origin(history), _use(history), _files(history)) if part)
+
+
+def about_family(history: History, family: str) -> str:
+    """What the tuning of a family was for, and found."""
+    tried = _plural(len(history.scores(f"tune {family}")), "member")
+    role = "the baseline, the hand-derived topology to beat" if family == BASELINE else "a hand-derived rival"
+    best = history.chosen(KINDS[family])
+    if best is None:
+        return f"Tuning {role}: {tried} of `{family}` tried so far."
+    told = f"`{best['label']}`, {role}: the best of {tried} of `{family}` tried, chosen on the choice stream"
+    held_out = next((row for row in history.rows if row.kind == KINDS[family]), None)
+    if held_out is None:
+        return f"{told}."
+    return f"{told}. Held-out error **{held_out.error.mean:.4f}**, the champion's {history.rows[0].error.mean:.4f}."
 
 
 def headline(history: History) -> str:
@@ -114,7 +130,7 @@ def _numbers(history: History) -> str:
     return (
         f"{_task(history)}: on {len(champion.errors)} held-out targets, trained for "
         f"{history.settings['fidelity']['full_steps']} steps, the evolved champion's relative error is "
-        f"**{champion.error.mean:.4f}**, that of the tuned {baseline.kind} `{baseline.label}` "
+        f"**{champion.error.mean:.4f}**, that of the {history.baseline} `{baseline.label}` "
         f"**{baseline.error.mean:.4f}**: {abs(change):.1f} % {'less' if change < 0 else 'more'}, a difference of "
         f"{_interval(difference)}. In parentheses are 95 % intervals, paired over the targets."
     )
@@ -149,12 +165,11 @@ def _origin(history: History) -> str:
     operators = ", ".join(f"{count} {name}" for name, count in Counter(one["operator"] for one in steps).most_common())
     first = line[0]
     births = history.scores(Policy.EVOLUTION.value)
-    told = (
-        f"**How it came about.** The champion is birth {birth['number']} of {len(births)} (brood {birth['brood']}). "
-        f"It descends from {_ancestor(first)} "
-    )
+    where = f"birth {birth['number']} of {len(births)} (brood {birth['brood']})"
+    told = f"#### How it came about\n\nThe champion is {where}, "
     if not steps:
-        return told + "and is that topology itself."
+        return told + ("sampled afresh." if first["operator"] == "sample" else f"a founder, of `{first['family']}`.")
+    told += f"descended from {_ancestor(first)} "
     told += f"in {_plural(len(steps), 'step')} ({operators}). Errors as told to the search:\n\n"
     shown = steps[-_STEPS:]
     chain = [f"`{first['operator']}` {first['number']}: {error(first):.4f}"]
@@ -180,7 +195,7 @@ def _mate(birth: Record, births: Sequence[Record]) -> str:
 def _use(history: History) -> str:
     n_in, n_out = history.settings["n_in"], history.settings["n_out"]
     return (
-        "**Use it** in place of a dense layer:\n\n```python\nfrom topologies import SparseCascade\n"
+        "#### Use it in place of a dense layer\n\n```python\nfrom topologies import SparseCascade\n"
         f'layer = SparseCascade("{history.champion_file}")\n'
         f"y = layer(x)  # as with torch.nn.Linear({n_in}, {n_out})\n```"
     )
@@ -191,7 +206,7 @@ def _files(history: History) -> str:
     assert table is not None
     files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in FILES.items())
     return (
-        f"**Files** of this run, under Artifacts:\n\n{files}\n\nThe run's folder is `{history.folder}`. "
+        f"#### Files, under Artifacts\n\n{files}\n\nThe run's folder is `{history.folder}`. "
         f"Result digest `{table['digest']}`: the same recipe and seed give the same."
     )
 

@@ -54,6 +54,11 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
     run.show({"kind": "phase", "phase": f"tune {family}"})
     if family == BASELINE and settings.baseline is not None:
         given = Trial(0, settings.baseline, canonical(sized(settings.baseline, settings.n_in, settings.n_out)))
+        if given.topology.n_trainable > settings.budget:
+            raise ValueError(
+                f"baseline {settings.baseline!r} has {given.topology.n_trainable} trainable edges, "
+                f"more than the budget of {settings.budget}"
+            )
         return (replace(given, score=evaluate([given])[0]),)
     return tune(
         candidates(family, settings.n_in, settings.n_out, settings.budget),

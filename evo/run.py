@@ -148,7 +148,7 @@ def _header(settings: Settings, evaluator: Evaluator) -> Record:
     return {
         "kind": "header",
         "settings": outcome_settings(settings),
-        "experiment": settings.tracking.experiment,
+        "tracking": settings.tracking.model_dump(mode="json"),
         "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
         "canary": hashlib.sha256(repr(proof).encode()).hexdigest()[:16],
         "machine": f"{platform.machine()} {platform.system()}",

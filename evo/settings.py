@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -51,11 +51,11 @@ class FidelitySettings(_Section):
     """How carefully candidates are scored while searching, and the last few at the end."""
 
     targets: Count = 8
-    steps: Count = 600
+    steps: Count = 1200
     rates: Rates = (0.45, 1.0, 2.0)
     full_targets: Count = 16
     full_steps: Count = 2000
-    full_rates: Rates = (0.15, 0.3, 0.6, 1.2, 2.4, 4.8)
+    full_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)
     held_out_targets: Annotated[int, Field(ge=2)] = 128
     finalists: Count = 8
     """Candidates of each kind that are ranked again at full fidelity on the choice stream."""
@@ -202,19 +202,18 @@ def _sentence(mistake: Any) -> str:
 
 
 def _unknown_key(place: list[str]) -> str:
-    model: type[BaseModel] = Settings
-    for section in place[:-1]:
-        model = model.model_fields[section].annotation  # type: ignore[assignment]
-    names = list(model.model_fields)
-    near = difflib.get_close_matches(place[-1], names, 1)
-    if not near:
-        elsewhere = [
-            f"{section}.{name}"
-            for section, field in Settings.model_fields.items()
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-            for name in field.annotation.model_fields
-            if name == place[-1]
-        ]
-        near = elsewhere[:1]
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}"
+    *section, wrong = place
+    here = [key for key in _keys(Settings) if key.split(".")[:-1] == section]
+    elsewhere = [key for key in _keys(Settings) if key.split(".")[-1] == wrong]
+    close = difflib.get_close_matches(wrong, [key.split(".")[-1] for key in here], 1)
+    near = elsewhere or [".".join((*section, name)) for name in close]
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(here)}"
     return f"unknown key {'.'.join(place)!r}: {hint}"
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of a recipe, dotted; sections are keys too."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, f"{prefix}{name}.")

@@ -17,11 +17,11 @@ import numpy as np
 
 from evo.history import History, error
 from evo.journal import Record
-from evo.report import trials_csv
+from evo.report import about_family, trials_csv
 from evo.rivals import BASELINE, KINDS
 from evo.settings import Settings
 from evo.state import Policy
-from topologies.expression import read
+from topologies.expression import is_expression, read
 from topologies.families import find
 
 
@@ -145,7 +145,13 @@ def _family(history: History, family: str) -> Sheet:
         start=min(one["time"] - one["seconds"] for one in trials),
         end=max(one["time"] for one in ranked) if best else history.end,
         status="FINISHED" if best else history.status,
-        tags={"role": role, "family": family, "recipe": history.settings["name"], "size": history.size},
+        tags={
+            "role": role,
+            "family": family,
+            "recipe": history.settings["name"],
+            "size": history.size,
+            "mlflow.note.content": about_family(history, family),
+        },
         params=_member(best) if best else {},
         points=tuple(_trials(history, trials, best, kind)),
         texts={"trials.csv": trials_csv(history, family)} if best else {},
@@ -153,13 +159,13 @@ def _family(history: History, family: str) -> Sheet:
 
 
 def _member(best: Record) -> dict[str, str]:
-    """The best member and its parameters by name, those left at their defaults included."""
-    family, arguments = read(best["label"])
-    build = find(family).build
-    defaults = {name: parameter.default for name, parameter in inspect.signature(build).parameters.items()}
-    about = {"member": best["label"], "digest": best["digest"], "rate": best["rate"]}
-    counts = {name: best[name] for name in ("n_trainable", "n_edges", "depth")}
-    return _flat({**about, **{f"member.{name}": value for name, value in (defaults | arguments).items()}, **counts})
+    """The best member and its parameters by name, those left at their defaults included; a file has none."""
+    about = {"member": best["label"], "rate": best["rate"]}
+    if is_expression(best["label"]):
+        family, arguments = read(best["label"])
+        parameters = inspect.signature(find(family).build).parameters
+        about |= {f"member.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
+    return _flat(about | {name: best[name] for name in ("n_trainable", "n_edges", "depth", "digest")})
 
 
 def _trials(history: History, trials: list[Record], best: Record | None, kind: str) -> Iterator[Point]:

@@ -7,6 +7,7 @@ A search never waits for MLflow, nor ends because of it: what cannot be filed no
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -18,6 +19,8 @@ from evo.tracking import Store, reason
 
 PERIOD = 2.0
 """Seconds between two updates while a search runs."""
+SHARE = 0.05
+"""Of the time at most, so that a long search is not slowed down by its own records."""
 PAUSES = (2.0, 120.0)
 """Seconds until a failed update is tried again: the first time, and at most (every time twice as long)."""
 PATIENCE = 60.0
@@ -55,10 +58,9 @@ class Tracker:
         """Take notice of a record; returns at once."""
         if record["kind"] == "phase":
             return
+        self._records.append(record)
         if record["kind"] == "header":
             self._folder = Path(record["folder"]).resolve()
-        self._records.append(record)
-        if not self._thread.is_alive() and not self._done.is_set():
             self._thread.start()
         self._news.set()
 
@@ -73,15 +75,14 @@ class Tracker:
             _log.warning("writing the last records to MLflow; Ctrl-C leaves them for later")
             self._thread.join(patience - 3.0)
         if not self._done.is_set():
-            uri = f' --uri "{self._uri}"' if self._uri else ""
-            _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"%s', self._folder, uri)
+            _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"', self._folder)
 
     def _work(self) -> None:
         store, (pause, longest) = None, PAUSES
         while True:
             self._news.wait()
             self._news.clear()
-            last = self._closing.is_set()
+            last, start = self._closing.is_set(), time.monotonic()
             try:
                 history = History(self._folder, tuple(self._records))
                 store = store or Store(self._uri, self._experiment, self._folder.parent)
@@ -101,7 +102,7 @@ class Tracker:
             if last or history.status != "RUNNING":
                 self._done.set()
                 return
-            self._closing.wait(PERIOD)
+            self._closing.wait(max(PERIOD, (time.monotonic() - start) / SHARE))
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:

@@ -34,13 +34,14 @@ _DATABASE = "mlflow.db"
 _QUIETLY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
 }
-"""How MLflow is used unless the user's environment says otherwise: it sends nothing home, and gives up soon on a
-server that does not answer (trying again is our own business, and must not draw from the global ``random``)."""
+"""How MLflow is used unless the user's environment says otherwise: it sends nothing home, is quiet, and gives up soon
+on a server that does not answer (trying again is our own business, and must not draw from the global ``random``)."""
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison, the baseline first.
@@ -55,7 +56,7 @@ families as they were tuned for comparison, the baseline first.
 def track(folder: Path, uri: str | None = None) -> str:
     """File a run from its folder, adding what is missing, and return the id of its MLflow run.
 
-    ``uri`` is the tracking store; by default the database beside the run.
+    ``uri`` is the tracking store; by default the one that the run was tracked in.
 
     Raises
     ------
@@ -63,11 +64,11 @@ def track(folder: Path, uri: str | None = None) -> str:
         When the folder is not a run's, or the store cannot be used.
     """
     history = History.of(folder)
+    tracking = history.header["tracking"]
     try:
-        return Store(uri, history.header["experiment"], history.folder.parent).show(history)
+        return Store(uri or tracking["uri"], tracking["experiment"], history.folder.parent).show(history)
     except Exception as error:
-        where = uri or history.folder.parent
-        raise ValueError(f"MLflow in {where} cannot be used: {reason(error)}") from error
+        raise ValueError(f"MLflow in {uri or tracking['uri'] or history.folder.parent}: {reason(error)}") from error
 
 
 def load_champion(name: str, uri: str | None = None) -> Topology:
@@ -113,7 +114,7 @@ class Store:
 
     def __init__(self, uri: str | None, experiment: str, runs: Path) -> None:
         self._client = _client(uri, runs)
-        self._experiment = self._find_experiment(experiment, None if uri else (runs / "mlflow-artifacts").as_uri())
+        self._experiment = self._find_experiment(experiment, None if _is_server(uri) else runs / "mlflow-artifacts")
         self._filed: dict[str, _Filed] = {}
 
     def show(self, history: History) -> str:
@@ -131,24 +132,19 @@ class Store:
         self._close(search, filed)
         return filed.run_id
 
-    def _find_experiment(self, name: str, artifacts: str | None) -> str:
+    def _find_experiment(self, name: str, artifacts: Path | None) -> str:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
         tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _EXPERIMENT_NOTE}
-        return str(self._client.create_experiment(name, artifacts, tags))
+        return str(self._client.create_experiment(name, artifacts.as_uri() if artifacts else None, tags))
 
     def _find(self, sheet: Sheet, tags: dict[str, str]) -> _Filed:
         """The run of a sheet: known, there already, or new."""
         if sheet.key not in self._filed:
+            tags, start = {"evofabric.run": sheet.key, **tags}, _milliseconds(sheet.start)
             found = self._client.search_runs([self._experiment], f"tags.`evofabric.run` = '{sheet.key}'")
-            run = (
-                found[0]
-                if found
-                else self._client.create_run(
-                    self._experiment, _milliseconds(sheet.start), {"evofabric.run": sheet.key, **tags}, sheet.name
-                )
-            )
+            run = found[0] if found else self._client.create_run(self._experiment, start, tags, sheet.name)
             self._filed[sheet.key] = _Filed(run.info.run_id, set(run.data.params))
         return self._filed[sheet.key]
 
@@ -241,6 +237,11 @@ def _client(uri: str | None, runs: Path) -> MlflowClient:
         client = MlflowClient(uri or local_uri(runs), uri or local_uri(runs))
         client.search_experiments(max_results=1)
     return client
+
+
+def _is_server(uri: str | None) -> bool:
+    """Whether a store looks after itself and its artifacts; a database does not."""
+    return uri is not None and uri.startswith(("http:", "https:", "databricks"))
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def tune(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: in
 
 def _ask_tpe(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: int) -> list[Trial]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed % 2**32))  # NumPy's limit
     space = _space(candidates)
     done: dict[str, Trial] = {}
     for start in range(0, trials, BATCH):

@@ -49,8 +49,9 @@ def serve_ui(runs: Path, port: int) -> None:
         )
         try:
             _wait(server, port)
-            print(f"MLflow shows {runs.resolve()} at {_page(port)} (Ctrl-C ends it)", flush=True)
-            server.wait()
+            if server.poll() is None:
+                print(f"MLflow shows {runs.resolve()} at {_page(port)} (Ctrl-C ends it)", flush=True)
+                server.wait()
             words.seek(0)
             raise ValueError("MLflow's server ended: " + (words.read().strip().splitlines() or ["without a word"])[-1])
         except KeyboardInterrupt:

@@ -1,0 +1,203 @@
+"""Controllability: how many ratios of inputs an optimiser can set at every output, without data (paper, section VI).
+
+A neuron with t trainable edges can add control over at most ``min(t, fan_in - 1)`` ratios (Eq. 13 and 28). Control
+over a pair of inputs splits over a neuron's out-edges (Eq. 15 to 17), adds up where edges meet (Eq. 12 and 18), and is
+capped: a pair has one ratio (Eq. 9), and a neuron that sees m inputs has m - 1 (Eq. 11). What arrives is **K**, shape
+``(n_in, n_out)``: the control over input i against all others at output k (Fig. 5).
+
+Eq. 20 fixes the totals per output and leaves K open, so there are three readings. *uniform*: control is added evenly
+over all pairs that a neuron sees and splits evenly over its out-edges, nothing is trained; it predicts which entries
+reconstruct badly. *trained*: Eq. 20 is minimised from there by gradient descent (the paper's way). *fair*: K itself
+is made as even as can be, which bounds what any choice could reach.
+
+Two forms. Indexed by pairs, control has shape ``(neurons, n_in, n_in)``. With the second input summed out it has
+shape ``(neurons, n_in)``; only the caps of single pairs are lost. In bytes, with w the widest layer and E the edges
+after the first layer, *uniform* takes some ``40 w n_in²`` by pairs and ``40 w n_in`` summed; training takes
+``60 E n_in²`` and ``60 E n_in``: 0.4 GB for 10,000 edges at n = 512, summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from evaluators.task import Fidelity, Score, Stream
+from topologies.topology import Topology, step
+
+Reading = Literal["uniform", "trained", "fair"]
+
+PAIRS_UP_TO = 32
+"""The greatest n_in for which pairs are kept apart, unless asked otherwise."""
+STEPS = 300
+"""Gradient steps of the readings that train, unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a topology controls: ``matrix`` is K of shape ``(n_in, n_out)``, and the rest is read off it."""
+
+    matrix: NDArray[np.float64]
+
+    @property
+    def wanted(self) -> float:
+        """The value of every entry of K under full and fair control, (n_in - 1) / n_in."""
+        return 1 - 1 / self.matrix.shape[0]
+
+    @cached_property
+    def total(self) -> float:
+        """Total controllability: the ratios that can be set, at most n_out (n_in - 1)."""
+        return float(self.matrix.sum())
+
+    @property
+    def mean(self) -> float:
+        """Mean entry of K."""
+        return float(self.matrix.mean())
+
+    @property
+    def variance(self) -> float:
+        """Variance of K's entries: the paper's second requirement is that there be none (VII-E)."""
+        return float(self.matrix.var())
+
+    @property
+    def unfairness(self) -> float:
+        """Coefficient of variation of K; 0 where nothing is controlled."""
+        return float(np.sqrt(self.variance) / self.mean) if self.total else 0.0
+
+    @property
+    def loss(self) -> float:
+        """Eq. 20: squared lack of ratios, summed over the outputs."""
+        n_in = self.matrix.shape[0]
+        return float(np.square(n_in - 1 - self.matrix.sum(axis=0)).sum())
+
+    @property
+    def shortfall(self) -> float:
+        """What the fair reading minimises, relative to no control at all: mean of (1 - K / wanted)², in [0, 1] or so.
+
+        It is the square of the share of ratios that are missing, plus the variance of K (in units of ``wanted``). With
+        one input there is no ratio to miss: 0.
+        """
+        return float(np.square(1 - self.matrix / self.wanted).mean()) if self.wanted else 0.0
+
+
+class Controllability:
+    """Scores a topology by its control over input ratios (paper, section VI), in one of three readings.
+
+    Parameters
+    ----------
+    reading:
+        ``"uniform"`` (2 ms at n = 32), ``"trained"`` or ``"fair"`` (seconds); see the module's text.
+    by_pair:
+        Whether pairs of inputs are kept apart; by default up to 32 inputs.
+    steps:
+        Gradient steps of the readings that train. With 0 they are the uniform reading.
+
+    Raises
+    ------
+    ValueError
+        For another reading, or fewer than 0 steps.
+    """
+
+    def __init__(self, reading: Reading = "uniform", *, by_pair: bool | None = None, steps: int = STEPS) -> None:
+        if reading not in get_args(Reading):
+            raise ValueError(f"reading is {reading!r}: choose {', '.join(map(repr, get_args(Reading)))}")
+        if steps < 0:
+            raise ValueError(f"steps = {steps}: 0 or more")
+        self.reading, self.by_pair, self.steps = reading, by_pair, steps
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        """The shortfall of K (see :class:`Control`) as the error of every target; nothing is drawn at random.
+
+        0 is full and fair control of all outputs, 1 none at all.
+        """
+        return Score((self.analyse(topology).shortfall,) * fidelity.targets)
+
+    def analyse(self, topology: Topology) -> Control:
+        """K and what is read off it.
+
+        Inputs that an output does not see give 0 there. One input, or no trainable edge: K = 0.
+        """
+        by_pair = topology.n_in <= PAIRS_UP_TO if self.by_pair is None else self.by_pair
+        if self.reading == "uniform":
+            *_, last = uniform(topology, by_pair)
+            return Control(matrix(last, by_pair))
+        from evaluators.controllability_training import train
+
+        return Control(matrix(train(topology, self.reading, by_pair, self.steps)[-1].control, by_pair))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer and the neurons after it.
+
+    ``sources`` and ``targets`` are the layer's edges. ``added`` is the control that each of its ``n_out`` neurons can
+    add, at most. ``sees``, of shape ``(n_out, inputs of the cascade)``, is whether an input has a path to a neuron.
+    """
+
+    n_in: int
+    n_out: int
+    sources: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    added: NDArray[np.int64]
+    sees: NDArray[np.bool_]
+
+    @cached_property
+    def room(self) -> NDArray[np.int64]:
+        """The ratios there are at a neuron, one fewer than it sees inputs (Eq. 11), shape ``(n_out,)``."""
+        return np.maximum(self.sees.sum(axis=1) - 1, 0)
+
+    def pairs(self, by_pair: bool) -> NDArray[np.bool_]:
+        """Where a neuron can add control: both inputs of a pair are seen, or with pairs summed out, it and another."""
+        if by_pair:
+            return self.sees[:, :, None] & self.sees[:, None, :] & ~np.eye(self.sees.shape[1], dtype=np.bool_)
+        return self.sees & (self.room > 0)[:, None]
+
+
+def stages(topology: Topology) -> list[Stage]:
+    """The layers of a topology as control sees them, inputs first."""
+    sees = np.eye(topology.n_in, dtype=np.bool_)
+    found = []
+    for layer in topology.layers:
+        sees = step(sees, layer)
+        trainable = np.bincount(layer.targets[layer.trainable], minlength=layer.n_out)
+        added = np.minimum(trainable, np.maximum(layer.fan_in - 1, 0))
+        sources, targets = layer.sources.astype(np.int64), layer.targets.astype(np.int64)
+        found.append(Stage(layer.n_in, layer.n_out, sources, targets, added, sees.T))
+    return found
+
+
+def uniform(topology: Topology, by_pair: bool) -> Iterator[NDArray[np.float64]]:
+    """The uniform reading: control at the neurons after every layer, in the shape of its form."""
+    per_neuron = (topology.n_in,) * (2 if by_pair else 1)
+    control = np.zeros((topology.n_in, *per_neuron))  # Eq. 10
+    for stage in stages(topology):
+        fan_out = np.bincount(stage.sources, minlength=stage.n_in)
+        even = csr_array((1 / fan_out[stage.sources], (stage.targets, stage.sources)), (stage.n_out, stage.n_in))
+        arriving = (even @ control.reshape(stage.n_in, -1)).reshape(stage.n_out, *per_neuron)
+        pairs = stage.pairs(by_pair).reshape(stage.n_out, -1)
+        added = pairs * (stage.added / np.maximum(pairs.sum(axis=1), 1))[:, None]
+        control = limited(arriving + added.reshape(arriving.shape), np.maximum(stage.room, 1))
+        yield control
+
+
+def limited(control: Any, room: Any) -> Any:
+    """Control cut down to what Eq. 9 and 11 allow; the shape ``(neurons, n_in, n_in)`` or ``(neurons, n_in)`` stays.
+
+    First to [0, 1], then each pair, then the neuron as a whole. With pairs summed out only the last can be done.
+    ``room`` has shape ``(neurons,)`` and is 1 or more. NumPy arrays and torch tensors are both welcome.
+    """
+    if control.ndim == 3:
+        control = control.clip(0, 1)
+        control = control / (control + control.swapaxes(1, 2)).clip(1)
+    total = control.reshape(len(room), -1).sum(1)
+    return control * (room / total.clip(room)).reshape(-1, *[1] * (control.ndim - 1))
+
+
+def matrix(control: NDArray[np.float64], by_pair: bool) -> NDArray[np.float64]:
+    """K of the control at the outputs: shape ``(n_in, n_out)``."""
+    return (control.sum(axis=2) if by_pair else control).T

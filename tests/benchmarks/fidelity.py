@@ -1,0 +1,112 @@
+"""How far the default rates are from the best of a wide grid, and what a cheaper fidelity costs in accuracy.
+
+Run with `python -m tests.benchmarks.fidelity`; takes some minutes.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from evaluators import Fidelity, MatrixReconstruction, Stream
+from evaluators.keys import generator
+from evo.bounds import Bounds
+from evo.settings import FidelitySettings
+from evo.variation import sample
+from topologies.expression import parse
+from topologies.topology import Topology
+
+DEFAULT = FidelitySettings()
+WIDE = (0.03, 0.07, 0.15, 0.3, 0.45, 0.6, 1.0, 1.5, 2.0, 2.4, 3.4, 4.8, 7.0)
+MEMBERS = (
+    "butterfly(32, 5)",
+    "butterfly(32, 10)",
+    "parallel_butterfly(32, 2, 5)",
+    "clos(32, 8, 3, 8)",
+    "random_regular(32, 32, 32, 10, 2)",
+    "butterfly(32, 20)",
+    "parallel_butterfly(32, 2, 10)",
+    "clos(32, 8, 6, 8)",
+    "hypercube(32, 4)",
+    "torus((8, 4), 5)",
+    "random_regular(32, 32, 48, 7, 3)",
+    "low_rank(32, 32, 10)",
+    "monarch(32, 8)",
+    "butterfly(32, 22)",
+    "clos(32, 8, 7, 8)",
+)
+LADDER = (
+    Fidelity(2, 150, (1.0,)),
+    Fidelity(4, 300, (1.0,)),
+    Fidelity(4, 300, (0.45, 1.0, 2.0)),
+    DEFAULT.search,
+    Fidelity(8, 1200, DEFAULT.rates),
+    Fidelity(16, 1200, DEFAULT.rates),
+    DEFAULT.choice,
+)
+FULL = Fidelity(32, 4000, (0.15, 0.3, 0.6, 1.2, 2.4, 4.8))
+SAMPLES = 48
+
+
+def rates_table() -> Table:
+    """Error at the default rates of the search and of the choice stream, and at the best rate of a wide grid."""
+    table = Table(title="Error at default rates and at the best of a wide grid, 32 targets", title_justify="left")
+    table.add_column("member")
+    for steps in (DEFAULT.steps, DEFAULT.full_steps):
+        for heading in (f"{steps} steps", "wide", "best rate"):
+            table.add_column(heading, justify="right")
+    task = MatrixReconstruction()
+    for name in MEMBERS:
+        cells = []
+        for steps, rates in ((DEFAULT.steps, DEFAULT.rates), (DEFAULT.full_steps, DEFAULT.full_rates)):
+            ours = task.evaluate(parse(name), Fidelity(32, steps, rates), Stream.SEARCH, 0)
+            wide = task.evaluate(parse(name), Fidelity(32, steps, WIDE), Stream.SEARCH, 0)
+            cells += [f"{ours.error:.4f}", f"{wide.error:.4f}", f"{wide.rate:g}"]
+        table.add_row(name, *cells)
+    return table
+
+
+def samples() -> list[Topology]:
+    """Random structured topologies of 32 x 32 and 640 parameters."""
+    bounds = Bounds(budget=640, max_depth=10, max_width=64, max_edges=1280)
+    drawn = (sample(32, 32, bounds, generator(0, "ladder", index)) for index in range(SAMPLES))
+    return [topology for topology in drawn if topology is not None]
+
+
+def ladder_table() -> Table:
+    """Mean error, and rank correlation with the full fidelity, of ever dearer fidelities."""
+    task, drawn = MatrixReconstruction(), samples()
+    truth = [task.evaluate(topology, FULL, Stream.HELD_OUT, 0).error for topology in drawn]
+    best = np.argsort(truth)[: len(truth) // 3]
+    table = Table(
+        title=f"{len(drawn)} random topologies, against {FULL.targets} fresh targets of {FULL.steps} steps",
+        title_justify="left",
+    )
+    for heading in ("targets", "steps", "rates", "ms each", "mean error", "Spearman", "of the best third"):
+        table.add_column(heading, justify="right")
+    for fidelity in LADDER:
+        start = time.perf_counter()
+        errors = np.array([task.evaluate(topology, fidelity, Stream.SEARCH, 0).error for topology in drawn])
+        cost = (time.perf_counter() - start) / len(drawn)
+        table.add_row(
+            str(fidelity.targets),
+            str(fidelity.steps),
+            str(len(fidelity.rates)),
+            f"{cost * 1e3:.0f}",
+            f"{errors.mean():.4f}",
+            f"{spearmanr(errors, truth).statistic:.2f}",
+            f"{spearmanr(errors[best], np.array(truth)[best]).statistic:.2f}",
+        )
+    table.add_section()
+    table.add_row(str(FULL.targets), str(FULL.steps), str(len(FULL.rates)), "", f"{np.mean(truth):.4f}", "1.00", "1.00")
+    return table
+
+
+if __name__ == "__main__":
+    console = Console()
+    console.print(rates_table())
+    console.print(ladder_table())

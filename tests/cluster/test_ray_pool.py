@@ -1,0 +1,161 @@
+"""Ray actors that die, hang, lie or do not fit. The faults are real: processes exit and are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+import cluster.ray_pool
+from cluster.pool import map_tasks
+from cluster.ray_pool import RayPool, Share
+from evaluators.task import Outcome, Score
+from tests.cluster.faulty import DIES, DIES_ONCE, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture
+def evaluator(tmp_path: Path) -> Faulty:
+    return Faulty(tmp_path)
+
+
+@pytest.fixture
+def pool(evaluator: Faulty) -> Iterator[RayPool]:
+    pool = RayPool(evaluator, workers=2)
+    yield pool
+    pool.close()
+
+
+def answers(pool: RayPool, *seeds: int) -> list[Outcome]:
+    """The outcomes of one task a seed, in the order of the tasks."""
+    return sorted(map_tasks(pool, tasks(*seeds)), key=lambda outcome: outcome.number)
+
+
+def until(what: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def runs(process: int) -> bool:
+    """Whether a process is there; one that has ended and only waits to be noticed is not."""
+    stat = Path(f"/proc/{process}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, evaluator: Faulty) -> None:
+    for task in tasks(HANGS_ONCE, DIES_ONCE, FINE):
+        pool.submit(task)
+    until(lambda: evaluator.began(HANGS_ONCE))
+    os.kill(evaluator.began(HANGS_ONCE)[0], signal.SIGKILL)
+    outcomes = []
+    while pool.in_flight:
+        outcomes += pool.wait()
+    assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2]
+    assert all(outcome.failure is None for outcome in outcomes)
+    for seed in (HANGS_ONCE, DIES_ONCE):
+        assert len(evaluator.began(seed)) == len(set(evaluator.began(seed))) == 2
+    assert pool.size == 2
+    until(lambda: answers(pool, SLOW, SLOW) and len(set(evaluator.began(SLOW)[-2:])) == 2)
+
+
+def test_only_the_task_that_kills_two_workers_fails(pool: RayPool, evaluator: Faulty) -> None:
+    outcomes = answers(pool, FINE, SLOW, DIES, SLOW, FINE)
+    assert [outcome.number for outcome in outcomes if outcome.failure] == [2]
+    assert outcomes[2].score is None
+    assert str(outcomes[2].failure).startswith("2 workers died of it: ") and "\n" not in str(outcomes[2].failure)
+    assert len(set(evaluator.began(DIES))) == len(evaluator.began(DIES)) == 2
+    assert len(evaluator.began(SLOW)) == 2, "innocent tasks ran once"
+    assert pool.size == 2
+
+
+def test_a_task_that_hangs_keeps_no_other_waiting_and_ends_with_the_pool(pool: RayPool, evaluator: Faulty) -> None:
+    for task in tasks(HANGS, FINE, FINE, FINE):
+        pool.submit(task)
+    seen: set[int] = set()
+    while len(seen) < 3:
+        seen |= {outcome.number for outcome in pool.wait()}
+    assert seen == {1, 2, 3} and pool.in_flight == 1
+    (process,) = evaluator.began(HANGS)
+    assert runs(process)
+    pool.close()
+    until(lambda: not runs(process))
+    assert pool.in_flight == 0 and pool.wait() == []
+
+
+def test_a_replacement_that_computes_other_bits_is_not_used(
+    pool: RayPool, evaluator: Faulty, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluator.liars()
+    (outcome,) = answers(pool, DIES_ONCE)
+    assert outcome.failure is None
+    until(lambda: answers(pool, FINE) and pool.size == 1)
+    assert "computed Score(errors=(0.25,)" in caplog.text
+    kept = set(evaluator.began(FINE))
+    answers(pool, *[SLOW] * 3)
+    assert set(evaluator.began(SLOW)) <= kept
+
+
+def test_workers_that_all_compute_other_bits_are_refused(evaluator: Faulty) -> None:
+    evaluator.liars()
+    with pytest.raises(ValueError, match=r"no Ray worker is left; the last computed Score\(errors=\(0.25,\)"):
+        RayPool(evaluator, workers=1)
+
+
+def test_a_worker_holds_the_gpu_that_it_says_and_uses_one_thread() -> None:
+    pool = RayPool(Threads(), share=Share(cpus=0.5, gpus=1))
+    outcomes = answers(pool, *[FINE] * 40)
+    pool.close()
+    assert pool.size == 0
+    assert {outcome.device for outcome in outcomes} <= {f"gpu {gpu} on {socket.gethostname()}" for gpu in (0, 1)}
+    assert {outcome.score for outcome in outcomes} == {Score((1, 1))}
+
+
+@pytest.mark.parametrize(
+    ("workers", "share", "room"),
+    [
+        (3, Share(cpus=0.1, gpus=1), 2),
+        (5, Share(cpus=0.1, gpus=0.4), 4),  # a share of a GPU is of one GPU: two of 0.4 each
+        (2, Share(cpus=0.1, gpus=2), 1),
+        (None, Share(cpus=0.1, gpus=3), 0),
+        (None, Share(cpus=1e6), 0),
+    ],
+)
+def test_workers_that_never_fit_are_refused_at_once(
+    workers: int | None, share: Share, room: int, evaluator: Faulty
+) -> None:
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=f"room for {room} workers of .* each, not for {workers or 1}"):
+        RayPool(evaluator, workers=workers, share=share)
+    assert time.monotonic() - start < 2
+
+
+def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
+    evaluator: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = RayPool(evaluator, workers=1, share=Share(cpus=ray.cluster_resources()["CPU"]))
+    monkeypatch.setattr(cluster.ray_pool, "READY_SECONDS", 1.0)
+    with pytest.raises(ValueError, match="no Ray worker was ready within 1 s: is the cluster busy"):
+        RayPool(evaluator, workers=1)
+    assert answers(holder, FINE)[0].failure is None
+    holder.close()
+
+
+def test_nobody_outside_this_machine_can_connect() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing, but chooses the address that the network would see
+        own = probe.getsockname()[0]
+    port = int(ray.get_runtime_context().gcs_address.rpartition(":")[2])
+    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    if not own.startswith("127."):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((own, port), timeout=5)

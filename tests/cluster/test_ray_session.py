@@ -1,0 +1,223 @@
+"""Starting Ray, joining a cluster that is there, and what is said about one that is not; stopping by signal.
+
+Drivers run in processes of their own, in a folder with a space in its name, with an evaluator from that folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cluster import ray_session
+from cluster.ray_session import session
+
+EVALUATOR = """
+import os, time
+from evaluators.task import Score
+
+class Mine:
+    def evaluate(self, topology, fidelity, stream, seed):
+        if seed == 2:
+            print("noise", flush=True)
+            time.sleep(3600)
+        return Score((float(seed), float(os.environ["OMP_NUM_THREADS"]) if seed else 0.0))
+"""
+
+DRIVER = """
+import random, signal, sys
+from cluster.ray_session import session
+from evaluators.task import Fidelity, Stream, Task
+from mine import Mine
+from topologies import butterfly
+
+def stop(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, stop)
+random.seed(5)
+before = random.getstate()
+task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Stream.SEARCH, number)
+try:
+    with session(sys.argv[1] if len(sys.argv) > 1 else None):
+        from cluster.ray_pool import RayPool
+
+        pool = RayPool(Mine())
+        pool.submit(task(1))
+        print(pool.wait()[0].score.errors, flush=True)
+        pool.submit(task(2))
+        print("waiting", flush=True)
+        pool.wait()
+except KeyboardInterrupt:
+    print("stopped;", "random as it was" if random.getstate() == before else "random has changed")
+    sys.exit(130)
+except ValueError as error:
+    sys.exit(f"refused: {error}")
+"""
+
+PATIENCE = 60.0
+"""Seconds that a driver may take to start Ray and workers."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "mine.py").write_text(EVALUATOR)
+    (folder / "driver.py").write_text(DRIVER)
+    return folder
+
+
+@contextmanager
+def driver(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A driver in a process group of its own, as a terminal would give it, told nothing about Ray but this."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    process = subprocess.Popen(
+        [sys.executable, "driver.py", *arguments],
+        cwd=folder,
+        env={**clean, "OMP_NUM_THREADS": "7", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    watchdog = threading.Timer(PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        yield process
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def stopped(process: subprocess.Popen[str], how: int, everyone: bool) -> None:
+    """Let a driver evaluate a task, wait for another, and be stopped by a signal: promptly, and with no more words."""
+    assert process.stdout is not None
+    assert process.stdout.readline() == "(1.0, 1.0)\n"
+    assert process.stdout.readline() == "waiting\n"
+    time.sleep(0.5)
+    start = time.monotonic()
+    if everyone:
+        os.killpg(process.pid, how)
+    else:
+        process.send_signal(how)
+    out, err = process.communicate(timeout=15)
+    assert (process.returncode, out, err) == (130, "stopped; random as it was\n", "")
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.ray
+def test_ctrl_c_on_a_ray_of_our_own_is_prompt_and_silent(folder: Path) -> None:
+    with driver(folder) as process:
+        stopped(process, signal.SIGINT, everyone=True)  # a terminal sends it to the workers as well
+
+
+@pytest.fixture(scope="module")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address and token of a cluster that somebody else started, from another folder."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    token = "0123456789abcdef" * 4
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ours = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
+    command = f"start --head --block --port {port} --num-cpus 2 --include-dashboard false"
+    head = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from ray.scripts.scripts import main; sys.exit(main())", *command.split()],
+        cwd=tmp_path_factory.mktemp("head"),
+        env={**clean, **ours},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert head.stdout is not None
+        assert any("Ray runtime started" in line for line in head.stdout)
+        threading.Thread(target=head.stdout.read, daemon=True).start()
+        yield f"127.0.0.1:{port}", token
+    finally:
+        head.terminate()
+        try:
+            head.wait(10)
+        except subprocess.TimeoutExpired:
+            head.kill()
+            head.wait()
+
+
+@pytest.mark.ray
+def test_a_running_cluster_is_joined_with_its_token_and_left_on_sigterm(
+    folder: Path, running_cluster: tuple[str, str]
+) -> None:
+    address, token = running_cluster
+    with driver(folder, address, RAY_AUTH_TOKEN=token) as process:
+        stopped(process, signal.SIGTERM, everyone=False)
+
+
+@pytest.mark.ray
+def test_without_a_token_a_cluster_is_not_joined(folder: Path, running_cluster: tuple[str, str]) -> None:
+    address, _ = running_cluster
+    with driver(folder, address, HOME=str(folder)) as process:
+        _, err = process.communicate(timeout=30)
+    assert err.count("\n") == 1 and err.startswith(
+        f"refused: no Ray cluster lets us in at {address}: there is no token"
+    )
+
+
+@pytest.mark.ray
+def test_a_stranger_called_evo_is_found_in_the_worker(folder: Path, running_cluster: tuple[str, str]) -> None:
+    address, token = running_cluster
+    (folder / "evo").mkdir()
+    (folder / "evo" / "__init__.py").touch()
+    with driver(folder, address, RAY_AUTH_TOKEN=token) as process:
+        _, err = process.communicate(timeout=PATIENCE)
+    assert "refused: no Ray worker is left" in err and "pip uninstall evo" in err
+
+
+@pytest.mark.parametrize(
+    "address", ["", "here", "localhost:", ":6379", "localhost:six", "localhost:99999", "ray://a:1"]
+)
+def test_a_malformed_address_is_refused_with_an_example(address: str, joining: None) -> None:
+    with pytest.raises(ValueError, match=r"use 'auto' or HOST:PORT, for example 10.0.0.5:6379$"), session(address):
+        pass
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(joining: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=rf"^nothing answers at the Ray address 127.0.0.1:{port} .*`ray start`"):
+        session(f"127.0.0.1:{port}").__enter__()
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.ray
+def test_an_address_where_something_else_listens_is_refused_in_time(
+    joining: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ray_session.CONNECT_SECONDS + ray_session.JOIN_SECONDS < 30
+    monkeypatch.setattr(ray_session, "JOIN_SECONDS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"^no Ray cluster lets us in at 127.0.0.1:{port}: no answer within 2 s$"):
+            session(f"127.0.0.1:{port}").__enter__()
+
+
+def test_a_process_that_has_had_a_ray_of_its_own_cannot_join_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    with pytest.raises(ValueError, match="start a new process"):
+        session("auto").__enter__()
+
+
+@pytest.fixture
+def joining(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has not started a Ray of its own."""
+    monkeypatch.delenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", raising=False)

@@ -1,0 +1,186 @@
+"""Recipes: what is refused, in which words, and how overrides change them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluators.task import Fidelity
+from evo.settings import Settings, load, overridden, validate
+
+quick = settings(max_examples=50, deadline=None)
+RECIPES = sorted((Path(__file__).parents[2] / "runs").glob("*.toml"))
+
+
+def written(folder: Path, text: str) -> Path:
+    """A recipe file."""
+    path = folder / "recipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(values: dict[str, Any]) -> str:
+    """The words in which values are refused, which are one line."""
+    with pytest.raises(ValueError) as caught:
+        validate(values)
+    assert type(caught.value) is ValueError
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_every_recipe_of_the_project_is_valid(path: Path) -> None:
+    assert load(path).n_in >= 2
+
+
+def test_there_is_a_quick_recipe_for_32_by_32_at_640() -> None:
+    quick_recipe = load(next(path for path in RECIPES if path.name == "quick.toml"))
+    assert (quick_recipe.n_in, quick_recipe.n_out, quick_recipe.budget) == (32, 32, 640)
+
+
+@pytest.mark.parametrize(
+    ("values", "nearest"),
+    [
+        ({"budgt": 320}, "budget"),
+        ({"bugdet": 320}, "budget"),
+        ({"seeds": 2}, "seed"),
+        ({"founder": []}, "founders"),
+        ({"lop": {}}, "loop"),
+        ({"loop": {"brood": 3}}, "loop.broods"),
+        ({"fidelity": {"full_step": 3}}, "fidelity.full_steps"),
+        ({"bounds": {"maxdepth": 3}}, "bounds.max_depth"),
+        ({"broods": 3}, "loop.broods"),
+        ({"rates": [0.1]}, "fidelity.rates"),
+        ({"loop": {"seed": 3}}, "seed"),
+        ({"loop": {"workers": 3}}, "cluster.workers"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(values: dict[str, Any], nearest: str) -> None:
+    assert f"did you mean {nearest!r}?" in refusal(values)
+
+
+def test_an_unknown_key_like_no_other_lists_those_there_are() -> None:
+    assert refusal({"zzz": 1}).startswith("unknown key 'zzz': known are name, seed, n_in, n_out, budget,")
+    assert refusal({"tuning": {"zzz": 1}}) == "unknown key 'tuning.zzz': known are tuning.trials"
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    words = refusal({"n_in": 1, "loop": {"brood_size": 0}, "bugdet": 3})
+    assert "n_in = 1: " in words and "loop.brood_size = 0: " in words and "'budget'" in words
+
+
+@quick
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(-5, 1700))
+def test_the_budget_lies_between_the_ends_and_the_dense_layer(n_in: int, n_out: int, budget: int) -> None:
+    values = {"n_in": n_in, "n_out": n_out, "budget": budget}
+    if n_in + n_out <= budget <= n_in * n_out:
+        assert validate(values).budget == budget
+    else:
+        assert refusal(values).startswith(
+            f"budget = {budget}: between n_in + n_out = {n_in + n_out} and n_in * n_out = {n_in * n_out}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({"n_in": 1}, "n_in = 1"),
+        ({"n_out": 0}, "n_out = 0"),
+        ({"seed": -1}, "seed = -1"),
+        ({"budget": "many"}, "budget = 'many'"),
+        ({"name": "../escape"}, "name = '../escape'"),
+        ({"evaluator": "no colon"}, "evaluator = 'no colon'"),
+        ({"fidelity": {"rates": []}}, "fidelity.rates = []"),
+        ({"fidelity": {"rates": [0.1, 0.0]}}, "fidelity.rates"),
+        ({"fidelity": {"full_rates": [float("nan")]}}, "fidelity.full_rates"),
+        ({"fidelity": {"rates": [float("inf")]}}, "fidelity.rates"),
+        ({"fidelity": {"held_out_targets": 1}}, "fidelity.held_out_targets = 1"),
+        ({"loop": {"population": 3}}, "loop.population = 3"),
+        ({"loop": {"lag": 0}}, "loop.lag = 0"),
+        ({"loop": 5}, "loop = 5"),
+        ({"bounds": {"max_depth": 0}}, "bounds.max_depth = 0"),
+        ({"cluster": {"pool": "dask"}}, "cluster.pool = 'dask'"),
+        ({"cluster": {"cores_per_worker": 0}}, "cluster.cores_per_worker = 0"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_place(values: dict[str, Any], place: str) -> None:
+    assert refusal(values).startswith(place)
+
+
+def test_overrides_change_values_and_make_sections_and_the_later_one_wins() -> None:
+    values = {"budget": 640, "loop": {"broods": 3}}
+    sections = ["loop.broods=5", "loop.broods=6", "fidelity.rates=[0.1, 1]"]
+    changed = overridden(values, ["budget=320", *sections, "name=night", 'baseline="clos(32, 8, 6, 8)"'])
+    assert changed == {
+        "budget": 320,
+        "loop": {"broods": 6},
+        "fidelity": {"rates": [0.1, 1]},
+        "name": "night",
+        "baseline": "clos(32, 8, 6, 8)",
+    }
+    assert values == {"budget": 640, "loop": {"broods": 3}}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("budget", "write key=value"), ("seed.low=3", "seed is a value, not a section")],
+)
+def test_an_override_of_another_form_is_explained(override: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"--set {override}: {words}"):
+        overridden({"seed": 1}, [override])
+
+
+def test_an_override_is_checked_like_the_recipe(tmp_path: Path) -> None:
+    path = written(tmp_path, "n_in = 8\nn_out = 8\nbudget = 40\n")
+    assert load(path, ["budget=64"]).budget == 64
+    with pytest.raises(ValueError, match=r"^budget = 65: between n_in \+ n_out = 16 and n_in \* n_out = 64"):
+        load(path, ["budget=65"])
+    with pytest.raises(ValueError, match=r"^unknown key 'loop.broodz': did you mean 'loop.broods'\?"):
+        load(path, ["loop.broodz=65"])
+
+
+def test_a_recipe_that_is_not_there_names_its_neighbours(tmp_path: Path) -> None:
+    there = written(tmp_path, "seed = 1")
+    for missing in (tmp_path / "recipes.toml", tmp_path):
+        with pytest.raises(ValueError, match="no recipe at"):
+            load(missing)
+    with pytest.raises(ValueError, match=f"no recipe at {tmp_path / 'other.toml'}: there are {there}$"):
+        load(tmp_path / "other.toml")
+    with pytest.raises(ValueError, match="no recipe at"):
+        load(there / "inside.toml")
+
+
+@pytest.mark.parametrize(
+    "text", ["budget", "budget = ", "budget = 1\nbudget = 2", "[loop", "a = 'b\nc'", "\0", "seed = 09"]
+)
+def test_text_that_is_not_toml_is_one_line_with_the_file(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError, match="is not TOML: ") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_bytes_that_are_not_text_are_not_toml(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not TOML: "):
+        load(path)
+
+
+def test_settings_come_back_from_what_a_journal_keeps_of_them() -> None:
+    made = validate({"n_in": 12, "budget": 100, "founders": ["a.safetensors"], "fidelity": {"rates": [1, 0.5]}})
+    assert validate(made.model_dump(mode="json")) == made
+    assert made == Settings(n_in=12, budget=100, founders=("a.safetensors",), fidelity={"rates": (1.0, 0.5)})
+
+
+def test_the_three_fidelities() -> None:
+    fidelity = validate({"fidelity": {"targets": 2, "full_targets": 3, "held_out_targets": 4}}).fidelity
+    assert fidelity.search == Fidelity(2, fidelity.steps, fidelity.rates)
+    assert fidelity.choice == Fidelity(3, fidelity.full_steps, fidelity.full_rates)
+    assert fidelity.held_out(0.7) == Fidelity(4, fidelity.full_steps, (0.7,))
+    assert fidelity.held_out(None) == Fidelity(4, fidelity.full_steps, fidelity.full_rates)
