@@ -69,8 +69,9 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
     evaluator = evaluator or named_evaluator(settings.evaluator)
     folder = folder or new_folder(settings)
     with (
-        Journal(folder / JOURNAL, _header(settings, evaluator)) as journal,
+        _without_trace(folder),
         open_pool(settings.cluster, evaluator) as pool,
+        Journal(folder / JOURNAL, _header(settings, evaluator)) as journal,
     ):
         begun = journal.records[0]["settings"]
         if begun != outcome_settings(settings):
@@ -83,6 +84,16 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
             run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED", str(error))
             raise
         run.end("FINISHED")
+
+
+@contextmanager
+def _without_trace(folder: Path) -> Iterator[None]:
+    """Remove the folder again if the run never came to have a journal."""
+    try:
+        yield
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The house rules: which room may import which, each big library in one place, and a command line that answers at once."""
+"""The house rules: which room may import which, each big library in its place, and help that comes at once."""
 
 from __future__ import annotations
 

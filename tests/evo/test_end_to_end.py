@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from evaluators import MatrixReconstruction
-from evaluators.task import Fidelity, Stream
 from evo.compare import verify
 from evo.search import EVOLVED, Result, search
 from evo.settings import Settings
@@ -43,13 +40,13 @@ def test_the_same_recipe_gives_the_same_result(settings: Settings, result: Resul
     assert again.rows == result.rows
 
 
-def test_errors_are_what_they_should_be(result: Result) -> None:
-    for row in result.rows:
-        assert len(row.errors) == 6
-        assert all(0 < error <= 1 for error in row.errors)
+def test_what_can_be_reconstructed_is_and_what_is_not_connected_is_not(result: Result) -> None:
     errors = {row.kind: row.error.mean for row in result.rows}
-    assert min(errors.values()) < 0.4  # of 64 entries, 40 parameters
-    assert errors[EVOLVED] < 1.3 * min(errors.values())
+    assert all(0 < error <= 1 for row in result.rows for error in row.errors)
+    assert errors[EVOLVED] < 0.4  # 40 parameters for 64 entries
+    unconnected = [row.kind for row in result.rows if not row.topology.is_connected]
+    assert unconnected
+    assert all(errors[EVOLVED] < errors[kind] for kind in unconnected)
 
 
 def test_the_file_alone_gives_the_held_out_score_again(result: Result) -> None:
@@ -75,21 +72,3 @@ def test_the_champion_stands_in_for_a_linear_layer(result: Result) -> None:
     assert layer(torch.randn(5, 8)).shape == (5, 8)
     trained = sum(parameter.numel() for name, parameter in layer.named_parameters() if "bias" not in name)
     assert trained == topology.n_trainable == 40
-
-
-def test_the_weights_that_were_trained_have_the_error_that_was_scored(result: Result) -> None:
-    from evaluators.targets import target
-
-    fidelity = Fidelity(2, 60, (0.45,))
-    trained = MatrixReconstruction().train(result.champion, fidelity, Stream.SEARCH, 3)
-    for index in range(2):
-        product, weights = np.eye(8), trained.weights[0, index]
-        for layer in result.champion.layers:
-            values = np.ones(layer.n_edges)
-            values[layer.trainable], weights = weights[: layer.n_trainable], weights[layer.n_trainable :]
-            matrix = np.zeros((layer.n_in, layer.n_out))
-            matrix[layer.sources, layer.targets] = values
-            product = product @ matrix
-        goal = target(8, 8, index, Stream.SEARCH, 3)
-        error = np.square(goal - product).sum() / np.square(goal).sum()
-        assert error == pytest.approx(trained.errors[0, index], rel=1e-3)
