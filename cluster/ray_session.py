@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import shlex
 import signal
 import socket
 import subprocess
@@ -74,7 +75,7 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         with _undisturbed():
             ray.init(
                 address=address or "local",
-                runtime_env={"env_vars": dict.fromkeys(_ONE_THREAD, "1")},
+                runtime_env={"env_vars": dict.fromkeys(_ONE_THREAD, "1"), **_interpreter(address)},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 **own,
@@ -87,6 +88,12 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+def _interpreter(address: str | None) -> dict[str, str]:
+    """How workers of our own Ray find Python where its path holds a space: Ray gives the path to a shell unquoted."""
+    quoted = shlex.quote(sys.executable)
+    return {"py_executable": quoted} if address is None and quoted != sys.executable else {}
 
 
 def _set_environment(address: str | None) -> None:

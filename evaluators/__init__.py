@@ -7,15 +7,36 @@ from typing import TYPE_CHECKING, Any
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
 
 if TYPE_CHECKING:
+    from evaluators.controllability import Controllability
+    from evaluators.matching import ConstraintMatching
     from evaluators.reconstruction import MatrixReconstruction
+    from evaluators.tangent_rank import TangentRank
 
-__all__ = ["Evaluator", "Fidelity", "MatrixReconstruction", "Outcome", "Score", "Stream", "Task"]
+__all__ = [
+    "ConstraintMatching",
+    "Controllability",
+    "Evaluator",
+    "Fidelity",
+    "MatrixReconstruction",
+    "Outcome",
+    "Score",
+    "Stream",
+    "TangentRank",
+    "Task",
+]
+
+_LAZY = {
+    "ConstraintMatching": "evaluators.matching",
+    "Controllability": "evaluators.controllability",
+    "MatrixReconstruction": "evaluators.reconstruction",
+    "TangentRank": "evaluators.tangent_rank",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the compiled evaluator only where it is used: numba takes a second to load."""
-    if name == "MatrixReconstruction":
-        from evaluators.reconstruction import MatrixReconstruction
+    """Import an evaluator only where it is used: scipy and numba take a while to load."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'evaluators' has no attribute {name!r}")
+    from importlib import import_module
 
-        return MatrixReconstruction
-    raise AttributeError(f"module 'evaluators' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

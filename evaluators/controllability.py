@@ -47,7 +47,7 @@ class Control:
     @property
     def wanted(self) -> float:
         """The value of every entry of K under full and fair control, (n_in - 1) / n_in."""
-        return 1 - 1 / self.matrix.shape[0]
+        return 1 - 1 / int(self.matrix.shape[0])
 
     @cached_property
     def total(self) -> float:
@@ -149,7 +149,7 @@ class Stage:
     @cached_property
     def room(self) -> NDArray[np.int64]:
         """The ratios there are at a neuron, one fewer than it sees inputs (Eq. 11), shape ``(n_out,)``."""
-        return np.maximum(self.sees.sum(axis=1) - 1, 0)
+        return np.asarray(np.maximum(self.sees.sum(axis=1) - 1, 0))
 
     def pairs(self, by_pair: bool) -> NDArray[np.bool_]:
         """Where a neuron can add control: both inputs of a pair are seen, or with pairs summed out, it and another."""
@@ -178,7 +178,7 @@ def uniform(topology: Topology, by_pair: bool) -> Iterator[NDArray[np.float64]]:
     for stage in stages(topology):
         fan_out = np.bincount(stage.sources, minlength=stage.n_in)
         even = csr_array((1 / fan_out[stage.sources], (stage.targets, stage.sources)), (stage.n_out, stage.n_in))
-        arriving = (even @ control.reshape(stage.n_in, -1)).reshape(stage.n_out, *per_neuron)
+        arriving = np.asarray(even @ control.reshape(stage.n_in, -1)).reshape(stage.n_out, *per_neuron)
         pairs = stage.pairs(by_pair).reshape(stage.n_out, -1)
         added = pairs * (stage.added / np.maximum(pairs.sum(axis=1), 1))[:, None]
         control = limited(arriving + added.reshape(arriving.shape), np.maximum(stage.room, 1))

@@ -163,8 +163,10 @@ def _programme(topology: Topology) -> _Maximise:
         if arcs.to_input.size:  # else no output sees two inputs
             cost = np.zeros(arcs.head.size)
             cost[delivered] = -weights[arcs.to_input, arcs.at_output]
-            flow = linprog(cost, constraints, np.concatenate(limits), method="highs").x
-            np.add.at(reached, (arcs.to_input, arcs.at_output), flow[delivered])
+            solution = linprog(cost, constraints, np.concatenate(limits), method="highs")
+            if solution.x is None:
+                raise ArithmeticError(f"HiGHS found no control in {topology!r}: {solution.message}")
+            np.add.at(reached, (arcs.to_input, arcs.at_output), solution.x[delivered])
         return reached
 
     return maximise

@@ -65,11 +65,10 @@ def _own(text: str, n_in: int, n_out: int, bounds: Bounds, seed: int) -> Topolog
 
 
 def _fitting(trials: Sequence[Trial], bounds: Bounds, seed: int) -> Iterator[Topology]:
-    """The trials that do not exceed a bound as they are and can be filled up, best first as ``trials`` are."""
+    """The trials that have not too many edges as they are and can be filled up, in the order of ``trials``."""
     for trial in trials:
-        topology = trial.topology
-        if bounds.admits_widths(topology.widths) and topology.n_edges <= bounds.max_edges:
-            filled = _filled(topology, bounds, seed)
+        if trial.topology.n_edges <= bounds.max_edges:
+            filled = _filled(trial.topology, bounds, seed)
             if filled is not None:
                 yield filled
 

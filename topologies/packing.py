@@ -39,15 +39,13 @@ def unpack(data: bytes) -> Topology:
 
 
 def _unpack(data: bytes) -> Topology:
-    """The topology, if the bytes hold one; a number that is negative or beyond their end is a ValueError."""
+    """The topology at the beginning of the bytes; ValueError where they end too soon or make no topology."""
     if not data.startswith(_FORMAT):
         raise ValueError(f"they do not begin with {_FORMAT.decode()!r}")
     place = len(_FORMAT)
 
     def take(count: int, kind: str) -> np.ndarray:
         nonlocal place
-        if count < 0:  # which numpy takes for "all there is"
-            raise ValueError(f"a count is {count}")
         array = np.frombuffer(data, dtype=kind, count=count, offset=place)
         place += array.nbytes
         return array

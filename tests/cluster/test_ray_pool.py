@@ -18,19 +18,37 @@ from cluster.ray_pool import RayPool, Share
 from evaluators.task import Outcome, Score
 from tests.cluster.faulty import DIES, DIES_ONCE, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
 
+SMALL = Share(cpus=0.2)
+"""Room for several pools at a time on two cores."""
+
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
+
+
+@pytest.fixture(scope="module")
+def shared(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RayPool, Faulty]]:
+    """Two workers, which take some seconds to start, for tests that leave two workers behind."""
+    evaluator = Faulty(tmp_path_factory.mktemp("shared"))
+    pool = RayPool(evaluator, workers=2, share=SMALL)
+    yield pool, evaluator
+    pool.close()
+
+
+@pytest.fixture
+def pool(shared: tuple[RayPool, Faulty]) -> RayPool:
+    return shared[0]
+
+
+@pytest.fixture
+def log(shared: tuple[RayPool, Faulty]) -> Faulty:
+    """The shared pool's evaluator, for what it has written down since the test began."""
+    for file in shared[1].folder.iterdir():
+        file.unlink()
+    return shared[1]
 
 
 @pytest.fixture
 def evaluator(tmp_path: Path) -> Faulty:
     return Faulty(tmp_path)
-
-
-@pytest.fixture
-def pool(evaluator: Faulty) -> Iterator[RayPool]:
-    pool = RayPool(evaluator, workers=2)
-    yield pool
-    pool.close()
 
 
 def answers(pool: RayPool, *seeds: int) -> list[Outcome]:
@@ -52,67 +70,83 @@ def runs(process: int) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, evaluator: Faulty) -> None:
+def workers_at_work(pool: RayPool, log: Faulty, count: int) -> None:
+    """Wait until so many workers have taken tasks at the same time."""
+    until(lambda: answers(pool, *[SLOW] * count) and len(set(log.began(SLOW)[-count:])) == count)
+
+
+def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, log: Faulty) -> None:
     for task in tasks(HANGS_ONCE, DIES_ONCE, FINE):
         pool.submit(task)
-    until(lambda: evaluator.began(HANGS_ONCE))
-    os.kill(evaluator.began(HANGS_ONCE)[0], signal.SIGKILL)
+    until(lambda: log.began(HANGS_ONCE))
+    os.kill(log.began(HANGS_ONCE)[0], signal.SIGKILL)
     outcomes = []
     while pool.in_flight:
         outcomes += pool.wait()
     assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2]
     assert all(outcome.failure is None for outcome in outcomes)
     for seed in (HANGS_ONCE, DIES_ONCE):
-        assert len(evaluator.began(seed)) == len(set(evaluator.began(seed))) == 2
+        assert len(log.began(seed)) == len(set(log.began(seed))) == 2
     assert pool.size == 2
-    until(lambda: answers(pool, SLOW, SLOW) and len(set(evaluator.began(SLOW)[-2:])) == 2)
+    workers_at_work(pool, log, 2)
 
 
-def test_only_the_task_that_kills_two_workers_fails(pool: RayPool, evaluator: Faulty) -> None:
+def test_only_the_task_that_kills_two_workers_fails(pool: RayPool, log: Faulty) -> None:
     outcomes = answers(pool, FINE, SLOW, DIES, SLOW, FINE)
     assert [outcome.number for outcome in outcomes if outcome.failure] == [2]
     assert outcomes[2].score is None
     assert str(outcomes[2].failure).startswith("2 workers died of it: ") and "\n" not in str(outcomes[2].failure)
-    assert len(set(evaluator.began(DIES))) == len(evaluator.began(DIES)) == 2
-    assert len(evaluator.began(SLOW)) == 2, "innocent tasks ran once"
+    assert len(set(log.began(DIES))) == len(log.began(DIES)) == 2
+    assert len(log.began(SLOW)) == 2, "innocent tasks ran once"
     assert pool.size == 2
 
 
-def test_a_task_that_hangs_keeps_no_other_waiting_and_ends_with_the_pool(pool: RayPool, evaluator: Faulty) -> None:
-    for task in tasks(HANGS, FINE, FINE, FINE):
+def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) -> None:
+    for task in tasks(HANGS_ONCE, FINE, FINE, FINE):
         pool.submit(task)
     seen: set[int] = set()
     while len(seen) < 3:
         seen |= {outcome.number for outcome in pool.wait()}
     assert seen == {1, 2, 3} and pool.in_flight == 1
+    os.kill(log.began(HANGS_ONCE)[0], signal.SIGKILL)
+    assert [outcome.number for outcome in pool.wait()] == [0]
+
+
+def test_a_closed_pool_has_ended_its_workers_in_the_middle_of_a_task(evaluator: Faulty) -> None:
+    pool = RayPool(evaluator, workers=1, share=SMALL)
+    for task in tasks(HANGS, FINE):
+        pool.submit(task)
+    until(lambda: evaluator.began(HANGS))
     (process,) = evaluator.began(HANGS)
     assert runs(process)
     pool.close()
     until(lambda: not runs(process))
-    assert pool.in_flight == 0 and pool.wait() == []
+    assert pool.size == pool.in_flight == 0 and pool.wait() == []
 
 
 def test_a_replacement_that_computes_other_bits_is_not_used(
-    pool: RayPool, evaluator: Faulty, caplog: pytest.LogCaptureFixture
+    evaluator: Faulty, caplog: pytest.LogCaptureFixture
 ) -> None:
+    pool = RayPool(evaluator, workers=2, share=SMALL)
+    workers_at_work(pool, evaluator, 2)
     evaluator.liars()
     (outcome,) = answers(pool, DIES_ONCE)
     assert outcome.failure is None
     until(lambda: answers(pool, FINE) and pool.size == 1)
     assert "computed Score(errors=(0.25,)" in caplog.text
-    kept = set(evaluator.began(FINE))
     answers(pool, *[SLOW] * 3)
-    assert set(evaluator.began(SLOW)) <= kept
+    assert len(set(evaluator.began(SLOW)[-3:])) == 1
+    pool.close()
 
 
 def test_workers_that_all_compute_other_bits_are_refused(evaluator: Faulty) -> None:
     evaluator.liars()
     with pytest.raises(ValueError, match=r"no Ray worker is left; the last computed Score\(errors=\(0.25,\)"):
-        RayPool(evaluator, workers=1)
+        RayPool(evaluator, workers=1, share=SMALL)
 
 
 def test_a_worker_holds_the_gpu_that_it_says_and_uses_one_thread() -> None:
-    pool = RayPool(Threads(), share=Share(cpus=0.5, gpus=1))
+    pool = RayPool(Threads(), share=Share(cpus=0.1, gpus=1))
     outcomes = answers(pool, *[FINE] * 40)
     pool.close()
     assert pool.size == 0
@@ -142,10 +176,10 @@ def test_workers_that_never_fit_are_refused_at_once(
 def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
     evaluator: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holder = RayPool(evaluator, workers=1, share=Share(cpus=ray.cluster_resources()["CPU"]))
+    holder = RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=2))
     monkeypatch.setattr(cluster.ray_pool, "READY_SECONDS", 1.0)
     with pytest.raises(ValueError, match="no Ray worker was ready within 1 s: is the cluster busy"):
-        RayPool(evaluator, workers=1)
+        RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=1))
     assert answers(holder, FINE)[0].failure is None
     holder.close()
 

@@ -6,10 +6,12 @@ Drivers run in processes of their own, in a folder with a space in its name, wit
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -123,17 +125,18 @@ def test_ctrl_c_on_a_ray_of_our_own_is_prompt_and_silent(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The address and token of a cluster that somebody else started, from another folder."""
+def running_cluster() -> Iterator[tuple[str, str]]:
+    """The address and token of a cluster that somebody else started, in another folder."""
+    elsewhere = tempfile.mkdtemp(prefix="ray")  # short, as names of sockets must be
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     token = "0123456789abcdef" * 4
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     ours = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
-    command = f"start --head --block --port {port} --num-cpus 2 --include-dashboard false"
+    command = f"start --head --block --port {port} --num-cpus 2 --include-dashboard false --temp-dir {elsewhere}"
     head = subprocess.Popen(
         [sys.executable, "-c", "import sys; from ray.scripts.scripts import main; sys.exit(main())", *command.split()],
-        cwd=tmp_path_factory.mktemp("head"),
+        cwd=elsewhere,
         env={**clean, **ours},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -151,6 +154,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         except subprocess.TimeoutExpired:
             head.kill()
             head.wait()
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 @pytest.mark.ray

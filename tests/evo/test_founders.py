@@ -66,6 +66,14 @@ def test_of_a_family_the_best_few_that_are_within_the_bounds_and_have_room_are_t
         assert starts_like(founder.topology, topology)
 
 
+def test_no_edges_are_taken_from_a_member_that_has_too_many() -> None:
+    fitting, heavy = clos(8, 2, 3, 2), butterfly(8, 6)
+    bounds = Bounds(budget=heavy.n_trainable, max_depth=6, max_width=8, max_edges=heavy.n_edges - 1)
+    tuned = {"butterfly": [Trial(0, "", heavy, Score((0.1,)))], "clos": [Trial(0, "", fitting, Score((0.2,)))]}
+    (found,) = founders(tuned, [], 8, 8, bounds, 1)
+    assert (found.family, found.topology.widths) == ("clos", fitting.widths)
+
+
 def test_a_topology_with_the_budget_is_taken_as_it_is_and_one_below_is_filled_up() -> None:
     whole = clos(8, 2, 3, 2)
     bounds = Bounds(whole.n_trainable, 3, 8, 100)

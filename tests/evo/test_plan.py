@@ -59,4 +59,4 @@ def test_cost_counts_steps_over_targets_and_rates() -> None:
 @pytest.mark.parametrize("settings", [recipe(), recipe(n_in=11, n_out=11, budget=22)], ids=["8x8", "no growth rule"])
 def test_the_speed_is_measured_on_the_recipes_own_evaluator(settings: Settings) -> None:
     slow = settings.model_copy(update={"evaluator": "tests.fakes:SleepyEvaluator"})
-    assert 1.0 <= seconds_per_step(slow) / 1e-4 < 3.0
+    assert 1.0 <= seconds_per_step(slow) / 1e-4 < 20.0

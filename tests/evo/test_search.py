@@ -152,9 +152,9 @@ def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finis
         run(tmp_path, finished.settings, interrupted)
     records = read(tmp_path / JOURNAL)[0]
     assert (records[-1]["kind"], records[-1]["status"]) == ("end", "KILLED")
-    best = min((one for one in scores(tmp_path, "evolution")), key=lambda one: sum(one["errors"]))
-    assert best["n_edges"] > 0 and load(tmp_path / CHAMPION).n_trainable == 40
-    assert load(tmp_path / CHAMPION).digest in {one["digest"] for one in scores(tmp_path, "evolution")}
+    noted = [one for one in records if one["kind"] == "brood" and one["phase"] == "evolution"][-1]
+    errors = {one["digest"]: np.mean(one["errors"]) for one in scores(tmp_path, "evolution")}
+    assert errors[load(tmp_path / CHAMPION).digest] == noted["best"]
     resumed = run(tmp_path, finished.settings)
     assert resumed.result.digest == finished.result.digest
     assert len(resumed.evaluator.calls) + len(interrupted.calls) == len(finished.evaluator.calls)
@@ -228,6 +228,22 @@ def test_the_champion_is_the_best_on_the_choice_stream_of_the_best_few_within_th
     finalists = sorted(allowed, key=errors.__getitem__)[:3]
     choice = {one: HashEvaluator().evaluate(one, Fidelity(3, 1, (0.1,)), Stream.CHOICE, 3).error for one in finalists}
     assert finished.result.champion == min(choice, key=choice.__getitem__)
+
+
+def test_a_champion_never_has_more_edges_or_layers_than_the_baseline(tmp_path: Path) -> None:
+    class MoreIsBetter(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            return Score((1 / (topology.n_edges + 5 * topology.depth),) * fidelity.targets)
+
+    settings = recipe(baseline="clos(8, 2, 3, 2)", bounds={"max_depth": 8, "max_edges": 120})
+    large = run(tmp_path, settings, MoreIsBetter())
+    champion, baseline = (row.topology for row in large.result.rows[:2])
+    assert (baseline.n_edges, baseline.depth) == (60, 3)
+    better = [one for one in large.scores("evolution") if one["n_edges"] + 5 * one["depth"] > champion.n_edges + 15]
+    assert any(one["n_edges"] > 60 and one["depth"] <= 3 for one in better)
+    assert any(one["n_edges"] <= 60 and one["depth"] > 3 for one in better)
+    assert champion.n_edges <= 60
+    assert champion.depth <= 3
 
 
 def test_the_champions_file_says_where_it_comes_from(finished: Finished) -> None:

@@ -86,6 +86,16 @@ def test_the_budget_lies_between_the_ends_and_the_dense_layer(n_in: int, n_out: 
 
 
 @pytest.mark.parametrize(
+    ("n_in", "n_out", "least", "most"), [(8, 8, 16, 64), (8, 12, 20, 96), (2, 3, 5, 6), (2, 2, 4, 4)]
+)
+def test_both_ends_of_the_range_are_budgets(n_in: int, n_out: int, least: int, most: int) -> None:
+    for budget in (least, most):
+        assert validate({"n_in": n_in, "n_out": n_out, "budget": budget}).budget == budget
+    for budget in (least - 1, most + 1):
+        assert refusal({"n_in": n_in, "n_out": n_out, "budget": budget}).startswith(f"budget = {budget}: between")
+
+
+@pytest.mark.parametrize(
     ("values", "place"),
     [
         ({"n_in": 1}, "n_in = 1"),

@@ -120,6 +120,23 @@ def test_the_canonical_form_is_a_renumbering_that_stays_as_it_is(seed: int, widt
     np.testing.assert_array_equal(product, same)  # every path from an input to an output, weighed by its constants
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ([[1, 2], [2, 1]], [[1, 1], [1, 1]]),
+        ([[1, 0], [0, 1]], [[1, 1], [1, 1]]),
+        ([[1, 1], [1, 1]], [[1, 2], [2, 1]]),
+        ([[1, 1], [1, 1]], [[1, 0], [0, 1]]),
+    ],
+    ids=["kinds in", "sources", "kinds out", "targets"],
+)
+def test_one_difference_is_enough_to_tell_two_neurons_apart(first: list[list[int]], second: list[list[int]]) -> None:
+    topology = Topology.from_masks([first, second])
+    exchanged = renumber(topology, [np.array([1, 0])])
+    assert exchanged != topology
+    assert exchanged.digest == topology.digest
+
+
 def test_renumber_takes_the_old_number_of_every_neuron() -> None:
     topology = random_topology(3, [3, 4, 5, 2], 0.6)
     first, second = np.array([2, 0, 3, 1]), np.array([4, 3, 0, 1, 2])
