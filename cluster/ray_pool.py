@@ -80,7 +80,8 @@ class RayPool:
     Raises
     ------
     ValueError
-        When the cluster has no room for the workers; also from :meth:`wait`, when no worker proves itself.
+        When the cluster has no room for the workers, or the evaluator cannot be copied; also from :meth:`wait`, when
+        no worker is left that proves itself.
     """
 
     def __init__(self, evaluator: Evaluator, workers: int | None = None, share: Share | None = None) -> None:
@@ -138,7 +139,10 @@ class RayPool:
 
     def _start(self) -> None:
         remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
-        actor: Any = remote.remote(self._evaluator)
+        try:
+            actor: Any = remote.remote(self._evaluator)
+        except TypeError as error:
+            raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
         self._starting[actor.prove.remote()] = actor
 
     def _hand_out(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
+from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Stream, Task
 
 if TYPE_CHECKING:
     from evaluators.controllability import Controllability
@@ -19,6 +19,7 @@ __all__ = [
     "Fidelity",
     "MatrixReconstruction",
     "Outcome",
+    "Race",
     "Score",
     "Stream",
     "TangentRank",

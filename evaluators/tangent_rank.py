@@ -63,6 +63,13 @@ class Spectrum:
         shares = self._kept / self._kept.sum() if self.rank else self._kept
         return float(np.exp(-np.sum(shares * np.log(shares)))) if self.rank else 0.0
 
+    def degrees_of_freedom(self, ridge: float) -> float:
+        """Directions that can be set without large weights: the sum of λ / (λ + ridge), as in ridge regression.
+
+        It counts directions with λ far above ``ridge`` fully and those far below not at all; ``ridge`` is positive.
+        """
+        return float(np.sum(self.eigenvalues / (self.eigenvalues + ridge)))
+
     @property
     def log_volume(self) -> float:
         """Logarithm of the volume that a unit cube of weights is mapped to: half the sum of logarithms; 0 of none."""
@@ -80,15 +87,17 @@ class TangentRank:
     def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
         """The share of entries that cannot be set independently, as the error of every target.
 
-        ``1 - rank / (n_in n_out)``: 0 for a dense layer, 1 without trainable edges. Whether pairs are connected does
-        not matter otherwise. Integer arithmetic: no bit depends on threads.
+        ``1 - rank / (n_in n_out)``: 0 for a dense layer, 1 without trainable edges or connected pairs. The arithmetic
+        is exact, so that no bit depends on threads.
         """
         return Score((1 - self.analyse(topology) / (topology.n_in * topology.n_out),) * fidelity.targets)
 
     def analyse(self, topology: Topology) -> int:
-        """The generic rank. 30 ms at n = 32 and 640 parameters; in general some ``16 E²`` bytes and ``E³`` flops.
+        """The generic rank: 0 without trainable edges on a path.
 
-        Never too high. Too low with a probability of order 1 / PRIME; certain where it equals :func:`greatest_rank`.
+        Some 30 ms for E = 640 parameters at n = 32; in general ``40 E²`` bytes and ``E³`` operations, which is 1 GB and
+        half a minute for E = 5000 at n = 256. Never too high; too low with a probability of the order of E / PRIME
+        at the worst, and certainly right where it equals :func:`greatest_rank`.
         """
         return _rank(_observations(topology, greatest_rank(topology)))
 

@@ -51,6 +51,10 @@ class Fidelity:
         if not self.rates or not all(0 < rate < float("inf") for rate in self.rates):
             raise ValueError(f"rates = {self.rates}: at least one, each positive and finite")
 
+    def closer(self, targets: int, rate: float | None) -> Fidelity:
+        """The same steps on this many targets, at the one rate that was chosen, if one was."""
+        return Fidelity(targets, self.steps, self.rates if rate is None else (rate,))
+
 
 @dataclass(frozen=True)
 class Score:
@@ -78,6 +82,18 @@ class Evaluator(Protocol):
 
 
 @dataclass(frozen=True)
+class Race:
+    """What a candidate must beat to be looked at more closely.
+
+    One whose error is below ``bar`` is evaluated on ``targets`` targets at the rate it chose. The bar travels with
+    the task, so that a worker runs the whole race alone and the outcome does not depend on when that is.
+    """
+
+    bar: float
+    targets: int
+
+
+@dataclass(frozen=True)
 class Task:
     """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer."""
 
@@ -86,6 +102,7 @@ class Task:
     fidelity: Fidelity
     stream: Stream
     seed: int
+    race: Race | None = None
 
 
 @dataclass(frozen=True)

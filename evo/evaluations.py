@@ -11,17 +11,18 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from cluster.pool import Pool
-from evaluators.task import Fidelity, Outcome, Score, Stream, Task
+from evaluators.task import Fidelity, Outcome, Race, Score, Stream, Task
 from evo.journal import Journal, Record
 from topologies.packing import pack, unpack
 from topologies.topology import Topology
 
-_Key = tuple[str, Fidelity, Stream]
+_Key = tuple[str, Fidelity, Stream, Race | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Request:
     fidelity: Fidelity
     stream: Stream
     about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    race: Race | None = None
 
     @property
     def name(self) -> tuple[str, int]:
@@ -47,7 +49,7 @@ class Request:
     @property
     def key(self) -> _Key:
         """What decides the score, besides the run's evaluator and seed."""
-        return (self.topology.digest, self.fidelity, self.stream)
+        return (self.topology.digest, self.fidelity, self.stream, self.race)
 
 
 class Evaluations:
@@ -80,11 +82,13 @@ class Evaluations:
                 self._asked[request.key].append(request)
             else:
                 self._asked[request.key] = [request]
-                self._tasks[self._next_task] = request.key
-                task = Task(self._next_task, request.topology, request.fidelity, request.stream, self._seed)
-                self._next_task += 1
-                self._pool.submit(task)
+                self._pool.submit(self._task(request))
         self._commit(known)
+
+    def _task(self, request: Request) -> Task:
+        number, self._next_task = self._next_task, self._next_task + 1
+        self._tasks[number] = request.key
+        return Task(number, request.topology, request.fidelity, request.stream, self._seed, request.race)
 
     def gather(self, requests: Sequence[Request]) -> list[Score | None]:
         """The scores of requests that were sent, in their order; None where the evaluation failed. Waits for them."""
@@ -150,6 +154,7 @@ def _record(request: Request, score: Score | None, failure: str | None, seconds:
         "targets": request.fidelity.targets,
         "steps": request.fidelity.steps,
         "rates": list(request.fidelity.rates),
+        "bar": request.race.bar if request.race and isfinite(request.race.bar) else None,
         "errors": [float(error) for error in score.errors] if score else [],
         "rate": score.rate if score else None,
         "failure": failure,

@@ -105,7 +105,7 @@ class History:
 
         Rivals are known when evolution begins, the others when the table is there.
         """
-        ranked = self.scores(f"choice: {kind}")
+        ranked = self.scores(f"closer choice: {kind}") or self.scores(f"choice: {kind}")
         if not ranked or not (self.table or (kind in KINDS.values() and self.scores(Policy.EVOLUTION.value))):
             return None
         return min(ranked, key=lambda one: (error(one), one["number"]))

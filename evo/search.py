@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from evaluators.task import Evaluator, Stream
+from evaluators.task import Evaluator, Race, Stream
 from evo.bounds import Bounds
 from evo.confirm import Chosen, Finalist, Row, choose, hold_out
 from evo.evaluations import Request
@@ -18,7 +18,7 @@ from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, t
 from evo.run import CHAMPION, Run, Watcher, open_run
 from evo.selection import hypervolume
 from evo.settings import Settings
-from evo.state import Policy, Rules, State, breed, tell
+from evo.state import Policy, Rules, State, bar, breed, tell
 from evo.tune import Trial
 from topologies.files import Provenance, save
 from topologies.topology import Topology
@@ -103,7 +103,8 @@ def loop(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseli
     def send(k: int) -> None:
         nonlocal state
         state, births = breed(state, rules, k)
-        under_way.append((births, [_request(run.settings, policy, birth) for birth in births]))
+        race = Race(bar(state, rules), run.settings.fidelity.race_targets)
+        under_way.append((births, [_request(run.settings, policy, birth, race) for birth in births]))
         run.evaluations.send(under_way[-1][1])
 
     run.show({"kind": "phase", "phase": policy.value})
@@ -164,14 +165,15 @@ def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled
     return Result(run.folder, champion.finalist.topology, file, rows, digest)
 
 
-def _request(settings: Settings, policy: Policy, birth: Birth) -> Request:
+def _request(settings: Settings, policy: Policy, birth: Birth, race: Race) -> Request:
     about = {
         "brood": birth.brood,
         "parents": list(birth.parents),
         "operator": birth.operator,
         "family": birth.family,
     }
-    return Request(policy.value, birth.number, birth.topology, settings.fidelity.search, Stream.SEARCH, about)
+    fidelity = settings.fidelity.search
+    return Request(policy.value, birth.number, birth.topology, fidelity, Stream.SEARCH, about, race)
 
 
 def _note_brood(run: Run, policy: Policy, k: int, state: State, rules: Rules, births: int, reference: float) -> None:

@@ -53,6 +53,8 @@ class FidelitySettings(_Section):
     targets: Count = 8
     steps: Count = 1200
     rates: Rates = (0.45, 1.0, 2.0)
+    race_targets: Count = 32
+    """A candidate that would become a leader is scored on this many, at the rate it chose."""
     full_targets: Count = 16
     full_steps: Count = 2000
     full_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)

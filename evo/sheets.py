@@ -138,7 +138,7 @@ def _family(history: History, family: str) -> Sheet:
     kind = KINDS[family]
     best = history.chosen(kind)
     role = "baseline" if family == BASELINE else "tuned"
-    ranked = history.scores(f"choice: {kind}")
+    ranked = history.scores(f"closer choice: {kind}") or history.scores(f"choice: {kind}")
     return Sheet(
         key=f"{_key(history)} {family}",
         name=f"{role} {family}",

@@ -97,6 +97,11 @@ def tell(state: State, rules: Rules, brood: Sequence[Individual]) -> State:
     )
 
 
+def bar(state: State, rules: Rules) -> float:
+    """The error below which a candidate bred from this state may become a leader, and is worth a closer look."""
+    return state.leaders[-1].error if len(state.leaders) == rules.leaders else float("inf")
+
+
 def within(topology: Topology, limits: tuple[int, int]) -> bool:
     """Whether a topology has at most the edges and depth of ``limits``."""
     return topology.n_edges <= limits[0] and topology.depth <= limits[1]

@@ -51,8 +51,9 @@ before = random.getstate()
 task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Stream.SEARCH, number)
 try:
     with session(sys.argv[1] if len(sys.argv) > 1 else None):
-        from cluster.ray_pool import RayPool
+        from cluster.ray_pool import RayPool, ray
 
+        print(ray.get_runtime_context().gcs_address)
         pool = RayPool(Mine())
         pool.submit(task(1))
         print(pool.wait()[0].score.errors, flush=True)
@@ -102,26 +103,40 @@ def driver(folder: Path, *arguments: str, **environment: str) -> Iterator[subpro
         process.communicate()
 
 
-def stopped(process: subprocess.Popen[str], how: int, everyone: bool) -> None:
-    """Let a driver evaluate a task, wait for another, and be stopped by a signal: promptly, and with no more words."""
+def at_work(process: subprocess.Popen[str]) -> str:
+    """Let a driver evaluate a task and wait for another; the address of its Ray."""
     assert process.stdout is not None
-    assert process.stdout.readline() == "(1.0, 1.0)\n"
-    assert process.stdout.readline() == "waiting\n"
-    time.sleep(0.5)
+    address, result, state = (process.stdout.readline().rstrip() for _ in range(3))
+    assert (result, state) == ("(1.0, 1.0)", "waiting")
+    return address
+
+
+def ends_well(process: subprocess.Popen[str]) -> None:
+    """See that a driver that was sent a signal ends promptly and without another word."""
     start = time.monotonic()
-    if everyone:
-        os.killpg(process.pid, how)
-    else:
-        process.send_signal(how)
     out, err = process.communicate(timeout=15)
     assert (process.returncode, out, err) == (130, "stopped; random as it was\n", "")
     assert time.monotonic() - start < 10
 
 
+def address_on_the_network() -> str:
+    """How others see this machine; a loopback address where there is no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
 @pytest.mark.ray
-def test_ctrl_c_on_a_ray_of_our_own_is_prompt_and_silent(folder: Path) -> None:
+def test_a_ray_of_our_own_is_on_loopback_only_and_ends_silently_on_ctrl_c(folder: Path) -> None:
     with driver(folder) as process:
-        stopped(process, signal.SIGINT, everyone=True)  # a terminal sends it to the workers as well
+        host, _, port = at_work(process).rpartition(":")
+        socket.create_connection((host, int(port)), timeout=5).close()
+        outside = address_on_the_network()
+        if not outside.startswith("127."):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((outside, int(port)), timeout=5)
+        os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the workers as well
+        ends_well(process)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +178,9 @@ def test_a_running_cluster_is_joined_with_its_token_and_left_on_sigterm(
 ) -> None:
     address, token = running_cluster
     with driver(folder, address, RAY_AUTH_TOKEN=token) as process:
-        stopped(process, signal.SIGTERM, everyone=False)
+        at_work(process)
+        process.terminate()
+        ends_well(process)
 
 
 @pytest.mark.ray

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 import evo.run
-from evaluators.task import Fidelity, Score, Stream
+from cluster.in_process import InProcessPool
+from cluster.pool import Pool
+from evaluators.task import Evaluator, Fidelity, Score, Stream, Task
 from evo.evaluations import score_of, topology_of
 from evo.journal import Journal, Record, read
 from evo.rivals import GROWTH_RULE
@@ -32,7 +35,7 @@ class Finished:
 
     settings: Settings
     result: Result
-    evaluator: HashEvaluator
+    tasks: list[Task]
 
     @property
     def lines(self) -> list[bytes]:
@@ -56,11 +59,30 @@ def told(folder: Path, phase: str) -> list[Any]:
     return [[one[name] for name in kept] for one in scores(folder, phase)]
 
 
-def run(folder: Path, settings: Settings, evaluator: HashEvaluator | None = None) -> Finished:
-    """Search in a folder."""
+def run(
+    folder: Path,
+    settings: Settings,
+    evaluator: Evaluator | None = None,
+    pool: Callable[[Evaluator], Pool] = InProcessPool,
+) -> Finished:
+    """Search in a folder with a pool that notes its tasks."""
     folder.mkdir(exist_ok=True)
-    evaluator = evaluator or HashEvaluator()
-    return Finished(settings, search(settings, evaluator, folder=folder), evaluator)
+    tasks: list[Task] = []
+
+    def noting(judge: Evaluator) -> Pool:
+        made = pool(judge)
+        submit = made.submit
+
+        def note(task: Task) -> None:
+            tasks.append(replace(task, number=0))
+            submit(task)
+
+        made.submit = note  # type: ignore[method-assign]
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evo.run, "InProcessPool", noting)
+        return Finished(settings, search(settings, evaluator or HashEvaluator(), folder=folder), tasks)
 
 
 def small(**changes: Any) -> Settings:
@@ -85,18 +107,15 @@ def test_the_digest_is_a_function_of_the_recipe(finished: Finished, tmp_path: Pa
 
 
 @pytest.mark.parametrize(("lag", "seed"), [(1, 0), (1, 1), (3, 2)])
-def test_the_order_of_arrival_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int, seed: int
-) -> None:
+def test_the_order_of_arrival_changes_nothing(tmp_path: Path, lag: int, seed: int) -> None:
     settings = small(loop={"lag": lag})
     in_order = run(tmp_path / "in order", settings)
-    monkeypatch.setattr(evo.run, "InProcessPool", lambda evaluator: ShufflingPool(evaluator, seed))
-    shuffled = run(tmp_path / "shuffled", settings)
+    shuffled = run(tmp_path / "shuffled", settings, pool=lambda evaluator: ShufflingPool(evaluator, seed))
     numbers = [one["number"] for one in read(shuffled.result.folder / JOURNAL)[0] if one.get("phase") == "evolution"]
     assert numbers != sorted(numbers)
     assert shuffled.result.digest == in_order.result.digest
     assert shuffled.result.rows == in_order.result.rows
-    assert len(shuffled.evaluator.calls) == len(in_order.evaluator.calls)
+    assert shuffled.tasks == in_order.tasks
 
 
 def evaluated(lines: list[bytes]) -> int:
@@ -105,13 +124,10 @@ def evaluated(lines: list[bytes]) -> int:
 
 
 @pytest.mark.parametrize("lag", [1, 2])
-def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lag: int
-) -> None:
+def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_twice(tmp_path: Path, lag: int) -> None:
     generator = np.random.default_rng(lag)
-    monkeypatch.setattr(evo.run, "InProcessPool", lambda one: ShufflingPool(one, int(generator.integers(99))))
     settings = small(loop={"lag": lag})
-    whole = run(tmp_path / "whole", settings)
+    whole = run(tmp_path / "whole", settings, pool=ShufflingPool)
     places = [0, 1, len(whole.lines) - 1, *generator.integers(2, len(whole.lines), 4)]
     for number, place in enumerate(places):
         kept = whole.lines[:place]
@@ -120,10 +136,11 @@ def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_
         folder = tmp_path / f"cut {number}"
         folder.mkdir()
         (folder / JOURNAL).write_bytes(b"".join(kept))
-        resumed = run(folder, settings)
+        resumed = run(folder, settings, pool=lambda one, seed=number: ShufflingPool(one, seed))
         assert resumed.result.digest == whole.result.digest
         assert resumed.result.rows == whole.result.rows
-        assert len(resumed.evaluator.calls) == len(whole.evaluator.calls) - evaluated(kept)
+        assert set(resumed.tasks) <= set(whole.tasks)
+        assert len(resumed.tasks) == len(whole.tasks) - evaluated(kept)
         assert told(folder, "evolution") == told(whole.result.folder, "evolution")
         names = [(one["kind"], one.get("phase"), one.get("number")) for one in read(folder / JOURNAL)[0]]
         assert len(set(names)) == len(names)
@@ -135,7 +152,7 @@ def test_a_search_that_is_finished_only_tells_its_result_again(finished: Finishe
     (folder / JOURNAL).write_bytes(b"".join(finished.lines))
     again = run(folder, finished.settings)
     assert again.result.digest == finished.result.digest
-    assert again.evaluator.calls == []
+    assert again.tasks == []
     assert again.lines == finished.lines
     assert (folder / CHAMPION).read_bytes() == finished.result.champion_file.read_bytes()
 
@@ -143,13 +160,13 @@ def test_a_search_that_is_finished_only_tells_its_result_again(finished: Finishe
 def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finished: Finished, tmp_path: Path) -> None:
     class Interrupted(HashEvaluator):
         def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
-            if len(self.calls) == len(finished.evaluator.calls) * 2 // 3:
+            if len(self.calls) == len(finished.tasks) * 2 // 3:
                 raise KeyboardInterrupt
             return super().evaluate(topology, fidelity, stream, seed)
 
-    interrupted = Interrupted()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, finished.settings, interrupted)
+        run(tmp_path, finished.settings, Interrupted())
+    kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     records = read(tmp_path / JOURNAL)[0]
     assert (records[-1]["kind"], records[-1]["status"]) == ("end", "KILLED")
     noted = [one for one in records if one["kind"] == "brood" and one["phase"] == "evolution"][-1]
@@ -157,7 +174,7 @@ def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finis
     assert errors[load(tmp_path / CHAMPION).digest] == noted["best"]
     resumed = run(tmp_path, finished.settings)
     assert resumed.result.digest == finished.result.digest
-    assert len(resumed.evaluator.calls) + len(interrupted.calls) == len(finished.evaluator.calls)
+    assert len(resumed.tasks) == len(finished.tasks) - evaluated(kept)
     assert read(tmp_path / JOURNAL)[0][-1]["status"] == "FINISHED"
 
 
@@ -188,16 +205,16 @@ def test_the_control_has_as_many_births_each_of_them_sampled(finished: Finished)
 
 
 def test_nothing_is_evaluated_twice(finished: Finished) -> None:
-    assert len(set(finished.evaluator.calls)) == len(finished.evaluator.calls)
+    assert len(set(finished.tasks)) == len(finished.tasks)
 
 
 def test_each_stream_has_its_fidelity_and_what_is_held_out_is_read_last_and_once(finished: Finished) -> None:
     fidelity = finished.settings.fidelity
-    streams = [stream for _, _, stream in finished.evaluator.calls]
-    rows = len(finished.result.rows)
-    assert streams.count(Stream.HELD_OUT) <= rows  # two rows may share a topology
-    assert set(streams[-streams.count(Stream.HELD_OUT) :]) == {Stream.HELD_OUT}
-    asked = {stream: {used for _, used, where in finished.evaluator.calls if where is stream} for stream in Stream}
+    streams = [task.stream for task in finished.tasks]
+    held_out = streams.count(Stream.HELD_OUT)
+    assert 0 < held_out <= len(finished.result.rows)  # two rows may share a topology
+    assert set(streams[-held_out:]) == {Stream.HELD_OUT}
+    asked = {stream: {task.fidelity for task in finished.tasks if task.stream is stream} for stream in Stream}
     assert asked == {
         Stream.SEARCH: {fidelity.search},
         Stream.CHOICE: {fidelity.choice},
