@@ -13,7 +13,7 @@ is made as even as can be, which bounds what any choice could reach.
 Two forms. Indexed by pairs, control has shape ``(neurons, n_in, n_in)``. With the second input summed out it has
 shape ``(neurons, n_in)``; only the caps of single pairs are lost. In bytes, with w the widest layer and E the edges
 after the first layer, *uniform* takes some ``40 w n_in²`` by pairs and ``40 w n_in`` summed; training takes
-``60 E n_in²`` and ``60 E n_in``: 0.4 GB for 10,000 edges at n = 512, summed.
+``100 E n_in²`` and ``100 E n_in``: 0.4 GB for 8000 edges at n = 512, summed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from evaluators.reach import from_inputs
 from evaluators.task import Fidelity, Score, Stream
-from topologies.topology import Topology, step
+from topologies.topology import Topology
 
 Reading = Literal["uniform", "trained", "fair"]
 
@@ -91,11 +92,13 @@ class Controllability:
     Parameters
     ----------
     reading:
-        ``"uniform"`` (2 ms at n = 32), ``"trained"`` or ``"fair"`` (seconds); see the module's text.
+        ``"uniform"`` (some ms at n = 32), ``"trained"`` or ``"fair"`` (10 s by pairs, 1 s without); see above.
     by_pair:
         Whether pairs of inputs are kept apart; by default up to 32 inputs.
     steps:
         Gradient steps of the readings that train. With 0 they are the uniform reading.
+    device:
+        Where torch trains them, such as ``"cuda"``.
 
     Raises
     ------
@@ -103,12 +106,14 @@ class Controllability:
         For another reading, or fewer than 0 steps.
     """
 
-    def __init__(self, reading: Reading = "uniform", *, by_pair: bool | None = None, steps: int = STEPS) -> None:
+    def __init__(
+        self, reading: Reading = "uniform", *, by_pair: bool | None = None, steps: int = STEPS, device: str = "cpu"
+    ) -> None:
         if reading not in get_args(Reading):
             raise ValueError(f"reading is {reading!r}: choose {', '.join(map(repr, get_args(Reading)))}")
         if steps < 0:
             raise ValueError(f"steps = {steps}: 0 or more")
-        self.reading, self.by_pair, self.steps = reading, by_pair, steps
+        self.reading, self.by_pair, self.steps, self.device = reading, by_pair, steps, device
 
     def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
         """The shortfall of K (see :class:`Control`) as the error of every target; nothing is drawn at random.
@@ -128,7 +133,8 @@ class Controllability:
             return Control(matrix(last, by_pair))
         from evaluators.controllability_training import train
 
-        return Control(matrix(train(topology, self.reading, by_pair, self.steps)[-1].control, by_pair))
+        *_, last_layer = train(topology, self.reading, by_pair, self.steps, self.device)
+        return Control(matrix(last_layer.control, by_pair))
 
 
 @dataclass(frozen=True)
@@ -160,10 +166,8 @@ class Stage:
 
 def stages(topology: Topology) -> list[Stage]:
     """The layers of a topology as control sees them, inputs first."""
-    sees = np.eye(topology.n_in, dtype=np.bool_)
     found = []
-    for layer in topology.layers:
-        sees = step(sees, layer)
+    for layer, sees in zip(topology.layers, from_inputs(topology)[1:], strict=True):
         trainable = np.bincount(layer.targets[layer.trainable], minlength=layer.n_out)
         added = np.minimum(trainable, np.maximum(layer.fan_in - 1, 0))
         sources, targets = layer.sources.astype(np.int64), layer.targets.astype(np.int64)

@@ -76,7 +76,7 @@ def _nearest(maximise: _Maximise, wanted: _Matrix, view: _Matrix) -> Optimum:
         lack = np.tensordot(mixture, np.array(lacks), 1)
         farthest = maximise(view.T @ lack)
         objective = float(np.square(lack).sum())
-        gain = 2 * float(np.sum(lack * (lack - wanted + view @ farthest)))
+        gain = max(0.0, 2 * float(np.sum(lack * (lack - wanted + view @ farthest))))
         if gain <= TOLERANCE * scale:
             found = np.tensordot(mixture, np.array(vertices), 1)
             return Optimum(Control(found), objective, max(objective - gain, 0.0))

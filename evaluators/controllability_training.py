@@ -50,9 +50,10 @@ def train(
 ) -> list[Assignment]:
     """Every layer's assignment after some gradient steps, the best seen; inputs first.
 
+    Steps are made in single precision, the result in double: caps hold to its rounding.
     ``"trained"`` minimises Eq. 20, ``"fair"`` the sum of ((n_in - 1) / n_in - K)².
     """
-    layers = [_on_device(stage, by_pair, device) for stage in stages(topology)]
+    layers = [_on_device(stage, by_pair, device, torch.float32) for stage in stages(topology)]
     shape = (topology.n_in,) * (2 if by_pair else 1)
     over_pairs = [torch.zeros(layer.pairs.shape, device=device, requires_grad=True) for layer in layers]
     over_edges = [
@@ -75,15 +76,16 @@ def train(
     with torch.no_grad():
         for weights, kept in zip(parameters, best, strict=True):
             weights.copy_(kept)
-        found = _forward(layers, over_pairs, over_edges, shape)
-    return [Assignment(*(part.cpu().double().numpy() for part in parts)) for parts in found]
+        exact = [_on_device(stage, by_pair, device, torch.float64) for stage in stages(topology)]
+        found = _forward(exact, [one.double() for one in over_pairs], [one.double() for one in over_edges], shape)
+    return [Assignment(*(part.cpu().numpy() for part in parts)) for parts in found]
 
 
 def _forward(
     layers: list[_Layer], over_pairs: list[Tensor], over_edges: list[Tensor], shape: tuple[int, ...]
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Added control, ratios and control of every layer."""
-    control = torch.zeros((shape[0], *shape), device=layers[0].pairs.device)
+    control = torch.zeros((shape[0], *shape)).to(layers[0].pairs)  # Eq. 10; its type and device
     found = []
     for layer, of_pairs, of_edges in zip(layers, over_pairs, over_edges, strict=True):
         weights = of_pairs.exp() * layer.pairs
@@ -119,11 +121,11 @@ def _unevenness(control: Tensor) -> Tensor:
 _ERRORS: dict[str, Callable[[Tensor], Tensor]] = {"trained": _eq_20, "fair": _unevenness}
 
 
-def _on_device(stage: Stage, by_pair: bool, device: str) -> _Layer:
+def _on_device(stage: Stage, by_pair: bool, device: str, dtype: torch.dtype) -> _Layer:
     fan_out = np.maximum(np.bincount(stage.sources, minlength=stage.n_in), 1)
     floats = (fan_out, stage.added, stage.pairs(by_pair), np.maximum(stage.room, 1))
     return _Layer(
         torch.tensor(stage.sources, device=device),
         torch.tensor(stage.targets, device=device),
-        *(torch.tensor(values, dtype=torch.float32, device=device) for values in floats),
+        *(torch.tensor(values, dtype=dtype, device=device) for values in floats),
     )

@@ -63,8 +63,8 @@ class ConstraintMatching:
         Raises
         ------
         ValueError
-            Where edges and the entries that they serve make too many pairs (2^27): n = 32 is far below, n = 256 with
-            5000 parameters above.
+            Where edges and the entries that they serve make more than 2^27 pairs: a deep cascade at n = 256. At n = 32
+            there are a million.
         """
         edges, entries = _choices(topology)
         shape = topology.n_trainable, topology.n_in * topology.n_out

@@ -34,7 +34,6 @@ PRIME = 8_388_593
 _PANEL = 64  # rows eliminated between two products of matrices; far below 2^9
 
 _Floats = NDArray[np.float64]
-_Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class TangentRank:
         """The generic rank: 0 without trainable edges on a path.
 
         Some 30 ms for E = 640 parameters at n = 32; in general ``40 E²`` bytes and ``E³`` operations, which is 1 GB and
-        half a minute for E = 5000 at n = 256. Never too high; too low with a probability of the order of E / PRIME
-        at the worst, and certainly right where it equals :func:`greatest_rank`.
+        half a minute for E = 5000 at n = 256. Never too high, and certainly right where it equals
+        :func:`greatest_rank`; elsewhere too low with a probability below E (depth + 1) / PRIME, in practice 1 / PRIME.
         """
         return _rank(_observations(topology, greatest_rank(topology)))
 
@@ -122,26 +121,28 @@ def greatest_rank(topology: Topology) -> int:
     the weights before it gain and those after it lose cancels (the exact form of VII-A). Nor can more than
     n_in n_out entries be set.
     """
-    useful_neurons = alive(topology)
+    lives = alive(topology)
     useful = [
-        useful_neurons[place][layer.sources] & useful_neurons[place + 1][layer.targets]
-        for place, layer in enumerate(topology.layers)
+        before[layer.sources] & after[layer.targets]
+        for before, after, layer in zip(lives, lives[1:], topology.layers, strict=False)
     ]
+    parameters = sum(int((use & layer.trainable).sum()) for use, layer in zip(useful, topology.layers, strict=True))
+    return min(parameters - _free_scales(topology, lives, useful), topology.n_in * topology.n_out)
+
+
+def _free_scales(topology: Topology, lives: list[NDArray[np.bool_]], useful: list[NDArray[np.bool_]]) -> int:
+    """How many groups of living hidden neurons, joined by useful constant edges, touch no input and no output."""
     starts = np.cumsum([0, *topology.widths])
-    pairs = [
-        (layer.sources[kept] + start, layer.targets[kept] + start + layer.n_in)
-        for layer, use, start in zip(topology.layers, useful, starts, strict=False)
-        for kept in [use & ~layer.trainable]
-    ]
-    tails, heads = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
+    fixed = [use & ~layer.trainable for use, layer in zip(useful, topology.layers, strict=True)]
+    by_layer = list(zip(topology.layers, fixed, starts, starts[1:], strict=False))
+    tails = np.concatenate([start + layer.sources[kept] for layer, kept, start, _ in by_layer])
+    heads = np.concatenate([start + layer.targets[kept] for layer, kept, _, start in by_layer])
     size = int(starts[-1])
     joined = csr_array((np.ones(tails.size), (tails, heads)), (size, size))
-    _, scale_of = connected_components(joined, directed=False)
-    hidden = np.arange(topology.n_in, starts[-2])
-    ends = np.concatenate([np.arange(topology.n_in), np.arange(starts[-2], size)])
-    free = np.setdiff1d(scale_of[hidden[np.concatenate(useful_neurons)[hidden]]], scale_of[ends]).size
-    parameters = sum(int((use & layer.trainable).sum()) for layer, use in zip(topology.layers, useful, strict=True))
-    return min(parameters - free, topology.n_in * topology.n_out)
+    _, group_of = connected_components(joined, directed=False)
+    hidden = slice(topology.n_in, int(starts[-2]))
+    ends = np.concatenate([group_of[: topology.n_in], group_of[starts[-2] :]])
+    return np.setdiff1d(group_of[hidden][np.concatenate(lives)[hidden]], ends).size
 
 
 def _factors(

@@ -172,5 +172,5 @@ class TestFlowBound:
         assert 0.9 * topology.n_trainable < bound.total <= topology.n_trainable
 
     def test_no_edges(self) -> None:
-        bound = flow_bound(Topology.from_masks([np.zeros((3, 2), int)] + [np.zeros((2, 2), int)]))
+        bound = flow_bound(Topology.from_masks([np.zeros((3, 2), int), np.zeros((2, 2), int)]))
         assert bound.total == 0 and bound.control is not None and not bound.control.matrix.any()

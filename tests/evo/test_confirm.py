@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -60,6 +61,24 @@ def test_the_first_of_equals_is_chosen_and_failures_never(tmp_path: Path) -> Non
         for hopeless in ([ONE], []):
             with pytest.raises(ValueError, match="no candidate for 'hopeless' could be evaluated"):
                 choose(asked, "hopeless", hopeless, FIDELITY)
+
+
+def test_the_best_third_are_ranked_again_on_four_times_as_many_targets_at_the_rate_each_chose(tmp_path: Path) -> None:
+    one, two, three = (finalist.topology.digest for finalist in (ONE, TWO, THREE))
+    others = [Finalist(f"other {depth}", butterfly(8, depth)) for depth in (4, 5)]
+
+    class Careful:
+        asked: ClassVar[list[tuple[str, Fidelity]]] = []
+
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            self.asked.append((topology.digest, fidelity))
+            first, closer = {one: (0.2, 0.4), two: (0.3, 0.3), three: (0.6, 0.0)}.get(topology.digest, (0.9, 0.0))
+            return Score((first if fidelity.targets == 3 else closer,) * fidelity.targets, fidelity.rates[-1])
+
+    with evaluations(tmp_path, Careful()) as asked:
+        best = choose(asked, "kind", [THREE, ONE, TWO, *others], FIDELITY)
+    assert best == Chosen(TWO, Score((0.3,) * 12, 0.2))
+    assert Careful.asked[5:] == [(one, Fidelity(12, 7, (0.2,))), (two, Fidelity(12, 7, (0.2,)))]
 
 
 def chosen(errors: dict[str, list[float]]) -> dict[str, Chosen]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cluster.in_process import InProcessPool
-from evaluators.task import Evaluator, Fidelity, Score, Stream
+from evaluators.task import Evaluator, Fidelity, Race, Score, Stream
 from evo.evaluations import Request, score_of, topology_of
 from evo.journal import Record, read
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, evaluations
@@ -96,6 +97,23 @@ def test_another_fidelity_or_stream_is_another_score(tmp_path: Path) -> None:
         ]
         assert asked.evaluate(several) == [expected(one) for one in several]
     assert len(evaluator.calls) == len(several)
+
+
+def test_a_race_travels_with_the_task_and_a_winner_is_looked_at_more_closely(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    bar = expected(request(0, SOME[0])).error
+    racing = [replace(one, race=Race(bar, 16)) for one in requests()]
+    with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
+        scores = asked.evaluate(racing)
+    winners = [one for one in requests() if expected(one).error < bar]
+    assert 0 < len(winners) < len(SOME)
+    closer = Fidelity(16, LOW.steps, (0.1,))  # at the rate that was chosen
+    assert scores == [expected(replace(one, fidelity=closer) if one in winners else one) for one in requests()]
+    assert len(evaluator.calls) == len(SOME) + len(winners)
+    judge = HashEvaluator()
+    with evaluations(tmp_path, judge) as asked:
+        assert asked.evaluate(racing) == scores
+    assert judge.calls == []
 
 
 def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 @pytest.mark.parametrize(("n", "digits"), [(4, 2), (8, 3), (16, 4)])
 def test_the_growth_rule_deepens_one_butterfly_to_twice_its_digits_and_then_adds_copies(n: int, digits: int) -> None:
     assert growth_rule(n, n, digits * n - 1) is None
-    for budget in range(digits * n, 7 * digits * n, n // 2 + 1):
+    for budget in range(digits * n, 7 * digits * n, n - 1):
         p, d = max(1, budget // (2 * digits * n)), min(2 * digits, budget // n)
         found = growth_rule(n, n, budget)
         assert found is not None

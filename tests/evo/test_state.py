@@ -12,7 +12,7 @@ from evaluators.task import Fidelity, Score, Stream
 from evo.bounds import Bounds
 from evo.founders import founders
 from evo.individual import Birth, Individual
-from evo.state import Policy, Rules, State, breed, tell, within
+from evo.state import Policy, Rules, State, bar, breed, tell, within
 from tests.fakes import HashEvaluator
 from topologies import Topology
 
@@ -206,6 +206,15 @@ def test_a_search_without_any_birth_ends_quietly() -> None:
     told, states = drive(replace(SAMPLED, n_in=5, n_out=5, bounds=impossible), 3)
     assert everyone(told) == []
     assert states[-1].population == states[-1].archive == states[-1].leaders == ()
+
+
+def test_the_bar_of_a_race_is_the_error_of_the_last_leader_once_there_are_enough() -> None:
+    told, states = drive(RULES, 6)
+    assert bar(State(), RULES) == float("inf")
+    few = replace(states[-1], leaders=states[-1].leaders[:2])
+    assert bar(few, RULES) == float("inf")
+    allowed = [one.error for one in everyone(told) if one.topology.n_edges <= 100 and one.topology.depth <= 4]
+    assert bar(states[-1], RULES) == sorted(allowed)[2]
 
 
 def test_limits_are_edges_and_depth() -> None:
