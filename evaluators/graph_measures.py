@@ -113,7 +113,6 @@ def spectral_gap(topology: Topology) -> float:
         return 0.0
     if min(joint.shape) == 1:
         return 1.0
-    joint /= joint.sum()
     scaled = joint / np.sqrt(np.outer(joint.sum(axis=1), joint.sum(axis=0)))
     return float(np.clip(1 - np.linalg.svd(scaled, compute_uv=False)[1], 0, 1))
 

@@ -11,13 +11,13 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from topologies.initialise import initial_weights
 
 from evaluators.keys import generator
 from evaluators.schedule import one_cycle
 from evaluators.targets import target
 from evaluators.task import Fidelity, Score, Stream
 from topologies.canonical import canonical
+from topologies.initialise import initial_weights
 from topologies.topology import Topology
 
 WORST = 1.0

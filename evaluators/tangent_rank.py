@@ -201,9 +201,7 @@ def _eliminated(panel: _Floats) -> tuple[list[int], _Floats]:
         pivot = int(np.abs(row).argmax())
         if row[pivot]:
             row = _centred(row * pow(int(row[pivot]), -1, PRIME))
-            factors = _centred(panel[:, pivot])
-            factors[place] = 0
-            panel -= factors[:, None] * row  # reduced later: 64 products fit
+            panel -= _centred(panel[:, pivot])[:, None] * row  # reduced later: 64 products fit
             panel[place] = row
             rows.append(place)
             pivots.append(pivot)

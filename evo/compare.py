@@ -33,6 +33,8 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
         if not trials:
             raise ValueError(f"no connected member of {family} has at most {settings.budget} trainable edges")
         best = best_member(run, family, trials)
+        if best is None:
+            raise ValueError(f"no member of {family} could be evaluated; the log says why")
         return trials, hold_out(run.evaluations, {KINDS[family]: best}, KINDS[family], settings.fidelity)[0]
 
 
@@ -50,9 +52,12 @@ def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[
             )
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline = KINDS[BASELINE]
-        entries = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}
+        chosen = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}
         for name, topology in topologies.items():
-            entries[name] = choose(run.evaluations, name, [Finalist("", topology)], settings.fidelity)
+            chosen[name] = choose(run.evaluations, name, [Finalist("", topology)], settings.fidelity)
+        entries = {kind: one for kind, one in chosen.items() if one is not None}
+        if baseline not in entries:
+            raise ValueError(f"no baseline at a budget of {settings.budget}: give one with --set baseline=...")
         return hold_out(run.evaluations, entries, baseline, settings.fidelity)
 
 

@@ -59,26 +59,25 @@ class Row:
     errors: tuple[float, ...]
 
 
-def choose(evaluations: Evaluations, kind: str, finalists: Sequence[Finalist], fidelity: FidelitySettings) -> Chosen:
-    """Rank the finalists at full fidelity on the choice stream; the first of equals wins.
+def choose(
+    evaluations: Evaluations, kind: str, finalists: Sequence[Finalist], fidelity: FidelitySettings
+) -> Chosen | None:
+    """The best finalist at full fidelity on the choice stream, the first of equals; None if none could be evaluated.
 
     All are trained at every rate; the best third again on four times as many targets, at the rate that each chose.
-
-    Raises
-    ------
-    ValueError
-        When there is no finalist, or none could be evaluated.
     """
-    asked = {place: fidelity.choice for place in range(len(finalists))}
+    asked = dict.fromkeys(range(len(finalists)), fidelity.choice)
     ranked = _ranked(evaluations, f"choice: {kind}", finalists, asked)
-    if not ranked:
-        raise ValueError(f"no candidate for {kind!r} could be evaluated; the log says why")
-    best = list(ranked)[: -(-len(ranked) // 3)]
+    best = list(ranked)[: heats(len(ranked))]
     if len(best) > 1:
         closer = {place: fidelity.choice.closer(4 * fidelity.full_targets, ranked[place].rate) for place in best}
         ranked = _ranked(evaluations, f"closer choice: {kind}", finalists, closer) or ranked
-    place, score = next(iter(ranked.items()))
-    return Chosen(finalists[place], score)
+    return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
+
+
+def heats(finalists: int) -> int:
+    """How many of a number of finalists are looked at again: the best third, rounded up."""
+    return -(-finalists // 3)
 
 
 def _ranked(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cluster.pool import canary
 from evaluators.task import Fidelity, Stream
+from evo.confirm import heats
 from evo.founders import FAMILIES as FOUNDER_FAMILIES
 from evo.founders import PER_FAMILY
 from evo.rivals import KINDS, candidates, growth_rule
@@ -42,12 +43,16 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     founders = len(settings.founders) + sum(min(trials[family], PER_FAMILY) for family in FOUNDER_FAMILIES)
     births = founders + settings.loop.broods * settings.loop.brood_size
-    finalists = sum(min(count, fidelity.finalists) for count in trials.values()) + 2 * fidelity.finalists + 1
+    ranked = [min(count, fidelity.finalists) for count in (*trials.values(), births, births)] + [1]
+    again = sum(heats(count) for count in ranked if heats(count) > 1)
     return (
         Phase("tune the hand-derived families", sum(trials.values()), fidelity.search),
         Phase("evolution", births, fidelity.search),
         Phase("random search", births, fidelity.search),
-        Phase("rank finalists", finalists, fidelity.choice),
+        Phase("rank finalists", sum(ranked), fidelity.choice),
+        Phase(
+            "rank the best of them", again, fidelity.choice.closer(4 * fidelity.full_targets, fidelity.full_rates[0])
+        ),
         Phase("held-out table", len(KINDS) + 3, fidelity.held_out(1.0)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, count
 
 from evaluators.task import Score, Stream
 from evo.confirm import Chosen, Finalist, choose
@@ -75,8 +76,8 @@ def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
     return connected or (shallow(n_in, n_out, budget) if shallow else [])
 
 
-def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen:
-    """The best of the first few trials that have a score, at full fidelity on the choice stream."""
+def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen | None:
+    """The best of the first few trials that have a score, at full fidelity on the choice stream, if there are any."""
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
     return choose(run.evaluations, KINDS[family], finalists, run.settings.fidelity)
@@ -88,12 +89,13 @@ def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
     The paper leaves d open. Here it is twice the number of base-2 digits: the least depth at which every input has
     more than one path to every output, so that no entry is left to constants alone.
     """
-    n = max(n_in, n_out)
-    digits = max(1, (n - 1).bit_length())
+    digits = (max(n_in, n_out) - 1).bit_length()
+    deepening = ((1, depth) for depth in range(digits, 2 * digits))
+    widening = ((copies, 2 * digits) for copies in count(1))
     best = None
-    for p, d in [*((1, depth) for depth in range(digits, 2 * digits)), *((p, 2 * digits) for p in range(1, budget))]:
+    for p, d in chain(deepening, widening):
         topology = parallel_butterfly(n_in, p, d, n_out=n_out)
         if topology.n_trainable > budget:
             break
-        best = Finalist(f"p = {p}, d = {d}", canonical(topology))
-    return best
+        best = Finalist(f"p = {p}, d = {d}", topology)
+    return best and replace(best, topology=canonical(best.topology))

@@ -29,6 +29,14 @@ Watchers see; nothing they do influences a search.
 """
 
 
+_Name = tuple[str, str | None, int | None]
+
+
+def _name(record: Record) -> _Name:
+    """What a record that is not a score is about."""
+    return (record["kind"], record.get("phase"), record.get("number"))
+
+
 @dataclass(frozen=True)
 class Run:
     """What the phases of a search share."""
@@ -38,16 +46,16 @@ class Run:
     journal: Journal
     evaluations: Evaluations
     show: Watcher
+    notes: dict[_Name, Record]
+    """Records that are not scores, by name."""
 
     def note(self, record: Record) -> None:
         """Journal and show a record that is not a score; one that an earlier process wrote is only shown."""
-        name = (record["kind"], record.get("phase"), record.get("number"))
-        for known in self.journal.records:
-            if (known["kind"], known.get("phase"), known.get("number")) == name:
-                self.show(known)
-                return
-        self.journal.append([{**record, "time": time.time()}])
-        self.show(self.journal.records[-1])
+        name = _name(record)
+        if name not in self.notes:
+            self.journal.append([{**record, "time": time.time()}])
+            self.notes[name] = self.journal.records[-1]
+        self.show(self.notes[name])
 
     def end(self, status: str, why: str = "") -> None:
         """Journal and show how this process left the run; only the last word counts, and it is not said twice."""
@@ -77,7 +85,9 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         if begun != outcome_settings(settings):
             raise ValueError(f"{folder} holds a run of another recipe: choose another folder")
         watcher({**journal.records[0], "folder": str(folder), "workers": pool.size})
-        run = Run(settings, folder, journal, Evaluations(journal, pool, settings.seed, watcher), watcher)
+        evaluations = Evaluations(journal, pool, settings.seed, watcher)
+        notes = {_name(record): record for record in journal.records if record["kind"] != "score"}
+        run = Run(settings, folder, journal, evaluations, watcher, notes)
         try:
             yield run
         except BaseException as error:

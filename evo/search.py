@@ -18,7 +18,7 @@ from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, t
 from evo.run import CHAMPION, Run, Watcher, open_run
 from evo.selection import hypervolume
 from evo.settings import Settings
-from evo.state import Policy, Rules, State, bar, breed, tell
+from evo.state import SAMPLED, Policy, Rules, State, bar, breed, tell
 from evo.tune import Trial
 from topologies.files import Provenance, save
 from topologies.topology import Topology
@@ -72,12 +72,17 @@ def search(
         trials = {family: tuned(run, family) for family in KINDS}
         if not trials[BASELINE]:
             raise ValueError(
-                f"no connected parallel butterfly of {settings.n_in} x {settings.n_out} has at most "
-                f"{settings.budget} trainable edges, so there is no baseline: raise the budget"
+                f"there is no baseline: no connected parallel butterfly of {settings.n_in} x {settings.n_out} has at "
+                f"most {settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
             )
-        chosen = {KINDS[family]: best_member(run, family, found) for family, found in trials.items() if found}
-        evolved = loop(run, Policy.EVOLUTION, trials, chosen[KINDS[BASELINE]])
-        sampled = loop(run, Policy.RANDOM, trials, chosen[KINDS[BASELINE]])
+        members = {KINDS[family]: best_member(run, family, found) for family, found in trials.items()}
+        chosen = {kind: member for kind, member in members.items() if member is not None}
+        if KINDS[BASELINE] not in chosen:
+            raise ValueError("no baseline could be evaluated; the log says why")
+        baseline = chosen[KINDS[BASELINE]]
+        reference = _search_error(run, baseline)
+        evolved = loop(run, rules_of(run.settings, Policy.EVOLUTION, trials, baseline), reference)
+        sampled = loop(run, rules_of(run.settings, Policy.RANDOM, trials, baseline), reference)
         return confirmed(run, chosen, evolved, sampled)
 
 
@@ -89,13 +94,11 @@ class Searched:
     state: State
 
 
-def loop(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Searched:
+def loop(run: Run, rules: Rules, reference: float) -> Searched:
     """Breed broods, have them evaluated, tell their scores; brood k + lag is bred as soon as brood k is told.
 
-    What is bred never depends on how many broods there will be.
+    What is bred never depends on how many broods there will be, nor on ``reference``, the baseline's error.
     """
-    rules = rules_of(run.settings, policy, trials, baseline)
-    reference = next(trial.error for trial in trials[BASELINE] if trial.topology == baseline.finalist.topology)
     broods, lag = run.settings.loop.broods + 1, run.settings.loop.lag
     state, told = State(), list[Individual]()
     under_way = list[tuple[tuple[Birth, ...], list[Request]]]()
@@ -104,10 +107,10 @@ def loop(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseli
         nonlocal state
         state, births = breed(state, rules, k)
         race = Race(bar(state, rules), run.settings.fidelity.race_targets)
-        under_way.append((births, [_request(run.settings, policy, birth, race) for birth in births]))
+        under_way.append((births, [_request(run.settings, rules.policy, birth, race) for birth in births]))
         run.evaluations.send(under_way[-1][1])
 
-    run.show({"kind": "phase", "phase": policy.value})
+    run.show({"kind": "phase", "phase": rules.policy.value})
     for k in range(min(lag, broods)):
         send(k)
     for k in range(broods):
@@ -116,18 +119,21 @@ def loop(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseli
         brood = [Individual(birth, score) for birth, score in zip(births, scores, strict=True)]
         told += brood
         state = tell(state, rules, brood)
-        _note_brood(run, policy, k, state, rules, len(told), reference)
+        _note_brood(run, k, state, rules, len(told), reference)
         if k + lag < broods:
             send(k + lag)
     return Searched(tuple(told), state)
 
 
 def rules_of(settings: Settings, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
-    """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out."""
+    """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out.
+
+    A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
+    """
     best, asked = baseline.finalist.topology, settings.bounds
     bounds = Bounds(
         budget=settings.budget,
-        max_depth=asked.max_depth or best.depth,
+        max_depth=asked.max_depth or (best.depth if best.depth > 1 else 2 * best.n_in.bit_length()),
         max_width=asked.max_width or max(2 * settings.n_in, 2 * settings.n_out, *best.widths),
         max_edges=asked.max_edges or max(best.n_edges, settings.budget),
     )
@@ -151,18 +157,33 @@ def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled
     run.show({"kind": "phase", "phase": "confirm"})
     fidelity = run.settings.fidelity
     baseline = KINDS[BASELINE]
-    champion = choose(run.evaluations, EVOLVED, _finalists(evolved), fidelity)
-    entries = {EVOLVED: champion, baseline: chosen[baseline]}
     rule = growth_rule(run.settings.n_in, run.settings.n_out, run.settings.budget)
-    if rule is not None:
-        entries[GROWTH_RULE] = choose(run.evaluations, GROWTH_RULE, [rule], fidelity)
-    entries |= {kind: one for kind, one in chosen.items() if kind != baseline}
-    entries[RANDOM] = choose(run.evaluations, RANDOM, _finalists(sampled), fidelity)
-    rows = hold_out(run.evaluations, entries, baseline, fidelity)
+    champion = choose(run.evaluations, EVOLVED, _finalists(evolved), fidelity)
+    if champion is None:
+        raise ValueError("no candidate could be evaluated; the log says why")
+    entries = {
+        EVOLVED: champion,
+        baseline: chosen[baseline],
+        GROWTH_RULE: choose(run.evaluations, GROWTH_RULE, [rule] if rule else [], fidelity),
+        **{kind: one for kind, one in chosen.items() if kind != baseline},
+        RANDOM: choose(run.evaluations, RANDOM, _finalists(sampled), fidelity),
+    }
+    rows = hold_out(
+        run.evaluations, {kind: one for kind, one in entries.items() if one is not None}, baseline, fidelity
+    )
     digest = _digest(evolved, sampled, champion)
     file = _write_champion(run, evolved, champion, rows, digest)
     run.note({"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name})
     return Result(run.folder, champion.finalist.topology, file, rows, digest)
+
+
+def _search_error(run: Run, baseline: Chosen) -> float:
+    """The baseline's error on as many search targets as a leader's."""
+    fidelity = run.settings.fidelity
+    race = Race(float("inf"), fidelity.race_targets)
+    request = Request("baseline", 0, baseline.finalist.topology, fidelity.search, Stream.SEARCH, race=race)
+    score = run.evaluations.evaluate([request])[0]
+    return float("inf") if score is None else score.error
 
 
 def _request(settings: Settings, policy: Policy, birth: Birth, race: Race) -> Request:
@@ -176,13 +197,13 @@ def _request(settings: Settings, policy: Policy, birth: Birth, race: Race) -> Re
     return Request(policy.value, birth.number, birth.topology, fidelity, Stream.SEARCH, about, race)
 
 
-def _note_brood(run: Run, policy: Policy, k: int, state: State, rules: Rules, births: int, reference: float) -> None:
+def _note_brood(run: Run, k: int, state: State, rules: Rules, births: int, reference: float) -> None:
     best = state.leaders[0].error if state.leaders else None
     corner = (1.0, rules.bounds.max_edges + 1.0)
     run.note(
         {
             "kind": "brood",
-            "phase": policy.value,
+            "phase": rules.policy.value,
             "number": k,
             "births": births,
             "best": best,
@@ -190,7 +211,7 @@ def _note_brood(run: Run, policy: Policy, k: int, state: State, rules: Rules, bi
             "hypervolume": hypervolume(state.archive, corner),
         }
     )
-    if policy is Policy.EVOLUTION and state.leaders:
+    if rules.policy is Policy.EVOLUTION and state.leaders:
         leader = state.leaders[0]
         provenance = Provenance(scores={"search": leader.error}, extra=_origin(leader, {}))
         save(leader.topology, run.folder / CHAMPION, provenance)  # whatever happens next, the best so far is on disk
@@ -199,12 +220,11 @@ def _note_brood(run: Run, policy: Policy, k: int, state: State, rules: Rules, bi
 def _finalists(searched: Searched) -> list[Finalist]:
     """The leaders; where nothing kept within the baseline's edges and depth, the most accurate of all."""
     leaders = searched.state.leaders or sorted(searched.state.archive, key=lambda one: one.error)[:1]
-    return [Finalist(_label(one), one.topology) for one in leaders]
+    return [Finalist(_label(one.birth), one.topology) for one in leaders]
 
 
-def _label(individual: Individual) -> str:
-    birth = individual.birth
-    return f"birth {birth.number}" if birth.operator == birth.family else f"birth {birth.number}, from {birth.family}"
+def _label(birth: Birth) -> str:
+    return f"birth {birth.number}" if birth.family == SAMPLED else f"birth {birth.number}, from {birth.family}"
 
 
 def _digest(evolved: Searched, sampled: Searched, champion: Chosen) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,10 @@ TRIES = 24
 CROSSOVER_SHARE = 0.2
 SAMPLE_SHARE = 0.05
 """Shares of births from two parents, and from none; the others have one parent."""
+
+
+SAMPLED = "sample"
+"""The operator and the founder family of births that have no parent."""
 
 
 class Policy(StrEnum):
@@ -115,27 +120,33 @@ def _bear(state: State, rules: Rules, brood: int, number: int, bred: set[str]) -
     """One birth that is not in ``bred``, or None when many attempts found none."""
     key = generator(rules.seed, "birth", rules.policy.value, number)
     for _ in range(TRIES):
-        origin, topology = _conceive(state, rules, key)
-        if topology is None:
-            continue
-        topology = canonical(topology)
-        if topology.digest not in bred:
-            operator, parents = origin
-            family = parents[0].birth.family if parents else "sample"
-            return Birth(number, brood, topology, tuple(one.birth.number for one in parents), operator, family)
+        conceived = _conceive(state, rules, key)
+        if conceived is not None and conceived.topology.digest not in bred:
+            numbers = tuple(one.birth.number for one in conceived.parents)
+            family = conceived.parents[0].birth.family if conceived.parents else SAMPLED
+            return Birth(number, brood, conceived.topology, numbers, conceived.operator, family)
     return None
 
 
-_Origin = tuple[str, tuple[Individual, ...]]
+class _Conceived(NamedTuple):
+    """A topology in canonical form, and how it was made."""
+
+    operator: str
+    parents: tuple[Individual, ...]
+    topology: Topology
 
 
-def _conceive(state: State, rules: Rules, key: np.random.Generator) -> tuple[_Origin, Topology | None]:
+def _conceive(state: State, rules: Rules, key: np.random.Generator) -> _Conceived | None:
+    """One attempt at a new topology, None where it failed."""
     way = key.random()
+    parents: tuple[Individual, ...] = ()
     if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
-        return ("sample", ()), sample(rules.n_in, rules.n_out, rules.bounds, key)
-    mother = tournament(state.population, key)
-    if way < SAMPLE_SHARE + CROSSOVER_SHARE:
-        father = tournament(state.population, key)
-        return ("crossover", (mother, father)), crossover(mother.topology, father.topology, rules.bounds, key)
-    varied = vary(mother.topology, rules.bounds, key)
-    return (varied[0], (mother,)) if varied else ("none", ()), varied and varied[1]
+        operator, topology = SAMPLED, sample(rules.n_in, rules.n_out, rules.bounds, key)
+    elif way < SAMPLE_SHARE + CROSSOVER_SHARE:
+        parents = (tournament(state.population, key), tournament(state.population, key))
+        mother, father = (parent.topology for parent in parents)
+        operator, topology = "crossover", crossover(mother, father, rules.bounds, key)
+    else:
+        parents = (tournament(state.population, key),)
+        operator, topology = vary(parents[0].topology, rules.bounds, key) or ("nothing", None)
+    return None if topology is None else _Conceived(operator, parents, canonical(topology))

@@ -175,9 +175,7 @@ def test_workers_that_never_fit_are_refused_at_once(
 
 def test_an_evaluator_that_cannot_be_copied_is_refused(evaluator: Faulty) -> None:
     evaluator.__dict__["lock"] = threading.Lock()
-    with pytest.raises(
-        ValueError, match=r"the evaluator cannot be copied to workers: cannot pickle '_thread.lock'"
-    ):
+    with pytest.raises(ValueError, match=r"the evaluator cannot be copied to workers: cannot pickle '_thread.lock'"):
         RayPool(evaluator, workers=1, share=SMALL)
 
 

@@ -33,6 +33,7 @@ def test_a_search_does_no_more_than_was_planned_and_not_much_less(settings: Sett
         "evolution": made["evolution"],
         "random search": made["random"],
         "rank finalists": made["choice:"],
+        "rank the best of them": made["closer"],
         "held-out table": made["held-out:"],
     }
     assert planned.keys() == pairs.keys()
