@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,6 +134,8 @@ def named_evaluator(name: str) -> Evaluator:
         When there is no such module or class, or it has no ``evaluate``.
     """
     module, _, class_name = name.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
     try:
         evaluator: Evaluator = getattr(import_module(module), class_name)()
     except (ImportError, AttributeError, TypeError) as error:

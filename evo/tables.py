@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from evo.confirm import Interval, Row, interval
@@ -23,16 +24,22 @@ _BETTER, _WORSE, _LEVEL = "green", "red", "yellow"
 def final_table(rows: Sequence[Row], baseline: str) -> Table:
     """The rows on held-out targets, with each one's paired difference from the row ``baseline``."""
     targets = len(rows[0].errors)
-    table = Table(title=f"Relative error on {targets} held-out targets (smaller is better)", title_justify="left")
-    for heading in ("topology", "member"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("trainable", "edges", "depth", "error"):
-        table.add_column(heading, justify="right")
-    table.add_column("difference from baseline, 95 % interval", justify="right")
+    table = Table(
+        title=f"Relative error on {targets} held-out targets (smaller is better)",
+        title_justify="left",
+        caption="difference: from the baseline, paired over the targets, with its 95 % interval",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    table.add_column("topology")
+    for heading in ("trainable", "edges", "depth", "error", "difference"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
+        lines = [f"[bold]{row.kind}[/bold]" if row is rows[0] else row.kind]
+        lines += [f"[dim]{row.label}[/dim]"] * bool(row.label)
+        lines += ["[dim]some pairs unconnected[/dim]"] * (not row.topology.is_connected)
         table.add_row(
-            f"[bold]{row.kind}[/bold]" if row is rows[0] else row.kind,
-            row.label + ("" if row.topology.is_connected else " (some pairs unconnected)"),
+            "\n".join(lines),
             str(row.topology.n_trainable),
             str(row.topology.n_edges),
             str(row.topology.depth),
@@ -193,4 +200,5 @@ def _difference(row: Row) -> str:
     if row.difference is None:
         return ""
     colour = _BETTER if row.difference.high < 0 else _WORSE if row.difference.low > 0 else _LEVEL
-    return f"[{colour}]{row.difference.mean:+.4f}[/{colour}] ({row.difference.low:+.4f} to {row.difference.high:+.4f})"
+    half = (row.difference.high - row.difference.low) / 2
+    return f"[{colour}]{row.difference.mean:+.4f} ± {half:.4f}[/{colour}]"
