@@ -148,9 +148,12 @@ def running_cluster() -> Iterator[tuple[str, str]]:
     token = "0123456789abcdef" * 4
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     ours = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_USAGE_STATS_ENABLED": "0"}
+    home = Path(elsewhere) / "python"  # Ray cannot start workers from a path with a space, which ours may have
+    home.symlink_to(sys.prefix)
+    python = home / Path(sys.executable).relative_to(sys.prefix)
     command = f"start --head --block --port {port} --num-cpus 2 --include-dashboard false --temp-dir {elsewhere}"
     head = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from ray.scripts.scripts import main; sys.exit(main())", *command.split()],
+        [python, "-c", "import sys; from ray.scripts.scripts import main; sys.exit(main())", *command.split()],
         cwd=elsewhere,
         env={**clean, **ours},
         stdout=subprocess.PIPE,

@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 
 from evaluators import Fidelity, MatrixReconstruction, Stream
+from evaluators.reconstruction import start_of
+from evaluators.reconstruction_cpu import train
+from evaluators.schedule import one_cycle
 from evaluators.targets import target
-from topologies import Topology, butterfly, clos, dense, low_rank, parallel_butterfly
+from topologies import (
+    Topology,
+    butterfly,
+    clos,
+    dense,
+    hypercube,
+    low_rank,
+    parallel_butterfly,
+    random_regular,
+    torus,
+)
 from topologies.canonical import canonical, renumber
 from topologies.measures import frozen_lower_bound
 
@@ -49,18 +62,33 @@ def test_one_edge_solves_one_entry_exactly() -> None:
     np.testing.assert_allclose(score.errors, np.minimum(exact, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("topology", "reference"),
-    [
-        (parallel_butterfly(32, 2, 10), 0.076),
-        (butterfly(32, 20), 0.094),
-        (clos(32, 8, 6, 8), 0.113),
-    ],
-)
+REFERENCES = [
+    (parallel_butterfly(32, 2, 10), 0.076),
+    (random_regular(32, 32, 32, 5, 5), 0.077),
+    (butterfly(32, 20), 0.094),
+    (hypercube(32, 4), 0.099),
+    (clos(32, 8, 6, 8), 0.113),
+    (torus((8, 4), 5), 0.121),
+]
+"""Errors of 2000 steps of Adam with its usual betas, the best of rates 0.1, 0.3 and 0.6; known to 4 %."""
+
+
+@pytest.mark.parametrize(("topology", "reference"), REFERENCES)
 def test_reference_values_come_out_within_their_noise(topology: Topology, reference: float) -> None:
-    score = MatrixReconstruction().evaluate(topology, Fidelity(8, 2000, (0.1, 0.3, 0.6)), Stream.SEARCH, 0)
-    spread = np.std(score.errors, ddof=1) / np.sqrt(8)
-    assert abs(score.error - reference) < 0.04 * reference + 2 * spread
+    topology, rates, count = canonical(topology), (0.1, 0.3, 0.6), 8
+    goals = np.stack([target(32, 32, index, Stream.SEARCH, 0) for index in range(count)])
+    starts = np.stack([start_of(topology, index, Stream.SEARCH, 0) for index in range(count)])
+    usual = one_cycle(2000, warm_up=0.1, beta_1=0.9, beta_2=0.999)
+    by_rate = [train(topology, starts, goals, np.full(count, rate), usual)[0] for rate in rates]
+    errors = np.array(by_rate) / np.square(goals).sum((1, 2))
+    best = errors[errors.mean(1).argmin()]
+    assert abs(best.mean() - reference) < 0.04 * reference + 2 * best.std(ddof=1) / np.sqrt(count)
+
+
+@pytest.mark.parametrize(("topology", "reference"), REFERENCES)
+def test_our_own_schedule_ends_lower_than_the_references(topology: Topology, reference: float) -> None:
+    score = MatrixReconstruction().evaluate(topology, Fidelity(8, 2000, (0.45, 1.0, 2.0)), Stream.SEARCH, 0)
+    assert score.error < reference
 
 
 def test_frozen_entries_bound_the_error_from_below() -> None:
