@@ -50,7 +50,7 @@ Runs = Annotated[Path, typer.Option(help="The folder of results.")]
 def main() -> None:
     """Run the command line. Mistakes of the user are one line and exit code 2; a stop is exit code 130."""
     signal.signal(signal.SIGTERM, _interrupt)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_WarningHandler()])
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_WarningHandler(logging.WARNING)])
     try:
         app(prog_name="evofabric")
     except ValueError as error:

@@ -18,6 +18,7 @@ from cluster.pool import Pool, canary
 from evaluators.task import Evaluator
 from evo.evaluations import Evaluations
 from evo.journal import Journal, Record
+from evo.log import log_file, log_record
 from evo.settings import ClusterSettings, Settings
 
 JOURNAL = "journal.jsonl"
@@ -81,18 +82,25 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         _without_trace(folder),
         open_pool(settings.cluster, evaluator) as pool,
         Journal(folder / JOURNAL, _header(settings, evaluator)) as journal,
+        log_file(folder),
     ):
         begun = journal.records[0]["settings"]
         if begun != outcome_settings(settings):
             raise ValueError(f"{folder} holds a run of another recipe: choose another folder")
-        watcher({**journal.records[0], "folder": str(folder), "workers": pool.size})
-        evaluations = Evaluations(journal, pool, settings.seed, watcher)
+
+        def show(record: Record) -> None:
+            log_record(record)
+            watcher(record)
+
+        show({**journal.records[0], "folder": str(folder), "workers": pool.size})
+        evaluations = Evaluations(journal, pool, settings.seed, show)
         notes = {_name(record): record for record in journal.records if record["kind"] != "score"}
-        run = Run(settings, folder, journal, evaluations, watcher, notes)
+        run = Run(settings, folder, journal, evaluations, show, notes)
         try:
             yield run
         except BaseException as error:
-            run.end("KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED", str(error))
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            run.end("KILLED" if stopped else "FAILED", str(error))
             raise
         run.end("FINISHED")
 
