@@ -35,9 +35,8 @@ def log_record(record: Record) -> None:
     """Log what a record says, except the scores, which the journal holds: of these only the failures."""
     match record["kind"]:
         case "header":
-            _log.info(
-                "%s workers, evaluator %s, settings %s", *(record[k] for k in ("workers", "evaluator", "settings"))
-            )
+            _log.info("%s workers, evaluator %s", record["workers"], record["evaluator"])
+            _log.info("settings %s", record["settings"])
         case "phase":
             _log.info("phase: %s", record["phase"])
         case "score" if record["failure"]:
@@ -50,4 +49,4 @@ def log_record(record: Record) -> None:
         case "table":
             _log.info("result digest %s", record["digest"])
         case "end":
-            _log.info("%s %s", record["status"], record["why"])
+            _log.info("%s %s", record["status"], record["why"], exc_info=record["status"] == "FAILED")
