@@ -9,7 +9,8 @@ from evo.history import History
 from evo.report import candidates_csv, held_out_csv
 from evo.state import Policy
 from topologies.draw import draw_masks, draw_topology
-from topologies.files import load, save_masks
+from topologies.files import load
+from topologies.masks import save_masks
 
 
 def write_artifacts(history: History, folder: Path) -> None:

@@ -210,7 +210,8 @@ def export(
 ) -> None:
     """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
     from topologies.expression import resolve
-    from topologies.files import save, save_masks
+    from topologies.files import save
+    from topologies.masks import save_masks
 
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:

@@ -66,7 +66,8 @@ def resolve(text: str | Path) -> Topology:
     """
     if is_expression(str(text)):
         return parse(str(text))
-    from topologies.files import load, load_masks  # files need more libraries than expressions do
+    from topologies.files import load  # files need more libraries than expressions do
+    from topologies.masks import load_masks
 
     reader = {".safetensors": load, ".npz": load_masks}.get(Path(text).suffix.lower())
     if reader is None:

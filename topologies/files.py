@@ -27,21 +27,16 @@ The metadata are strings:
 Header and tensors have one admissible spelling (the library's own writer shuffles metadata), so the same topology
 and provenance give the same bytes, and any change to a file is noticed. Nothing in it is ever unpickled.
 
-Dense masks travel as ``.npz``, see :func:`save_masks`.
+Dense masks travel as ``.npz``, see :mod:`topologies.masks`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import math
 import os
-import re
 import reprlib
 import secrets
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
@@ -60,20 +55,10 @@ MAX_FILE = 1 << 30
 MAX_HEADER = 1 << 22
 """Bytes of a topology file's header: some 17 thousand layers, or a very long provenance."""
 
-MAX_MASKS = 1 << 28
-"""Bytes of all dense masks of an ``.npz`` file together, uncompressed."""
-
 _FORMAT, _VERSION = "evofabric topology", "1"
 _NO_CHECKSUM = "0" * 64
 _LENGTH_BYTES = 8
 _EDGE_BYTES = 4 + 4 + 1
-_ARRAY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(\|b1|[<>|][iu][1248])', 'fortran_order': (True|False), "
-    rb"'shape': \(([0-9]{1,9}), ([0-9]{1,9})\), \} *\n",
-    re.DOTALL,
-)
-"""What numpy writes before a matrix; numpy itself reads it by Python's parser, which a bad file can exhaust."""
-
 _FREE_NEURONS = 1 << 16  # so many may be declared by a file of any size
 
 
@@ -159,7 +144,7 @@ def save(topology: Topology, path: str | Path, provenance: Provenance | None = N
     """
     head, payload = _encode(topology, (provenance or Provenance()).to_json())
     _check_sizes(len(head) + len(payload), len(head), sum(topology.widths))
-    return _write(Path(path), head + payload)
+    return write_whole(Path(path), head + payload)
 
 
 def load(path: str | Path) -> Topology:
@@ -180,56 +165,12 @@ def read(path: str | Path) -> tuple[Topology, Provenance]:
     FileNotFoundError
         When there is no such file.
     """
-    with _opened(Path(path), "a topology file") as (file, size):
+    with opened(Path(path), "a topology file") as (file, size):
         return _decode(file, size)
 
 
-def save_masks(topology: Topology, path: str | Path) -> Path:
-    """Write dense masks to ``path`` (``.npz``), whole or not at all, and return the path.
-
-    The arrays ``arr_0``, ``arr_1``, ... are int8 of shape ``(n_in, n_out)``, one a layer: 0 absent, 1 trainable,
-    2 constant. ``numpy.savez(path, *masks)`` writes the same thing.
-
-    Raises
-    ------
-    ValueError
-        When the masks have more than :data:`MAX_MASKS` entries.
-    FileNotFoundError
-        When the folder does not exist.
-    """
-    _check_masks_size(sum(layer.n_in * layer.n_out for layer in topology.layers))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, *topology.masks())
-    return _write(Path(path), buffer.getvalue())
-
-
-def load_masks(path: str | Path) -> Topology:
-    """The topology of dense masks in an ``.npz`` file: :func:`save_masks`, or ``numpy.savez(path, *masks)``.
-
-    Integers or booleans; at most :data:`MAX_MASKS` bytes are unpacked, and never more than the file declares.
-
-    Raises
-    ------
-    ValueError
-        For any other file, entries other than 0, 1 and 2, layers that do not fit, or a declared size above the limit.
-    FileNotFoundError
-        When there is no such file.
-    """
-    unreadable = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-    with _opened(Path(path), "a file of masks") as (file, _):
-        try:
-            with zipfile.ZipFile(file) as archive:
-                _check_masks_size(sum(member.file_size for member in archive.infolist()))
-                names = [f"arr_{layer}.npy" for layer in range(len(archive.namelist()))]
-                if sorted(names) != sorted(archive.namelist()):
-                    raise ValueError("its arrays are not named arr_0, arr_1, ..., one a layer")
-                return Topology.from_masks(_unpack(archive, archive.getinfo(name)) for name in names)
-        except unreadable as problem:
-            raise ValueError(f"not a whole .npz file ({problem})") from problem
-
-
 @contextmanager
-def _opened(path: Path, kind: str) -> Iterator[tuple[BinaryIO, int]]:
+def opened(path: Path, kind: str) -> Iterator[tuple[BinaryIO, int]]:
     """An open file and its size in bytes; what turns out to be wrong with the contents is told with the path."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
@@ -356,28 +297,7 @@ def _sha256(*parts: bytes) -> str:
     return whole.hexdigest()
 
 
-def _check_masks_size(n_bytes: int) -> None:
-    if n_bytes > MAX_MASKS:
-        raise ValueError(
-            f"dense masks of {n_bytes} bytes: at most {MAX_MASKS}; use a .safetensors file, it lists edges"
-        )
-
-
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """One array of an ``.npz``. No shape is believed before its bytes are there; objects (pickles) are refused."""
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{member.filename} is compressed in a way numpy does not use")
-    with archive.open(member) as file:
-        raw = file.read(member.file_size)  # archive.read() would unpack first and cut to the declared size after
-    if not (header := _ARRAY_HEADER.match(raw)):
-        raise ValueError(f"{member.filename} is no matrix of integers or booleans (pickles are never loaded)")
-    dtype, by_columns, shape = np.dtype(header[1].decode()), header[2] == b"True", (int(header[3]), int(header[4]))
-    if math.prod(shape) * dtype.itemsize != len(raw) - header.end():
-        raise ValueError(f"{member.filename} declares shape {shape}, which is not what it holds")
-    return np.frombuffer(raw, dtype, offset=header.end()).reshape(shape, order="F" if by_columns else "C")
-
-
-def _write(path: Path, data: bytes) -> Path:
+def write_whole(path: Path, data: bytes) -> Path:
     """Write beside the path, then move into place: whoever looks sees the old file or the new one, whole."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path}: there is no folder {path.parent}")

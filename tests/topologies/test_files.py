@@ -21,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from topologies import files
+from topologies import files, masks
 from topologies.canonical import renumber
-from topologies.files import Provenance, load, load_masks, read, save, save_masks
+from topologies.files import Provenance, load, read, save
+from topologies.masks import load_masks, save_masks
 from topologies.topology import MAX_WIDTH, Layer, Topology
 
 fast = settings(max_examples=30, deadline=None)
@@ -531,7 +532,7 @@ class TestBombs:
             tracemalloc.stop()
 
     def test_the_limit_is_on_what_is_declared(self, tmp_path: Path) -> None:
-        path = archive_of(tmp_path / "a.npz", b"", declared=files.MAX_MASKS + 1)
+        path = archive_of(tmp_path / "a.npz", b"", declared=masks.MAX_MASKS + 1)
         self.refused(path, "at most 268435456")
 
     def test_an_array_larger_than_declared_is_not_unpacked(self, tmp_path: Path) -> None:
