@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
-from topologies.families import FAMILIES
+from topologies.families.butterfly import butterfly
 
 
 class Pool(Protocol):
@@ -62,7 +62,6 @@ def map_tasks(pool: Pool, tasks: Iterable[Task]) -> Iterator[Outcome]:
 
 def canary(evaluator: Evaluator) -> str:
     """What comes of one small evaluation, to the last bit: by this a worker shows that it computes as the others do."""
-    topology = FAMILIES["butterfly"].build(4, 3)
-    task = Task(0, topology, Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, 0)
+    task = Task(0, butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, seed=0)
     outcome = run(evaluator, task, "")
     return repr(outcome.score) if outcome.score else f"{outcome.failure}"

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from evo.search import Result
+    from evo.loop import Result
     from evo.settings import Settings
 
 app = typer.Typer(
@@ -44,7 +44,7 @@ Names = Annotated[
     list[str],
     typer.Argument(metavar="X...", help="Files (.safetensors, .npz) or family expressions.", show_default=False),
 ]
-Runs = Annotated[Path, typer.Option(help="The folder of results.")]
+Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_WarningHandler(logging.WARNING)])
     try:
         app(prog_name="evofabric")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -148,6 +148,9 @@ def score(
     from topologies.expression import resolve
 
     found = [resolve(name) for name in names]
+    if len({(one.n_in, one.n_out) for one in found}) > 1:
+        sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
+        raise ValueError(f"only topologies of one size can be compared: {sizes}")
     size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
     settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
     console.print(final_table(scores(settings, names, _quiet), KINDS[BASELINE]))
@@ -232,9 +235,7 @@ def runs(folder: Runs = Path("runs")) -> None:
 
 
 @app.command(epilog="Example: [bold]evofabric ui --port 5001[/bold]")
-def ui(
-    folder: Annotated[Path, typer.Option("--runs", help="The folder of results.")] = Path("runs"), port: int = 5000
-) -> None:
+def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:
     """Browse runs in MLflow's web interface, on this machine only."""
     from evo.ui import serve_ui
 
@@ -281,21 +282,29 @@ def _quiet(record: dict[str, Any]) -> None:
 
 
 def _show_plan(settings: Settings) -> None:
+    from cluster.ray_session import usable_cores
+    from evo.founders import check_named
     from evo.plan import plan, seconds_per_step
     from evo.tables import plan_table
 
-    console.print_json(settings.model_dump_json())
+    check_named(settings)
     phases = plan(settings)
-    console.print(plan_table(phases))
     seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
-    console.print(f"about {seconds:.0f} core-seconds on this machine, measured on one small evaluation")
+    workers = settings.cluster.workers or usable_cores()
+    console.print_json(settings.model_dump_json())
+    console.print(plan_table(phases))
+    console.print(
+        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, "
+        "measured on one small evaluation",
+        soft_wrap=True,
+    )
 
 
 def _search(settings: Settings, folder: Path | None) -> Result:
+    from evo.loop import search as run_search
     from evo.progress import ProgressDisplay
     from evo.rivals import BASELINE, KINDS
     from evo.run import CHAMPION
-    from evo.search import search as run_search
     from evo.tables import final_table, how_to_use, verdict
     from evo.tracker import Tracker
 

@@ -39,17 +39,11 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
 
 
 def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[Row, ...]:
-    """The final table for the files and expressions in ``names``; the baseline comes first.
+    """The final table for the files and expressions in ``names``, all of the recipe's size; the baseline comes first.
 
     Learning rates are chosen on the choice stream, as in a search. The baseline is tuned at the recipe's budget.
     """
     topologies = {name: canonical(resolve(name)) for name in names}
-    for name, topology in topologies.items():
-        if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
-            raise ValueError(
-                f"{name} is {topology.n_in} x {topology.n_out} but {names[0]} {settings.n_in} x {settings.n_out}: "
-                "only topologies of one size can be compared"
-            )
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline = KINDS[BASELINE]
         chosen = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}

@@ -8,6 +8,7 @@ from itertools import islice
 
 from evaluators.keys import generator
 from evo.bounds import Bounds
+from evo.settings import Settings
 from evo.tune import Trial
 from evo.variation import fill
 from topologies.canonical import canonical
@@ -84,6 +85,12 @@ def _words(bounds: Bounds) -> str:
         f"{bounds.budget} trainable edges, depth <= {bounds.max_depth}, hidden width <= {bounds.max_width}, "
         f"edges <= {bounds.max_edges}"
     )
+
+
+def check_named(settings: Settings) -> None:
+    """Raise ValueError if the founders or the baseline that a recipe names cannot be read or have other ends."""
+    for text in (*settings.founders, *filter(None, [settings.baseline])):
+        sized(text, settings.n_in, settings.n_out)
 
 
 def sized(text: str, n_in: int, n_out: int) -> Topology:

@@ -38,4 +38,5 @@ def _summary(folder: Path) -> RunSummary:
         champion, baseline = (row["error"]["mean"] for row in history.table["rows"][:2])
         return RunSummary(folder.name, "finished", births, champion, baseline, history.table["digest"])
     best, baseline = (broods[-1]["best"], broods[-1]["baseline"]) if broods else (None, None)
-    return RunSummary(folder.name, history.status.lower(), births, best, baseline, None)
+    state = {"KILLED": "stopped"}.get(history.status, history.status.lower())
+    return RunSummary(folder.name, state, births, best, baseline, None)

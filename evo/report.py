@@ -13,8 +13,8 @@ import numpy as np
 from evo.confirm import Interval, Row, interval
 from evo.history import History, error
 from evo.journal import Record
+from evo.loop import RANDOM
 from evo.rivals import BASELINE, KINDS
-from evo.search import RANDOM
 from evo.state import Policy
 
 FILES = {

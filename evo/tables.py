@@ -10,8 +10,8 @@ from rich.table import Table
 
 from evo.confirm import Interval, Row, interval
 from evo.listing import RunSummary
+from evo.loop import Result
 from evo.plan import Phase
-from evo.search import Result
 from evo.tune import Trial
 from topologies.families import FAMILIES
 from topologies.families.family import SHARED
@@ -133,18 +133,16 @@ def plan_table(phases: Sequence[Phase]) -> Table:
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
-    """A folder's runs."""
-    table = Table(title="Runs", title_justify="left")
-    table.add_column("run", overflow="fold")
+    """A folder's runs; of finished ones the held-out error, of others the best on the search stream so far."""
+    table = Table(title="Runs", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0))
+    table.add_column("run", no_wrap=True)
     table.add_column("state")
-    for heading in ("births", "best", "baseline", "ratio"):
+    for heading in ("error", "of baseline's"):
         table.add_column(heading, justify="right")
-    table.add_column("result digest")
+    table.add_column("digest")
     for run in runs:
-        ratio = f"{run.best / run.baseline:.3f}" if run.best and run.baseline else ""
-        table.add_row(
-            run.name, run.state, str(run.births), _error(run.best), _error(run.baseline), ratio, (run.digest or "")[:12]
-        )
+        ratio = f"{run.best / run.baseline:.1%}" if run.best and run.baseline else ""
+        table.add_row(run.name, run.state, _error(run.best), ratio, (run.digest or "")[:8])
     return table
 
 
@@ -172,7 +170,7 @@ Champion: [bold]{result.champion_file}[/bold]
 
     from topologies import SparseCascade
     layer = SparseCascade("{result.champion_file}")
-    y = layer(torch.randn(8, {ends.n_in}))  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out})
+    y = layer(x)  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out}); x: (..., {ends.n_in})
 
 Result digest: {result.digest}
 Look at the run in MLflow: [bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evo.history import History
-from evo.search import search
+from evo.loop import search
 from tests.evo.histories import Formula, small
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evo.compare import verify
-from evo.search import EVOLVED, Result, search
+from evo.loop import EVOLVED, Result, search
 from evo.settings import Settings
 from tests.fakes import recipe
 from topologies import SparseCascade, load

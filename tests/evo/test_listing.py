@@ -9,8 +9,8 @@ import pytest
 from evaluators.task import Fidelity, Score, Stream
 from evo.journal import Journal, read
 from evo.listing import RunSummary, runs
+from evo.loop import search
 from evo.run import JOURNAL
-from evo.search import search
 from tests.fakes import HashEvaluator, recipe
 from topologies import Topology
 
@@ -63,7 +63,7 @@ def test_a_run_that_was_stopped_shows_its_best_so_far(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         begun(tmp_path / "a", StopsAfter(110, KeyboardInterrupt()))
     summary = only(tmp_path)
-    assert (summary.name, summary.state, summary.digest) == ("a", "killed", None)
+    assert (summary.name, summary.state, summary.digest) == ("a", "stopped", None)
     told = [one for one in read(tmp_path / "a" / JOURNAL)[0] if one["kind"] == "brood" and one["phase"] == "evolution"]
     assert 0 < summary.births == told[-1]["births"]
     assert (summary.best, summary.baseline) == (told[-1]["best"], told[-1]["baseline"])
@@ -76,7 +76,7 @@ def test_a_run_that_failed_before_its_first_brood(tmp_path: Path) -> None:
                 raise RuntimeError("broken")
             return super().evaluate(topology, fidelity, stream, seed)
 
-    with pytest.raises(ValueError, match="could be evaluated"):
+    with pytest.raises(ValueError, match="fails on every topology"):
         begun(tmp_path / "a", Broken())
     assert only(tmp_path) == RunSummary("a", "failed", 0, None, None, None)
 
@@ -87,10 +87,10 @@ def test_a_run_is_running_while_a_process_holds_its_journal_and_killed_when_none
     journal = tmp_path / "a" / JOURNAL
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-1]))  # as if the process had died without a word
-    assert only(tmp_path).state == "killed"
+    assert only(tmp_path).state == "stopped"
     with Journal(journal, {}):
         assert only(tmp_path).state == "running"
-    assert only(tmp_path).state == "killed"
+    assert only(tmp_path).state == "stopped"
 
 
 def test_a_damaged_journal_is_listed_as_such_beside_the_others(tmp_path: Path) -> None:
@@ -101,4 +101,4 @@ def test_a_damaged_journal_is_listed_as_such_beside_the_others(tmp_path: Path) -
     journal.write_bytes(b"x" + journal.read_bytes())
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / JOURNAL).write_bytes(b"")
-    assert [(one.name, one.state) for one in runs(tmp_path)] == [("a", "damaged"), ("b", "damaged"), ("c", "killed")]
+    assert [(one.name, one.state) for one in runs(tmp_path)] == [("a", "damaged"), ("b", "damaged"), ("c", "stopped")]

@@ -8,7 +8,7 @@ import pytest
 
 from evaluators.task import Fidelity, Score, Stream
 from evo.log import LOG
-from evo.search import search
+from evo.loop import search
 from tests.fakes import HashEvaluator, recipe
 from topologies.topology import Topology
 

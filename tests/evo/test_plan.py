@@ -9,9 +9,9 @@ import pytest
 
 from evaluators.task import Fidelity
 from evo.journal import read
+from evo.loop import search
 from evo.plan import cost, plan, seconds_per_step
 from evo.run import JOURNAL
-from evo.search import search
 from evo.settings import Settings
 from tests.fakes import HashEvaluator, recipe
 

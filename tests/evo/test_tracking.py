@@ -21,7 +21,7 @@ import pytest
 
 from evo import tracker as tracker_module
 from evo.history import History
-from evo.search import search
+from evo.loop import search
 from evo.sheets import sheets
 from evo.state import Policy
 from evo.tracker import Tracker

@@ -12,7 +12,7 @@ from evaluators.task import Evaluator, Race, Stream
 from evo.bounds import Bounds
 from evo.confirm import Chosen, Finalist, Row, choose, hold_out
 from evo.evaluations import Request
-from evo.founders import founders
+from evo.founders import check_named, founders
 from evo.individual import Birth, Individual
 from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, tuned
 from evo.run import CHAMPION, Run, Watcher, open_run
@@ -68,17 +68,15 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
+    check_named(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
-        trials = {family: tuned(run, family) for family in KINDS}
-        if not trials[BASELINE]:
-            raise ValueError(
-                f"there is no baseline: no connected parallel butterfly of {settings.n_in} x {settings.n_out} has at "
-                f"most {settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
-            )
+        trials = {BASELINE: tuned(run, BASELINE)}
+        _check_baseline(run, trials[BASELINE])
+        trials |= {family: tuned(run, family) for family in KINDS if family != BASELINE}
         members = {KINDS[family]: best_member(run, family, found) for family, found in trials.items()}
         chosen = {kind: member for kind, member in members.items() if member is not None}
         if KINDS[BASELINE] not in chosen:
-            raise ValueError("no baseline could be evaluated; the log says why")
+            raise ValueError("the baseline could not be evaluated at full fidelity; the log says why")
         baseline = chosen[KINDS[BASELINE]]
         reference = _search_error(run, baseline)
         evolved = loop(run, rules_of(run.settings, Policy.EVOLUTION, trials, baseline), reference)
@@ -175,6 +173,19 @@ def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled
     file = _write_champion(run, evolved, champion, rows, digest)
     run.note({"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name})
     return Result(run.folder, champion.finalist.topology, file, rows, digest)
+
+
+def _check_baseline(run: Run, trials: Sequence[Trial]) -> None:
+    """Raise ValueError when there is no baseline, or none could be evaluated: then nothing else could be either."""
+    settings = run.settings
+    if not trials:
+        raise ValueError(
+            f"there is no baseline: no connected parallel butterfly of {settings.n_in} x {settings.n_out} has at "
+            f"most {settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
+        )
+    if all(trial.score is None for trial in trials):
+        failures = [record["failure"] for record in run.journal.records if record.get("failure")]
+        raise ValueError(f"the evaluator fails on every topology: {failures[-1]}")
 
 
 def _search_error(run: Run, baseline: Chosen) -> float:

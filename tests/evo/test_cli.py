@@ -1,0 +1,116 @@
+"""The command line as a user meets it: mistakes are one line and exit code 2, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from topologies import butterfly, load
+
+RECIPE = """
+name = "tiny"
+n_in = 8
+n_out = 8
+budget = 40
+[loop]
+broods = 1
+brood_size = 4
+[fidelity]
+targets = 2
+steps = 20
+full_targets = 2
+full_steps = 20
+held_out_targets = 3
+[cluster]
+pool = "in-process"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    (folder / "recipe.toml").write_text(RECIPE)
+    return folder
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `evofabric` says and does in a folder."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    line = [sys.executable, "-m", "evofabric", *arguments]
+    return subprocess.run(line, cwd=folder, env=clean, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["show", "butterfli(8, 3)"], "the nearest is 'butterfly'"),
+        (["show", "missing.safetensors"], "there is no such file"),
+        (["verify", "missing.safetensors"], "there is no such file"),
+        (["export", "butterfly(8, 3)", "nowhere/masks.npz"], "there is no folder nowhere"),
+        (["export", "butterfly(8, 3)", "masks.txt"], "the name ends in .npz"),
+        (["score", "butterfly(8, 3)", "butterfly(16, 4)"], "only topologies of one size can be compared"),
+        (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
+        (["search", "recipe.toml", "--set", "budgett=3"], "did you mean 'budget'?"),
+        (["search", "recipe.toml", "--set", "budget=3"], "between n_in + n_out = 16 and n_in * n_out = 64"),
+        (["search", "recipe.toml", "--set", "n_in=1"], "n_in = 1"),
+        (["search", "recipe.toml", "--set", 'founders=["clos(16, 4, 4, 4)"]'], "is 16 x 16, the recipe 8 x 8"),
+        (["search", "recipe.toml", "--set", 'founders=["clos(16, 4, 4, 4)"]', "--dry-run"], "is 16 x 16"),
+        (["search", "recipe.toml", "--set", "evaluator=nothing:Here"], "evaluator 'nothing:Here'"),
+        (["search", "recipe.toml", "--ray-address", "localhost:1"], "nothing answers at the Ray address"),
+        (["resume", "."], "is not the folder of a run"),
+        (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
+    ],
+    ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(folder: Path, arguments: list[str], words: str) -> None:
+    done = command(folder, *arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("evofabric: ") and done.stderr.count("\n") == 1
+    assert words in done.stderr
+    assert not list(folder.glob("runs/*"))
+
+
+def test_an_evaluator_that_returns_no_score_ends_the_search_before_all_families_are_tuned(folder: Path) -> None:
+    (folder / "mine.py").write_text("class Mine:\n    def evaluate(self, *_):\n        return 0.5\n")
+    done = command(folder, "search", "recipe.toml", "--set", "evaluator=mine:Mine")
+    assert done.returncode == 2
+    assert "the evaluator returned float, not a Score" in done.stderr
+    assert "tune butterfly" not in done.stdout
+
+
+def test_the_python_door_opens_in_a_fresh_process() -> None:
+    code = "import evo; print(callable(evo.search), evo.search is evo.search, evo.Settings(budget=640).budget)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "True True 640\n", done.stderr
+
+
+@pytest.mark.end_to_end
+def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
+    done = command(folder, "search", "recipe.toml", "--set", 'founders=["clos(8, 2, 3, 2)"]')
+    assert done.returncode == 0, done.stderr
+    (run,) = (folder / "runs").glob("tiny-8x8-b40-s1-*")
+    champion = run / "champion.safetensors"
+    assert load(champion).n_trainable == 40
+    digest = done.stdout.partition("Result digest: ")[2].split()[0]
+    listed = command(folder, "runs").stdout
+    assert run.name in listed and "finished" in listed and digest[:8] in listed
+    assert "to the last bit" in command(folder, "verify", str(champion)).stdout
+    assert digest in command(folder, "resume", str(run)).stdout
+
+
+def test_pictures_and_exports_are_written(folder: Path) -> None:
+    assert command(folder, "show", "butterfly(8, 3)", "--out", "pictures").returncode == 0
+    assert {path.suffix for path in (folder / "pictures").iterdir()} == {".png"}
+    assert command(folder, "export", "butterfly(8, 3)", "b.safetensors").returncode == 0
+    assert load(folder / "b.safetensors") == butterfly(8, 3)
+
+
+def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(folder: Path) -> None:
+    done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
+    assert done.returncode == 0 and '"seed": 7' in done.stdout and "minutes on" in done.stdout
+    assert not (folder / "runs").exists()
