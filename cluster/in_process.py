@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from cluster.pool import run
 from evaluators.task import Evaluator, Outcome, Task
@@ -22,15 +23,19 @@ class InProcessPool:
         """Tasks submitted and not evaluated yet."""
         return len(self._waiting)
 
-    def submit(self, task: Task) -> None:
-        """Put a task at the end of the queue."""
-        self._waiting.append(task)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Put tasks at the end of the queue."""
+        self._waiting.extend(tasks)
 
     def wait(self) -> list[Outcome]:
-        """Evaluate the next task."""
+        """Evaluate the next task; one that exhausts the memory fails, as there is nowhere else to try it."""
         if not self._waiting:
             return []
-        return [run(self._evaluator, self._waiting.popleft(), "this process")]
+        task = self._waiting.popleft()
+        try:
+            return run(self._evaluator, [task], "this process")
+        except MemoryError as error:
+            return [Outcome(task.number, None, f"MemoryError: {error}", 0.0, "this process")]
 
     def close(self) -> None:
         """Drop what is waiting."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
+from evaluators.data_free import measure
+from evaluators.task import BatchEvaluator, Evaluator, Fidelity, Outcome, Score, Stream, Task
 from topologies.families.butterfly import butterfly
 
 
@@ -15,7 +17,7 @@ class Pool(Protocol):
 
     @property
     def size(self) -> int:
-        """Tasks that are evaluated at the same time."""
+        """Workers, those included that are not ready yet."""
         ...
 
     @property
@@ -23,8 +25,8 @@ class Pool(Protocol):
         """Tasks submitted and not answered yet."""
         ...
 
-    def submit(self, task: Task) -> None:
-        """Hand a task over; returns at once."""
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Hand tasks over; returns at once. A worker may be given several at a time."""
         ...
 
     def wait(self) -> list[Outcome]:
@@ -36,26 +38,82 @@ class Pool(Protocol):
         ...
 
 
-def run(evaluator: Evaluator, task: Task, device: str) -> Outcome:
-    """Evaluate one task here and now, its race included; what the evaluator raises becomes the failure, in words."""
+def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
+    """Evaluate tasks here and now, their screens and races included.
+
+    What is raised for a task becomes its failure, in words; only exhausted memory is passed on, because it says
+    nothing of the task. The seconds of an outcome are its share of the whole.
+    """
     start = time.perf_counter()
-    score, failure = None, None
+    chosen = [_screened(task) for task in tasks]
+    plain = [
+        replace(task, topology=(task.topology, *task.siblings)[place], siblings=(), race=None)
+        for task, (place, _, _) in zip(tasks, chosen, strict=True)
+    ]
+    first = _scores(evaluator, plain)
+    closer = {}
+    for place, (task, score) in enumerate(zip(tasks, first, strict=True)):
+        if task.race is not None and isinstance(score, Score) and score.error < task.race.bar:
+            closer[place] = replace(plain[place], fidelity=task.fidelity.closer(task.race.targets, score.rate))
+    last = dict(zip(closer, _scores(evaluator, list(closer.values())), strict=True))
+    seconds = (time.perf_counter() - start) / max(len(tasks), 1)
+    outcomes = []
+    for number, (task, (place, measures, trouble)) in enumerate(zip(tasks, chosen, strict=True)):
+        found = trouble or last.get(number, first[number])
+        outcome = Outcome(task.number, None, None, seconds, device, place, None, measures)
+        entry = first[number]
+        if number in last and isinstance(entry, Score):
+            outcome = replace(outcome, first=entry)
+        told = {"score": found} if isinstance(found, Score) else {"failure": found}
+        outcomes.append(replace(outcome, **told))
+    return outcomes
+
+
+def _screened(task: Task) -> tuple[int, dict[str, float], str | None]:
+    """The place of the sibling that the screen prefers, the first of equals; its measures; what went wrong, if so."""
+    siblings = (task.topology, *task.siblings)
+    try:
+        place, measures = 0, {}
+        if task.screen is not None:
+            promise = [measure(task.screen, sibling) for sibling in siblings]
+            place = min(range(len(siblings)), key=promise.__getitem__)
+            measures[task.screen] = promise[place]
+        for name in task.measures:
+            measures[name] = measure(name, siblings[place])
+    except Exception as error:
+        return 0, {}, _words(error)
+    return place, measures, None
+
+
+def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
+    """The score of each task's own topology, or in words why there is none."""
+    if len(tasks) > 1 and isinstance(evaluator, BatchEvaluator):
+        try:
+            return list(evaluator.evaluate_many(tasks))
+        except Exception:  # whose fault it is shows when they go one by one
+            pass
+    return [_score(evaluator, task) for task in tasks]
+
+
+def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
         score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
         if not isinstance(score, Score):
             raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
-        if task.race is not None and score.error < task.race.bar:
-            closer = task.fidelity.closer(task.race.targets, score.rate)
-            score = evaluator.evaluate(task.topology, closer, task.stream, task.seed)
+    except MemoryError:
+        raise
     except Exception as error:
-        score, failure = None, " ".join(f"{type(error).__name__}: {error}".split())
-    return Outcome(task.number, score, failure, time.perf_counter() - start, device)
+        return _words(error)
+    return score
+
+
+def _words(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def map_tasks(pool: Pool, tasks: Iterable[Task]) -> Iterator[Outcome]:
     """Submit all tasks and yield their outcomes as they arrive; nothing else may be in flight."""
-    for task in tasks:
-        pool.submit(task)
+    pool.submit(list(tasks))
     while pool.in_flight:
         yield from pool.wait()
 
@@ -63,5 +121,5 @@ def map_tasks(pool: Pool, tasks: Iterable[Task]) -> Iterator[Outcome]:
 def canary(evaluator: Evaluator) -> str:
     """What comes of one small evaluation, to the last bit: by this a worker shows that it computes as the others do."""
     task = Task(0, butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, seed=0)
-    outcome = run(evaluator, task, "")
+    outcome = run(evaluator, [task], "")[0]
     return repr(outcome.score) if outcome.score else f"{outcome.failure}"

@@ -1,18 +1,25 @@
 """Evaluators in Ray actors, one core (or a share of a GPU) each, on this machine or on many.
 
-Every actor first proves itself: one small evaluation must give the bits that it gives in this process. An actor that
-dies is replaced and its task runs again elsewhere; a task during which two actors died is answered with a failure.
-An actor holds one task at a time, so that it is never in doubt which task it died of. Results do not depend on which
-actor evaluates what: see ``evaluators.task``.
+Every actor first proves itself: one small evaluation must give the bits that it gives in this process. It is then
+handed a *batch* of tasks at a time. What may happen to actors, and what is done:
+
+- One that dies, hangs or runs out of memory is replaced. Its batch is split and tried again elsewhere, until the task
+  that does this is alone; a single task that then fells two actors more, which had just proved to be alive, is
+  answered with a failure. An actor that went down with its node says nothing of its task.
+- One that fails its proof, or does not start, is let go; the next try waits a while, and longer every time.
+- Nodes that join get actors, and actors that wait for room that no longer exists are given up.
+
+Results do not depend on any of this, nor on batches: see ``evaluators.task``.
 """
 
 from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
 
@@ -20,12 +27,18 @@ import ray
 from ray.exceptions import RayError
 
 from cluster.pool import canary, run
-from evaluators.task import Evaluator, Outcome, Task
+from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
 """How long a pool without any worker waits for one to start and to compile its kernels."""
+RECRUIT_SECONDS = 5.0
+"""How often a pool looks whether the cluster has more or less room than before."""
+LONGEST_PAUSE = 60.0
+"""Between two tries to start actors that keep failing, which begin at a second and double."""
+BATCH_SECONDS = 0.25
+"""Of work that an actor is given at a time, so that handing it over costs next to nothing."""
 DEATHS = 2
-"""A task that was being evaluated at this many deaths is not tried again."""
+"""A task under suspicion that this many actors died of is not tried again."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +55,7 @@ class Share:
 
 
 class Worker:
-    """Lives in an actor: holds the evaluator, evaluates tasks one by one."""
+    """Lives in an actor: holds the evaluator, evaluates batches of tasks one by one."""
 
     def __init__(self, evaluator: Evaluator) -> None:
         from evofabric import check_packages
@@ -53,29 +66,61 @@ class Worker:
         self._device = f"{place} on {socket.gethostname()}"
         self._evaluator = evaluator
 
-    def prove(self) -> str:
-        """Compile what must be compiled, and show by one small evaluation what bits come out here."""
-        return canary(self._evaluator)
+    def prove(self) -> tuple[str, str]:
+        """Compile what must be compiled; what bits one small evaluation gives here, and on which node that is."""
+        return canary(self._evaluator), str(ray.get_runtime_context().get_node_id())
 
-    def evaluate(self, task: Task) -> Outcome:
-        """The outcome of one task."""
-        return run(self._evaluator, task, self._device)
+    def evaluate(self, tasks: Sequence[Task]) -> list[Outcome]:
+        """The outcomes of a batch."""
+        return run(self._evaluator, tasks, self._device)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A batch in the hands of an actor, with the moment by which it must be answered."""
+
+    actor: Any
+    node: str
+    batch: tuple[Task, ...]
+    deadline: float
+    alive: Any = None
+    """Where the batch is under suspicion: a sign of life that the actor gives before it begins."""
+
+
+@dataclass
+class _Starts:
+    """How starting actors went of late."""
+
+    failed: int = 0
+    """Tries that failed since the last that succeeded."""
+    complaint: str = "has not started yet"
+    """What was wrong with the last."""
+    next: float = 0.0
+    """The moment of the next try."""
+    proved: bool = False
+    """Whether any has ever succeeded."""
+    looked: float = field(default_factory=time.monotonic)
+    """When there last was a worker, or the pool was made."""
 
 
 class RayPool:
     """A :class:`cluster.pool.Pool` of Ray actors; Ray must be connected (:func:`cluster.ray_session.session`).
 
-    Workers join as they have proved themselves; the constructor waits for the first. One that fails its proof is let
-    go with a warning.
+    Workers join as they have proved themselves; the constructor waits for the first.
 
     Parameters
     ----------
     evaluator:
         Copied to every actor.
     workers:
-        Number of actors; by default as many as the cluster has room for.
+        Number of actors; by default as many as the cluster has room for, at any time.
     share:
         What each actor reserves.
+    patience:
+        Seconds that an evaluation may take; an actor that takes longer is taken for dead.
+    judge:
+        What the proof is compared with: by default ``evaluator`` itself, in this process. For an evaluator that needs
+        a device which is not here, one that gives the same bits without it.
 
     Raises
     ------
@@ -84,23 +129,32 @@ class RayPool:
         no worker is left that proves itself.
     """
 
-    def __init__(self, evaluator: Evaluator, workers: int | None = None, share: Share | None = None) -> None:
-        self._evaluator, self._share = evaluator, share or Share()
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        workers: int | None = None,
+        share: Share | None = None,
+        patience: float = float("inf"),
+        judge: Evaluator | None = None,
+    ) -> None:
+        self._evaluator, self._share, self._patience = evaluator, share or Share(), patience
+        self._together = isinstance(evaluator, BatchEvaluator)
         room = _room(self._share)
         if room < (workers or 1):
             raise ValueError(
                 f"the Ray cluster has room for {room} workers of {self._share} each, not for {workers or 1}: "
                 "ask for fewer or smaller ones"
             )
-        self._proof, self._complaint = canary(evaluator), ""
+        self._wanted, self._proof = workers, canary(judge or evaluator)
         self._waiting: deque[Task] = deque()
+        self._suspects: deque[tuple[Task, ...]] = deque()  # parts of batches that an actor did not survive
         self._deaths: Counter[int] = Counter()
+        self._seconds = 0.0  # of one task, lately
+        self._starts, self._recruited = _Starts(), -RECRUIT_SECONDS
         self._starting: dict[Any, Any] = {}  # proof to come -> actor
-        self._idle: list[Any] = []
-        self._busy: dict[Any, tuple[Any, Task]] = {}  # outcome to come -> actor, task
+        self._idle: list[tuple[Any, str]] = []  # actor, node
+        self._busy: dict[Any, _Call] = {}  # outcomes to come -> who makes them
         try:
-            for _ in range(workers or room):
-                self._start()
             while not self._idle:
                 self._listen()
         except BaseException:
@@ -115,11 +169,12 @@ class RayPool:
     @property
     def in_flight(self) -> int:
         """Tasks submitted and not answered yet."""
-        return len(self._waiting) + len(self._busy)
+        held = [*self._suspects, *(call.batch for call in self._busy.values())]
+        return len(self._waiting) + sum(len(batch) for batch in held)
 
-    def submit(self, task: Task) -> None:
-        """Hand a task to an idle actor, or keep it until there is one."""
-        self._waiting.append(task)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Hand tasks to idle actors, or keep them until there are some."""
+        self._waiting.extend(tasks)
         self._hand_out()
 
     def wait(self) -> list[Outcome]:
@@ -132,10 +187,74 @@ class RayPool:
 
     def close(self) -> None:
         """Kill the actors; tasks in flight are dropped."""
-        for actor in [*self._starting.values(), *self._idle, *(actor for actor, _ in self._busy.values())]:
+        busy = (call.actor for call in self._busy.values())
+        for actor in [*self._starting.values(), *(actor for actor, _ in self._idle), *busy]:
             ray.kill(actor)
-        for held in (self._starting, self._idle, self._busy, self._waiting):
+        for held in (self._starting, self._idle, self._busy, self._waiting, self._suspects):
             held.clear()
+
+    def _hand_out(self) -> None:
+        while self._idle and (self._suspects or self._waiting):
+            actor, node = self._idle.pop()
+            suspect = bool(self._suspects)
+            batch = self._suspects.popleft() if suspect else self._next_batch()
+            alive = actor.prove.remote() if suspect else None
+            deadline = time.monotonic() + self._patience * len(batch)
+            self._busy[actor.evaluate.remote(batch)] = _Call(actor, node, batch, deadline, alive)
+
+    def _next_batch(self) -> tuple[Task, ...]:
+        """A fair share of what waits; of tasks that gain nothing from company, only a mouthful."""
+        share = -(-len(self._waiting) // max(self.size, 1))
+        if not self._together:
+            share = min(share, int(BATCH_SECONDS / self._seconds) if self._seconds else 1)
+        return tuple(self._waiting.popleft() for _ in range(max(share, 1)))
+
+    def _listen(self) -> list[Outcome]:
+        """Wait until something happens, but not for ever; the outcomes among what did."""
+        self._recruit()
+        now, expected = time.monotonic(), [*self._busy, *self._starting]
+        if self._idle or self._busy:
+            self._starts.looked = now
+        self._check_hope(now)
+        until = min([now + min(RECRUIT_SECONDS, READY_SECONDS), *(call.deadline for call in self._busy.values())])
+        if not expected:
+            time.sleep(min(0.1, until - now))
+            return []
+        ray.wait(expected, num_returns=1, timeout=max(until - now, 0.01))
+        ready, _ = ray.wait(expected, num_returns=len(expected), timeout=0)
+        outcomes = []
+        for reference in ready:
+            if reference in self._starting:
+                self._admit(reference)
+            else:
+                outcomes += self._collect(reference)
+        for reference in [one for one, call in self._busy.items() if call.deadline < time.monotonic()]:
+            call = self._busy.pop(reference)
+            outcomes += self._lost(call, f"it took longer than {self._patience:g} s")
+        return outcomes
+
+    def _check_hope(self, now: float) -> None:
+        """Raise ValueError if there is no worker, and it is idle to wait for one."""
+        starts = self._starts
+        if self.size == 0 and starts.failed and not starts.proved:
+            raise ValueError(f"no Ray worker is left; the last {starts.complaint}")
+        if now - starts.looked > READY_SECONDS:
+            why = f"the last {starts.complaint}" if starts.failed else "is the cluster busy?"
+            raise ValueError(f"no Ray worker was ready within {READY_SECONDS:.0f} s: {why}")
+
+    def _recruit(self) -> None:
+        """Have as many actors as are wanted and as there is room for."""
+        now = time.monotonic()
+        if now < max(self._recruited + RECRUIT_SECONDS, self._starts.next):
+            return
+        self._recruited = now
+        room = _room(self._share)
+        wanted = room if self._wanted is None else min(self._wanted, room)
+        for reference, actor in list(self._starting.items())[: max(self.size - wanted, 0)]:
+            del self._starting[reference]
+            ray.kill(actor)
+        for _ in range(wanted - self.size):
+            self._start()
 
     def _start(self) -> None:
         remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
@@ -145,60 +264,63 @@ class RayPool:
             raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
         self._starting[actor.prove.remote()] = actor
 
-    def _hand_out(self) -> None:
-        while self._waiting and self._idle:
-            actor, task = self._idle.pop(), self._waiting.popleft()
-            self._busy[actor.evaluate.remote(task)] = (actor, task)
-
-    def _listen(self) -> list[Outcome]:
-        """Wait until something happens; the outcomes among what did."""
-        expected = [*self._busy, *self._starting]
-        if not expected:
-            raise ValueError(f"no Ray worker is left; the last {self._complaint}")
-        ready, _ = ray.wait(expected, num_returns=1, timeout=None if self._busy else READY_SECONDS)
-        if not ready:
-            raise ValueError(f"no Ray worker was ready within {READY_SECONDS:.0f} s: is the cluster busy?")
-        ready, _ = ray.wait(expected, num_returns=len(expected), timeout=0)
-        outcomes = []
-        for reference in ready:
-            if reference in self._starting:
-                self._admit(reference)
-            else:
-                outcomes += self._collect(reference)
-        return outcomes
-
     def _admit(self, reference: Any) -> None:
         """Put an actor to use if it has proved itself."""
-        actor = self._starting.pop(reference)
+        actor, starts = self._starting.pop(reference), self._starts
         try:
-            found = ray.get(reference)
+            found, node = ray.get(reference)
         except RayError as error:
-            self._complaint = f"could not start: {_reason(error)}"
+            complaint = f"could not start: {_reason(error)}"
         else:
             if found == self._proof:
-                self._idle.append(actor)
+                self._idle.append((actor, node))
+                starts.failed, starts.next, starts.proved = 0, 0.0, True
                 return
-            self._complaint = f"computed {found} where this process computes {self._proof}"
+            complaint = f"computed {found} where this process computes {self._proof}"
         ray.kill(actor)
-        _log.warning("a Ray worker is let go: it %s", self._complaint)
+        if complaint != starts.complaint:
+            _log.warning("a Ray worker is let go: it %s", complaint)
+        starts.complaint, starts.failed = complaint, starts.failed + 1
+        starts.next = time.monotonic() + min(2.0 ** (starts.failed - 1), LONGEST_PAUSE)
 
     def _collect(self, reference: Any) -> list[Outcome]:
-        """The outcome of a task; none if its actor died and the task is tried again."""
-        actor, task = self._busy.pop(reference)
+        """The outcomes of a batch; none if its actor died and it is tried again."""
+        call = self._busy.pop(reference)
         try:
-            outcome: Outcome = ray.get(reference)
+            outcomes: list[Outcome] = ray.get(reference)
         except RayError as error:
-            ray.kill(actor)  # it may be only out of reach
-            self._start()
-            self._deaths[task.number] += 1
-            if self._deaths[task.number] < DEATHS:
-                self._waiting.appendleft(task)
-                return []
-            outcome = Outcome(task.number, None, f"{DEATHS} workers died of it: {_reason(error)}", 0.0, "none")
-        else:
-            self._idle.append(actor)
+            return self._lost(call, _reason(error))
+        self._idle.append((call.actor, call.node))
+        self._seconds = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        for task in call.batch:
+            del self._deaths[task.number]
+        return outcomes
+
+    def _lost(self, call: _Call, reason: str) -> list[Outcome]:
+        """Replace an actor and try its batch again, in halves; or the failure of a single task that did it again."""
+        ray.kill(call.actor)  # it may be only out of reach
+        self._recruited = -RECRUIT_SECONDS
+        if len(call.batch) > 1:
+            middle = len(call.batch) // 2
+            self._suspects += [call.batch[:middle], call.batch[middle:]]
+            return []
+        (task,) = call.batch
+        self._deaths[task.number] += _was_alive(call)
+        if self._deaths[task.number] < DEATHS:
+            self._suspects.append(call.batch)
+            return []
         del self._deaths[task.number]
-        return [outcome]
+        return [Outcome(task.number, None, f"worker after worker died of it: {reason}", 0.0, "none")]
+
+
+def has_working_gpu(works: Callable[[], bool]) -> bool:
+    """Whether the cluster has a GPU on which ``works``, called in a process that holds it, says yes."""
+    if not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+        return False
+    try:
+        return bool(ray.get(ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(works).remote(), timeout=READY_SECONDS))
+    except (RayError, TimeoutError):
+        return False
 
 
 def _room(share: Share) -> int:
@@ -213,6 +335,18 @@ def _fitting(resources: Mapping[str, float], share: Share) -> int:
         gpus = resources.get("GPU", 0.0)  # shares of less than one are cut from single GPUs
         room = min(room, int(gpus) * _times(share.gpus, 1.0) if share.gpus < 1 else _times(share.gpus, gpus))
     return room
+
+
+def _was_alive(call: _Call) -> bool:
+    """Whether an actor is known to have begun its batch, and its node is still there."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    if call.alive is None or not any(one["NodeID"] == call.node and one["Alive"] for one in nodes):
+        return False
+    try:
+        ray.get(call.alive, timeout=0.1)
+    except (RayError, TimeoutError):
+        return False
+    return True
 
 
 def _times(part: float, whole: float) -> int:

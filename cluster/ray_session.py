@@ -23,6 +23,9 @@ JOIN_SECONDS = 22.0
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At "0" Ray listens on 127.0.0.1 only, as it does by default on Windows and macOS; otherwise on every interface."""
 
+_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets it for whatever `ray job submit` starts, and for nothing else."""
+
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 _JOIN = """
@@ -33,10 +36,18 @@ except Exception as error:
     sys.exit(" ".join(str(error).split()))
 """
 
+_REFUSED = "InvalidAuthToken"
+"""What a cluster says to whoever has not its token."""
+
 
 def usable_cores() -> int:
     """Cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_ray_job() -> bool:
+    """Whether `ray job submit` started this process: on a node of a cluster, in a folder that Ray will delete."""
+    return _JOB in os.environ
 
 
 @contextmanager
@@ -48,8 +59,9 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     Parameters
     ----------
     address:
-        None starts a Ray of our own on loopback; ``"auto"`` finds one running here; ``"HOST:PORT"`` names one.
-        A cluster is joined with a token unless ``RAY_AUTH_MODE`` says otherwise.
+        None starts a Ray of our own on loopback, or inside a Ray job joins the cluster of the job; ``"auto"`` finds
+        one running here; ``"HOST:PORT"`` names one. A cluster is joined with a token unless ``RAY_AUTH_MODE`` says
+        otherwise.
     workers:
         Cores that a Ray of our own offers at least; it offers all that this process may use.
     fake_gpus:
@@ -60,6 +72,8 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     ValueError
         When there is no cluster at the address, within half a minute.
     """
+    if address is None and in_ray_job():
+        address = "auto"  # workers of a second Ray would look there for the job's files, in vain
     _set_environment(address)
     if address is not None:
         _check_joinable(address)
@@ -132,21 +146,31 @@ def _check_joinable(address: str) -> None:
     """
     if address != "auto":
         _check_answers(address)
-    try:
-        tried = subprocess.run(
-            [sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=JOIN_SECONDS
-        )
-        if tried.returncode == 0:
-            return
-        said = tried.stderr
-    except subprocess.TimeoutExpired as late:
-        said = (late.stderr or b"").decode() + f"\nno answer within {JOIN_SECONDS:.0f} s"
-    raise ValueError(f"no Ray cluster lets us in at {address}: {_gist(said)}")
+    command, said = [sys.executable, "-c", _JOIN, address], ""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as trial:
+        patience = threading.Timer(JOIN_SECONDS, trial.kill)
+        patience.start()
+        try:
+            for line in trial.stderr or ():
+                said += line
+                if _REFUSED in line:
+                    break  # Ray would ask again and again
+            else:
+                trial.wait()
+        finally:
+            patience.cancel()
+            trial.kill()
+    if trial.returncode:
+        if trial.returncode < 0:
+            said += f"\nno answer within {JOIN_SECONDS:.0f} s"
+        raise ValueError(f"no Ray cluster lets us in at {address}: {_gist(said)}")
 
 
 def _gist(said: str) -> str:
     """What to do about a failed attempt, or its last line."""
-    if "InvalidAuthToken" in said:
+    if _REFUSED in said and os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return "it wants a token, and with RAY_AUTH_MODE=disabled none is shown"
+    if _REFUSED in said:
         return "its token is not the one here; copy the cluster's into ~/.ray/auth_token or RAY_AUTH_TOKEN"
     if "no authentication token was found" in said:
         return "there is no token in ~/.ray/auth_token or RAY_AUTH_TOKEN; RAY_AUTH_MODE=disabled joins one without"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -81,6 +82,28 @@ class Evaluator(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchEvaluator(Evaluator, Protocol):
+    """An evaluator that is faster on many topologies at a time, as on a GPU, with the bits of one at a time."""
+
+    def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
+        """The scores of the tasks' own topologies at their fidelities; races and siblings are not its business."""
+        ...
+
+
+@runtime_checkable
+class GpuEvaluator(Evaluator, Protocol):
+    """An evaluator that can also work on a GPU, to the same bits."""
+
+    def on_gpu(self) -> BatchEvaluator:
+        """The same evaluator on the GPU of whatever process it is in."""
+        ...
+
+    def gpu_works(self) -> bool:
+        """Whether this process has a GPU, and what it takes to use it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Race:
     """What a candidate must beat to be looked at more closely.
@@ -95,7 +118,11 @@ class Race:
 
 @dataclass(frozen=True)
 class Task:
-    """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer."""
+    """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer.
+
+    Where there are ``siblings``, the data-free score ``screen`` (of :mod:`evaluators.data_free`) chooses one of
+    ``(topology, *siblings)``, and only that one is evaluated. ``measures`` are data-free scores wanted of it besides.
+    """
 
     number: int
     topology: Topology
@@ -103,14 +130,24 @@ class Task:
     stream: Stream
     seed: int
     race: Race | None = None
+    siblings: tuple[Topology, ...] = ()
+    screen: str | None = None
+    measures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The answer to a task: a score, or in words why there is none; and where and how long it ran."""
+    """The answer to a task: a score, or in words why there is none; and where and how long it ran.
+
+    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``first`` is the score that the task's
+    race was entered with, where it was won and ``score`` is the closer look. ``measures`` holds the screen's too.
+    """
 
     number: int
     score: Score | None
     failure: str | None
     seconds: float
     device: str
+    chosen: int = 0
+    first: Score | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)

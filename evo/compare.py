@@ -11,8 +11,9 @@ import numpy as np
 
 from evaluators.task import Evaluator, Fidelity, Score, Stream
 from evo.confirm import Finalist, Interval, Row, choose, hold_out, interval
+from evo.pools import named_evaluator
 from evo.rivals import BASELINE, KINDS, best_member, tuned
-from evo.run import Watcher, named_evaluator, open_run
+from evo.run import Watcher, open_run
 from evo.settings import Settings, validate
 from evo.tune import Trial
 from topologies.canonical import canonical

@@ -11,9 +11,10 @@ import numpy as np
 
 from evo.confirm import Row, row
 from evo.evaluations import score_of, topology_of
+from evo.header import JOURNAL, current, settings_of
 from evo.journal import Record, in_use, read
 from evo.rivals import BASELINE, KINDS
-from evo.run import CHAMPION, JOURNAL
+from evo.run import CHAMPION
 from evo.state import Policy
 
 
@@ -39,7 +40,7 @@ class History:
         records, _ = read(journal)
         if not records:
             raise ValueError(f"{journal} is empty: the run was stopped before it began")
-        history = History(folder.resolve(), tuple(records))
+        history = History(folder.resolve(), tuple(current(records)))
         if history.status == "RUNNING" and not in_use(journal):
             end = {"kind": "end", "status": "KILLED", "why": "the process died", "time": records[-1]["time"]}
             return History(history.folder, (*records, end))
@@ -53,8 +54,7 @@ class History:
     @property
     def settings(self) -> Record:
         """The recipe, as far as it decides the outcome."""
-        settings: Record = self.header["settings"]
-        return settings
+        return settings_of(self.records)
 
     @property
     def size(self) -> str:

@@ -26,6 +26,8 @@ class Birth:
         The variation operator that made it, or "founder" or "sample".
     family:
         The founder family it descends from, by its first parent.
+    parent_digests:
+        The parents' topologies.
     """
 
     number: int
@@ -34,14 +36,23 @@ class Birth:
     parents: tuple[int, ...]
     operator: str
     family: str
+    parent_digests: tuple[str, ...] = ()
+
+
+Litter = tuple[Birth, ...]
+"""Births with one number, of which a screen lets one live; most often there is only one."""
 
 
 @dataclass(frozen=True)
 class Individual:
-    """A birth that has been evaluated; a failed evaluation has no score and an infinite error."""
+    """A birth that has been evaluated; a failed evaluation has no score and an infinite error.
+
+    ``measures`` are the data-free scores that the recipe wants small beside the error.
+    """
 
     birth: Birth
     score: Score | None
+    measures: tuple[float, ...] = ()
 
     @property
     def topology(self) -> Topology:

@@ -12,6 +12,7 @@ import logging
 import os
 import zlib
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,7 +39,10 @@ def read(path: Path) -> tuple[list[Record], int]:
             if good + len(line) == len(data):
                 _log.warning("%s: the last record was cut off and is dropped", path)
                 break
-            raise ValueError(f"{path}: record {number} is damaged; the {number} records before it are intact")
+            raise ValueError(
+                f"{path}: record {number} is damaged; the {number} records before it are intact, continue from them "
+                f'with: evofabric resume "{path.parent}" --before-record {number}'
+            )
         records.append(record)
         good += len(line)
     if records and records[0].get("version") != VERSION:
@@ -56,8 +60,43 @@ def in_use(path: Path) -> bool:
         return False
 
 
+class PausedError(ValueError):
+    """A run's folder cannot be written, most often because the disk is full: nothing that was found is lost."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"{folder} cannot be written: {error.strerror}. The run is paused and nothing that was found is lost; "
+            f'make room, then continue with: evofabric resume "{folder}"'
+        )
+
+
+def write(file: FileIO, data: bytes) -> None:
+    """Write all of the data to disk; an OSError leaves a part of it there."""
+    while data:
+        data = data[file.write(data) :]
+    os.fsync(file.fileno())
+
+
+def cut(path: Path, record: int) -> None:
+    """Keep the first ``record`` records of a journal; the journal as it was is kept beside it, as ``*.damaged``.
+
+    Raises
+    ------
+    ValueError
+        When there are not as many intact records, or none would be left.
+    """
+    data = path.read_bytes()
+    lines = data.splitlines(keepends=True)
+    if not 1 <= record <= len(lines) or any(_parse(line) is None for line in lines[:record]):
+        raise ValueError(f"{path} cannot be cut before record {record}: only intact records after the header can stay")
+    path.with_suffix(path.suffix + ".damaged").write_bytes(data)
+    path.write_bytes(b"".join(lines[:record]))
+
+
 class Journal:
     """An open journal, held by one process at a time.
+
+    ``header`` is the first record and ``last`` the last; the others are not kept in memory.
 
     Raises
     ------
@@ -66,27 +105,47 @@ class Journal:
     """
 
     def __init__(self, path: Path, header: Record) -> None:
+        self._path = path
         try:
-            self._file = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise ValueError(f"{path} cannot be written: {error.strerror}") from None
         try:
             self._lock(path)
-            self.records, good = read(path)
-            self._file.truncate(good)
-            if not self.records:
-                self.append([{"version": VERSION, **header}])
+            self._recovered, self.size = read(path)
+            self._file.truncate(self.size)
+            if not self._recovered:
+                self._recovered = [{"version": VERSION, **header}]
+                self.append(self._recovered)
+            self.header, self.last = self._recovered[0], self._recovered[-1]
         except BaseException:
             self._file.close()
             raise
 
     def append(self, records: Iterable[Record]) -> None:
-        """Write a group of records; they are on disk when this returns."""
+        """Write a group of records; they are on disk when this returns.
+
+        Raises
+        ------
+        PausedError
+            When they cannot be written. The file then ends with the last record that was whole.
+        """
         group = list(records)
-        self._file.write(b"".join(_format(record) for record in group))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.records += group
+        if not group:
+            return
+        data = b"".join(_format(record) for record in group)
+        try:
+            write(self._file, data)
+        except OSError as error:
+            self._file.truncate(self.size)
+            raise PausedError(self._path.parent, error) from error
+        self.size += len(data)
+        self.last = group[-1]
+
+    def recovered(self) -> list[Record]:
+        """The records that were there when the journal was opened, the header first; handed out once."""
+        records, self._recovered = self._recovered, []
+        return records
 
     def __enter__(self) -> Journal:
         return self

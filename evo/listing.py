@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from evo.header import JOURNAL
 from evo.history import History
-from evo.run import JOURNAL
 from evo.state import Policy
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evaluators.task import Evaluator, Race, Stream
 from evo.bounds import Bounds
 from evo.confirm import Chosen, Finalist, Row, choose, hold_out
-from evo.evaluations import Request
+from evo.evaluations import Answer, Request
 from evo.founders import check_named, founders
-from evo.individual import Birth, Individual
+from evo.header import outcome_settings
+from evo.individual import Birth, Individual, Litter
+from evo.journal import Record
 from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, tuned
 from evo.run import CHAMPION, Run, Watcher, open_run
 from evo.selection import hypervolume
 from evo.settings import Settings
-from evo.state import SAMPLED, Policy, Rules, State, bar, breed, tell
+from evo.snapshot import Progress, Sent, Snapshots, told
+from evo.state import SAMPLED, Policy, Rules, State, bar, breed
 from evo.tune import Trial
 from topologies.files import Provenance, save
 from topologies.topology import Topology
@@ -86,10 +90,10 @@ def search(
 
 @dataclass(frozen=True)
 class Searched:
-    """What a loop ends with: everything told, in order of birth, and the last state."""
+    """What a loop ends with: its last state, and one hash over everything that was told, in order of birth."""
 
-    told: tuple[Individual, ...]
     state: State
+    chronicle: str
 
 
 def loop(run: Run, rules: Rules, reference: float) -> Searched:
@@ -98,29 +102,26 @@ def loop(run: Run, rules: Rules, reference: float) -> Searched:
     What is bred never depends on how many broods there will be, nor on ``reference``, the baseline's error.
     """
     broods, lag = run.settings.loop.broods + 1, run.settings.loop.lag
-    state, told = State(), list[Individual]()
-    under_way = list[tuple[tuple[Birth, ...], list[Request]]]()
-
-    def send(k: int) -> None:
-        nonlocal state
-        state, births = breed(state, rules, k)
-        race = Race(bar(state, rules), run.settings.fidelity.race_targets)
-        under_way.append((births, [_request(run.settings, rules.policy, birth, race) for birth in births]))
-        run.evaluations.send(under_way[-1][1])
-
     run.show({"kind": "phase", "phase": rules.policy.value})
-    for k in range(min(lag, broods)):
-        send(k)
-    for k in range(broods):
-        births, asked = under_way.pop(0)
-        scores = run.evaluations.gather(asked)
-        brood = [Individual(birth, score) for birth, score in zip(births, scores, strict=True)]
-        told += brood
-        state = tell(state, rules, brood)
-        _note_brood(run, k, state, rules, len(told), reference)
-        if k + lag < broods:
-            send(k + lag)
-    return Searched(tuple(told), state)
+    snapshots = Snapshots(run.folder, rules, run.journal)
+    here = snapshots.last(broods, lag) or Progress()
+    under_way = deque((sent, _requests(run.settings, rules, sent)) for sent in here.under_way)
+    for _, requests in under_way:
+        run.evaluations.send(requests)
+    while here.told < broods:
+        while here.sent < min(here.told + lag, broods):
+            state, litters = breed(here.state, rules, here.sent)
+            sent = Sent(litters, Race(bar(state, rules), run.settings.fidelity.race_targets))
+            under_way.append((sent, _requests(run.settings, rules, sent)))
+            run.evaluations.send(under_way[-1][1])
+            here = replace(here, state=state, under_way=(*here.under_way, sent))
+        answers = run.evaluations.answers(under_way.popleft()[1])
+        pairs = zip(here.under_way[0].litters, answers, strict=True)
+        brood = [_individual(litter, answer, run.settings.objectives) for litter, answer in pairs]
+        here = told(here, rules, brood)
+        _note_brood(run, here, rules, reference)
+        snapshots.keep(here)
+    return Searched(here.state, here.chronicle)
 
 
 def rules_of(settings: Settings, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
@@ -147,6 +148,7 @@ def rules_of(settings: Settings, policy: Policy, trials: Mapping[str, Sequence[T
         limits=(best.n_edges, best.depth),
         founders=first,
         seed=settings.seed,
+        siblings=settings.siblings if settings.screen else 1,
     )
 
 
@@ -171,7 +173,8 @@ def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled
     )
     digest = _digest(evolved, sampled, champion)
     file = _write_champion(run, evolved, champion, rows, digest)
-    run.note({"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name})
+    record = {"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name}
+    run.note(record)
     return Result(run.folder, champion.finalist.topology, file, rows, digest)
 
 
@@ -184,8 +187,7 @@ def _check_baseline(run: Run, trials: Sequence[Trial]) -> None:
             f"most {settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
         )
     if all(trial.score is None for trial in trials):
-        failures = [record["failure"] for record in run.journal.records if record.get("failure")]
-        raise ValueError(f"the evaluator fails on every topology: {failures[-1]}")
+        raise ValueError(f"the evaluator fails on every topology: {run.evaluations.last_failure}")
 
 
 def _search_error(run: Run, baseline: Chosen) -> float:
@@ -197,26 +199,45 @@ def _search_error(run: Run, baseline: Chosen) -> float:
     return float("inf") if score is None else score.error
 
 
-def _request(settings: Settings, policy: Policy, birth: Birth, race: Race) -> Request:
-    about = {
-        "brood": birth.brood,
-        "parents": list(birth.parents),
-        "operator": birth.operator,
-        "family": birth.family,
-    }
-    fidelity = settings.fidelity.search
-    return Request(policy.value, birth.number, birth.topology, fidelity, Stream.SEARCH, about, race)
+def _requests(settings: Settings, rules: Rules, sent: Sent) -> list[Request]:
+    """What is asked of a brood."""
+    return [
+        Request(
+            rules.policy.value,
+            litter[0].number,
+            litter[0].topology,
+            settings.fidelity.search,
+            Stream.SEARCH,
+            {"brood": litter[0].brood},
+            sent.race,
+            tuple(sibling.topology for sibling in litter[1:]),
+            settings.screen,
+            settings.objectives,
+            tuple(_origin(birth) for birth in litter),
+        )
+        for litter in sent.litters
+    ]
 
 
-def _note_brood(run: Run, k: int, state: State, rules: Rules, births: int, reference: float) -> None:
+def _origin(birth: Birth) -> Record:
+    return {"parents": list(birth.parents), "operator": birth.operator, "family": birth.family}
+
+
+def _individual(litter: Litter, answer: Answer, objectives: Sequence[str]) -> Individual:
+    measures = tuple(answer.measures.get(name, float("inf")) for name in objectives)
+    return Individual(litter[answer.chosen], answer.score, measures)
+
+
+def _note_brood(run: Run, here: Progress, rules: Rules, reference: float) -> None:
+    state = here.state
     best = state.leaders[0].error if state.leaders else None
     corner = (1.0, rules.bounds.max_edges + 1.0)
     run.note(
         {
             "kind": "brood",
             "phase": rules.policy.value,
-            "number": k,
-            "births": births,
+            "number": here.told - 1,
+            "births": here.births,
             "best": best,
             "baseline": reference,
             "hypervolume": hypervolume(state.archive, corner),
@@ -224,7 +245,7 @@ def _note_brood(run: Run, k: int, state: State, rules: Rules, births: int, refer
     )
     if rules.policy is Policy.EVOLUTION and state.leaders:
         leader = state.leaders[0]
-        provenance = Provenance(scores={"search": leader.error}, extra=_origin(leader, {}))
+        provenance = Provenance(scores={"search": leader.error}, extra=_about(leader.birth))
         save(leader.topology, run.folder / CHAMPION, provenance)  # whatever happens next, the best so far is on disk
 
 
@@ -240,22 +261,18 @@ def _label(birth: Birth) -> str:
 
 def _digest(evolved: Searched, sampled: Searched, champion: Chosen) -> str:
     """One hash over what was told, in order of birth, the archive and the champion; no times, no hosts."""
-    told = [
-        [[one.birth.number, one.topology.digest, one.score and one.score.errors] for one in searched.told]
-        for searched in (evolved, sampled)
-    ]
     archive = [one.topology.digest for one in evolved.state.archive]
-    whole = json.dumps([told, archive, champion.finalist.topology.digest])
+    whole = json.dumps([evolved.chronicle, sampled.chronicle, archive, champion.finalist.topology.digest])
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _write_champion(run: Run, evolved: Searched, champion: Chosen, rows: Sequence[Row], digest: str) -> Path:
-    individual = next(one for one in evolved.told if one.topology == champion.finalist.topology)
-    digests = {one.birth.number: one.topology.digest for one in evolved.told}
+    finalists = (*evolved.state.leaders, *evolved.state.archive)
+    individual = next(one for one in finalists if one.topology == champion.finalist.topology)
     row, baseline = rows[0], rows[1]
     fidelity = run.settings.fidelity.held_out(champion.choice.rate)
     provenance = Provenance(
-        recipe=run.journal.records[0]["settings"],
+        recipe=outcome_settings(run.settings),
         seed=run.settings.seed,
         scores={
             "search": individual.error,
@@ -270,15 +287,14 @@ def _write_champion(run: Run, evolved: Searched, champion: Chosen, rows: Sequenc
                 "baseline label": baseline.label,
             },
         },
-        parents=[digests[number] for number in individual.birth.parents],
-        extra=_origin(individual, {"result digest": digest}),
+        parents=individual.birth.parent_digests,
+        extra=_about(individual.birth) | {"result digest": digest},
     )
     return save(champion.finalist.topology, run.folder / CHAMPION, provenance)
 
 
-def _origin(individual: Individual, more: Mapping[str, str]) -> dict[str, str | int]:
-    birth = individual.birth
-    return {"birth": birth.number, "operator": birth.operator, "family": birth.family, **more}
+def _about(birth: Birth) -> dict[str, str | int]:
+    return {"birth": birth.number, "operator": birth.operator, "family": birth.family}
 
 
 def _row_record(row: Row) -> dict[str, object]:

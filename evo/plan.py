@@ -10,8 +10,8 @@ from evaluators.task import Fidelity, Stream
 from evo.confirm import heats
 from evo.founders import FAMILIES as FOUNDER_FAMILIES
 from evo.founders import PER_FAMILY
+from evo.pools import named_evaluator
 from evo.rivals import KINDS, candidates, growth_rule
-from evo.run import named_evaluator
 from evo.settings import Settings
 from topologies.canonical import canonical
 from topologies.families.blocks import dense

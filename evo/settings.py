@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from evaluators.data_free import check
 from evaluators.task import Fidelity
 
 Count = Annotated[int, Field(ge=1)]
@@ -23,6 +24,9 @@ def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Rates = Annotated[tuple[float, ...], AfterValidator(_positive_rates)]
+
+
+DataFree = Annotated[str, AfterValidator(check)]
 
 
 class _Section(BaseModel):
@@ -93,7 +97,10 @@ class ClusterSettings(_Section):
     workers: Count | None = None
     """By default as many as there are cores (or shares of GPUs)."""
     cores_per_worker: Annotated[float, Field(gt=0)] = 1.0
-    gpus_per_worker: Annotated[float, Field(ge=0)] = 0.0
+    gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
+    """By default 1 where the cluster has GPUs that the evaluator can use, else 0."""
+    patience: Annotated[float, Field(gt=0)] = 3600.0
+    """Seconds that one evaluation may take; a worker that takes longer is taken for dead."""
 
 
 class TrackingSettings(_Section):
@@ -123,6 +130,14 @@ class Settings(_Section):
     """Topologies of the user's own to start from: files or family expressions."""
     baseline: str | None = None
     """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
+    screen: DataFree | None = None
+    """A data-free score (``evaluators.data_free``) that chooses one of several siblings before it is evaluated."""
+    siblings: Annotated[int, Field(ge=2)] = 4
+    """Topologies bred for every birth where there is a screen."""
+    objectives: tuple[DataFree, ...] = ()
+    """Data-free scores that the search wants small beside the error and the number of edges."""
+    known: tuple[Path, ...] = ()
+    """Folders of other runs of the same seed, whose scores need not be computed again."""
     runs: Path = Path("runs")
     """Folder of results."""
     bounds: BoundSettings = BoundSettings()

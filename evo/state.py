@@ -16,7 +16,7 @@ import numpy as np
 from evaluators.keys import generator
 from evo.bounds import Bounds
 from evo.founders import Founder
-from evo.individual import Birth, Individual
+from evo.individual import Birth, Individual, Litter
 from evo.selection import front, survivors, tournament
 from evo.variation import crossover, sample, vary
 from topologies.canonical import canonical
@@ -56,6 +56,8 @@ class Rules:
     """Most edges and depth of a champion: the baseline's."""
     founders: tuple[Founder, ...]
     seed: int
+    siblings: int = 1
+    """Topologies bred for one birth, of which the screen lets one live."""
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,26 @@ class State:
     leaders: tuple[Individual, ...] = ()
 
 
-def breed(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Birth, ...]]:
+def breed(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Litter, ...]]:
     """Brood number ``brood`` and the state that has bred it. Brood 0 is the founders, or a sample of as many.
 
     A brood holds no topology that was bred before; it is smaller than asked where no new one was found.
     """
     if brood == 0 and rules.policy is Policy.EVOLUTION:
-        births = [
-            Birth(number, 0, founder.topology, (), "founder", founder.family)
+        first = [
+            (Birth(number, 0, founder.topology, (), "founder", founder.family),)
             for number, founder in enumerate(rules.founders)
         ]
-        return _with_bred(state, births), tuple(births)
+        return _with_bred(state, first), tuple(first)
     size = rules.brood_size if brood else len(rules.founders)
-    first = len(rules.founders) + rules.brood_size * (brood - 1) if brood else 0
+    start = len(rules.founders) + rules.brood_size * (brood - 1) if brood else 0
     bred = set(state.bred)
-    births = []
-    for number in range(first, first + size):
-        birth = _bear(state, rules, brood, number, bred)
-        if birth is not None:
-            bred.add(birth.topology.digest)
-            births.append(birth)
-    return _with_bred(state, births), tuple(births)
+    litters = []
+    for number in range(start, start + size):
+        litter = _bear(state, rules, brood, number, bred)
+        if litter:
+            litters.append(litter)
+    return _with_bred(state, litters), tuple(litters)
 
 
 def tell(state: State, rules: Rules, brood: Sequence[Individual]) -> State:
@@ -112,20 +113,25 @@ def within(topology: Topology, limits: tuple[int, int]) -> bool:
     return topology.n_edges <= limits[0] and topology.depth <= limits[1]
 
 
-def _with_bred(state: State, births: Sequence[Birth]) -> State:
-    return replace(state, bred=state.bred | {birth.topology.digest for birth in births})
+def _with_bred(state: State, litters: Sequence[Litter]) -> State:
+    return replace(state, bred=state.bred | {birth.topology.digest for litter in litters for birth in litter})
 
 
-def _bear(state: State, rules: Rules, brood: int, number: int, bred: set[str]) -> Birth | None:
-    """One birth that is not in ``bred``, or None when many attempts found none."""
+def _bear(state: State, rules: Rules, brood: int, number: int, bred: set[str]) -> Litter:
+    """Siblings that are not in ``bred``, which learns of them; fewer than asked when many attempts found no more."""
     key = generator(rules.seed, "birth", rules.policy.value, number)
-    for _ in range(TRIES):
+    litter: list[Birth] = []
+    for _ in range(TRIES * rules.siblings):
         conceived = _conceive(state, rules, key)
         if conceived is not None and conceived.topology.digest not in bred:
+            bred.add(conceived.topology.digest)
             numbers = tuple(one.birth.number for one in conceived.parents)
+            digests = tuple(one.topology.digest for one in conceived.parents)
             family = conceived.parents[0].birth.family if conceived.parents else SAMPLED
-            return Birth(number, brood, conceived.topology, numbers, conceived.operator, family)
-    return None
+            litter.append(Birth(number, brood, conceived.topology, numbers, conceived.operator, family, digests))
+            if len(litter) == rules.siblings:
+                break
+    return tuple(litter)
 
 
 class _Conceived(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,9 @@ class ShufflingPool:
         """Tasks submitted and not answered yet."""
         return len(self._waiting)
 
-    def submit(self, task: Task) -> None:
-        """Keep a task."""
-        self._waiting.append(task)
+    def submit(self, tasks: Sequence[Task]) -> None:
+        """Keep tasks."""
+        self._waiting.extend(tasks)
 
     def wait(self) -> list[Outcome]:
         """Evaluate a random few of the tasks."""
@@ -97,7 +97,7 @@ class ShufflingPool:
             return []
         answered = range(self._generator.integers(1, len(self._waiting), endpoint=True))
         tasks = [self._waiting.pop(self._generator.integers(len(self._waiting))) for _ in answered]
-        return [run(self._evaluator, task, "shuffled") for task in tasks]
+        return run(self._evaluator, tasks, "shuffled")
 
     def close(self) -> None:
         """Drop what is waiting."""
@@ -113,7 +113,7 @@ def evaluations(
 ) -> Iterator[Evaluations]:
     """Evaluations through the journal of a folder, which may have one from before."""
     with Journal(folder / "journal.jsonl", {"kind": "header"}) as journal:
-        yield Evaluations(journal, pool(evaluator), SEED, arrived)
+        yield Evaluations(journal, pool(evaluator), SEED, arrived, journal.recovered())
 
 
 def recipe(n_in: int = 8, n_out: int = 8, budget: int = 40, **changes: Any) -> Settings:

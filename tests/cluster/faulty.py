@@ -10,7 +10,7 @@ from pathlib import Path
 from evaluators.task import Fidelity, Score, Stream, Task
 from topologies import butterfly
 
-FINE, RAISES, NOT_A_NUMBER, NOT_A_SCORE, SLOW, DIES_ONCE, HANGS_ONCE, DIES, HANGS = range(1, 10)
+FINE, RAISES, NOT_A_NUMBER, NOT_A_SCORE, SLOW, DIES_ONCE, HANGS_ONCE, DIES, HANGS, EXHAUSTS = range(1, 11)
 """What a task's seed tells the evaluator to do; 0 is the canary's."""
 
 SECONDS = 0.2
@@ -42,6 +42,8 @@ class Faulty:
             time.sleep(SECONDS)
         if seed == DIES or (seed == DIES_ONCE and not again):
             os._exit(1)
+        if seed == EXHAUSTS:
+            raise MemoryError("a petabyte is asked for")
         if seed == HANGS or (seed == HANGS_ONCE and not again):
             time.sleep(3600)
         return Score((1 / seed, 0.5), 0.1)

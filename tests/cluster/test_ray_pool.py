@@ -16,7 +16,7 @@ import cluster.ray_pool
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool, Share
 from evaluators.task import Outcome, Score
-from tests.cluster.faulty import DIES, DIES_ONCE, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
+from tests.cluster.faulty import DIES, DIES_ONCE, EXHAUSTS, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
 
 SMALL = Share(cpus=0.2)
 """Room for several pools at a time on two cores."""
@@ -76,8 +76,7 @@ def workers_at_work(pool: RayPool, log: Faulty, count: int) -> None:
 
 
 def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, log: Faulty) -> None:
-    for task in tasks(HANGS_ONCE, DIES_ONCE, FINE):
-        pool.submit(task)
+    pool.submit(tasks(HANGS_ONCE, DIES_ONCE, FINE))
     until(lambda: log.began(HANGS_ONCE))
     os.kill(log.began(HANGS_ONCE)[0], signal.SIGKILL)
     outcomes = []
@@ -91,19 +90,22 @@ def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, log: Fa
     workers_at_work(pool, log, 2)
 
 
-def test_only_the_task_that_kills_two_workers_fails(pool: RayPool, log: Faulty) -> None:
+def test_only_the_task_that_kills_worker_after_worker_fails(pool: RayPool, log: Faulty) -> None:
     outcomes = answers(pool, FINE, SLOW, DIES, SLOW, FINE)
     assert [outcome.number for outcome in outcomes if outcome.failure] == [2]
     assert outcomes[2].score is None
-    assert str(outcomes[2].failure).startswith("2 workers died of it: ") and "\n" not in str(outcomes[2].failure)
-    assert len(set(log.began(DIES))) == len(log.began(DIES)) == 2
+    assert str(outcomes[2].failure).startswith("worker after worker died of it: ") and "\n" not in str(
+        outcomes[2].failure
+    )
+    assert len(set(log.began(DIES))) == len(log.began(DIES)) == 3
     assert len(log.began(SLOW)) == 2, "innocent tasks ran once"
     assert pool.size == 2
 
 
 def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) -> None:
-    for task in tasks(HANGS_ONCE, FINE, FINE, FINE):
-        pool.submit(task)
+    hanging, *fine = tasks(HANGS_ONCE, FINE, FINE, FINE)
+    pool.submit([hanging])
+    pool.submit(fine)
     seen: set[int] = set()
     while len(seen) < 3:
         seen |= {outcome.number for outcome in pool.wait()}
@@ -112,10 +114,36 @@ def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) ->
     assert [outcome.number for outcome in pool.wait()] == [0]
 
 
+def test_a_batch_that_a_worker_does_not_survive_is_split_until_the_culprit_is_alone(pool: RayPool, log: Faulty) -> None:
+    answers(pool, *[FINE] * 4)  # from which the pool learns that tasks are small, so that it hands out many at a time
+    outcomes = answers(pool, *[FINE] * 5, EXHAUSTS, *[FINE] * 5, DIES, *[FINE] * 4)
+    failed = {outcome.number: str(outcome.failure) for outcome in outcomes if outcome.failure}
+    assert failed.keys() == {5, 11}
+    assert "MemoryError" in failed[5]
+    assert all(reason.startswith("worker after worker died of it: ") for reason in failed.values())
+    assert len(log.began(FINE)) > 18, "innocent tasks were tried again"
+
+
+def test_a_worker_that_takes_too_long_is_taken_for_dead(evaluator: Faulty) -> None:
+    pool = RayPool(evaluator, workers=1, share=SMALL, patience=1.0)
+    outcomes = answers(pool, FINE, HANGS_ONCE, HANGS)
+    pool.close()
+    assert [outcome.failure is None for outcome in outcomes] == [True, True, False]
+    assert outcomes[2].failure == "worker after worker died of it: it took longer than 1 s"
+
+
+def test_workers_that_die_while_they_are_idle_cost_no_task(pool: RayPool, log: Faulty) -> None:
+    workers_at_work(pool, log, 2)
+    for _ in range(2):
+        for process in set(log.began(SLOW)[-2:]):
+            os.kill(process, signal.SIGKILL)
+        until(lambda: not any(runs(process) for process in log.began(SLOW)[-2:]))
+        assert [outcome.failure for outcome in answers(pool, FINE, FINE, SLOW, SLOW, SLOW, SLOW)] == [None] * 6
+
+
 def test_a_closed_pool_has_ended_its_workers_in_the_middle_of_a_task(evaluator: Faulty) -> None:
     pool = RayPool(evaluator, workers=1, share=SMALL)
-    for task in tasks(HANGS, FINE):
-        pool.submit(task)
+    pool.submit(tasks(HANGS, FINE))
     until(lambda: evaluator.began(HANGS))
     (process,) = evaluator.began(HANGS)
     assert runs(process)

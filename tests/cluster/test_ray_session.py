@@ -55,9 +55,9 @@ try:
 
         print(ray.get_runtime_context().gcs_address)
         pool = RayPool(Mine())
-        pool.submit(task(1))
+        pool.submit([task(1)])
         print(pool.wait()[0].score.errors, flush=True)
-        pool.submit(task(2))
+        pool.submit([task(2)])
         print("waiting", flush=True)
         pool.wait()
 except KeyboardInterrupt:
@@ -187,13 +187,31 @@ def test_a_running_cluster_is_joined_with_its_token_and_left_on_sigterm(
 
 
 @pytest.mark.ray
-def test_without_a_token_a_cluster_is_not_joined(folder: Path, running_cluster: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({}, "there is no token in ~/.ray/auth_token or RAY_AUTH_TOKEN"),
+        ({"RAY_AUTH_TOKEN": "fedcba9876543210" * 4}, "its token is not the one here"),
+        ({"RAY_AUTH_MODE": "disabled"}, "it wants a token"),
+    ],
+)
+def test_without_its_token_a_cluster_is_not_joined(
+    environment: dict[str, str], said: str, folder: Path, running_cluster: tuple[str, str]
+) -> None:
     address, _ = running_cluster
-    with driver(folder, address, HOME=str(folder)) as process:
+    start = time.monotonic()
+    with driver(folder, address, **{"HOME": str(folder), **environment}) as process:
         _, err = process.communicate(timeout=30)
-    assert err.count("\n") == 1 and err.startswith(
-        f"refused: no Ray cluster lets us in at {address}: there is no token"
-    )
+    assert err.count("\n") == 1 and err.startswith(f"refused: no Ray cluster lets us in at {address}: {said}")
+    assert time.monotonic() - start < ray_session.JOIN_SECONDS, "what is known at once is said at once"
+
+
+@pytest.mark.ray
+def test_a_ray_job_uses_the_cluster_that_it_runs_on(folder: Path, running_cluster: tuple[str, str]) -> None:
+    address, token = running_cluster
+    submitted = {"RAY_JOB_CONFIG_JSON_ENV_VAR": '{"runtime_env": {}, "metadata": {}}', "RAY_ADDRESS": address}
+    with driver(folder, RAY_AUTH_TOKEN=token, **submitted) as process:  # as `ray job submit` starts it
+        assert at_work(process).rpartition(":")[2] == address.rpartition(":")[2]
 
 
 @pytest.mark.ray

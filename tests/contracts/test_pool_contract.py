@@ -53,9 +53,11 @@ def answers(pool: Pool, *seeds: int) -> list[Outcome]:
 
 def test_every_task_is_answered_once_and_counted_until_then(pool: Pool) -> None:
     asked = tasks(*[FINE, SLOW] * 4)
-    for count, task in enumerate(asked, 1):
-        pool.submit(task)
+    for count, task in enumerate(asked[:4], 1):
+        pool.submit([task])
         assert pool.in_flight == count
+    pool.submit(asked[4:])
+    assert pool.in_flight == len(asked)
     seen: list[int] = []
     while pool.in_flight:
         arrived = pool.wait()
@@ -73,17 +75,16 @@ def test_an_idle_pool_has_nothing_to_wait_for(pool: Pool) -> None:
 
 def test_scores_are_those_of_the_evaluator(pool: Pool, evaluator: Faulty) -> None:
     seeds = (FINE, SLOW, FINE)
-    expected = [run(evaluator, task, "here").score for task in tasks(*seeds)]
+    expected = [outcome.score for outcome in run(evaluator, tasks(*seeds), "here")]
     assert [outcome.score for outcome in answers(pool, *seeds)] == expected
     assert None not in expected
 
 
 def test_tasks_may_be_added_while_others_are_in_flight(pool: Pool) -> None:
     first, second, third = tasks(SLOW, FINE, FINE)
-    pool.submit(first)
-    pool.submit(second)
+    pool.submit([first, second])
     seen = [outcome.number for outcome in pool.wait()]
-    pool.submit(third)
+    pool.submit([third])
     while pool.in_flight:
         seen += [outcome.number for outcome in pool.wait()]
     assert sorted(seen) == [0, 1, 2]
@@ -117,7 +118,6 @@ def test_outcomes_say_where_and_how_long(pool: Pool) -> None:
 @pytest.mark.parametrize("name", ["in-process", "shuffling"])
 def test_a_closed_pool_has_dropped_its_tasks(name: str, evaluator: Faulty) -> None:
     pool = POOLS[name](evaluator)
-    for task in tasks(FINE, FINE):
-        pool.submit(task)
+    pool.submit(tasks(FINE, FINE))
     pool.close()
     assert pool.in_flight == 0 and pool.wait() == []

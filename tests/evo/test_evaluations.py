@@ -10,7 +10,7 @@ import pytest
 
 from cluster.in_process import InProcessPool
 from evaluators.task import Evaluator, Fidelity, Race, Score, Stream
-from evo.evaluations import Request, score_of, topology_of
+from evo.evaluations import Answer, Request, score_of, topology_of
 from evo.journal import Record, read
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, evaluations
 from topologies import Topology, butterfly, clos, hypercube, random_regular
@@ -60,9 +60,9 @@ def test_groups_of_requests_may_overlap(tmp_path: Path) -> None:
         first, second = requests("first")[:6], [request(n, one, "second", HIGH) for n, one in enumerate(SOME[:4])]
         asked.send(first)
         asked.send(second)
-        assert asked.gather(second) == [expected(one) for one in second]
-        assert asked.gather(first) == [expected(one) for one in first]
-        assert asked.gather([]) == []
+        assert asked.answers(second) == [Answer(expected(one)) for one in second]
+        assert asked.answers(first) == [Answer(expected(one)) for one in first]
+        assert asked.answers([]) == []
     assert len(evaluator.calls) == 10
 
 
@@ -146,7 +146,7 @@ def test_what_is_in_the_journal_is_not_evaluated_again(tmp_path: Path, kept: int
         assert asked.evaluate(requests()) == before
     assert {digest for digest, _, _ in evaluator.calls} == {topology.digest for topology in SOME} - told
     assert len(evaluator.calls) == len(SOME) - kept
-    assert sorted(record["number"] for record in seen) == list(range(len(SOME)))
+    assert seen == scores_in(tmp_path)[kept:]
     assert len(scores_in(tmp_path)) == len(SOME)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Score, Stream
+from evo.header import JOURNAL
 from evo.journal import Journal, read
 from evo.listing import RunSummary, runs
 from evo.loop import search
-from evo.run import JOURNAL
 from tests.fakes import HashEvaluator, recipe
 from topologies import Topology
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import evo.run
+import evo.pools
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.task import Evaluator, Fidelity, Score, Stream, Task
 from evo.evaluations import score_of, topology_of
+from evo.header import JOURNAL
 from evo.journal import Journal, Record, read
 from evo.loop import EVOLVED, RANDOM, Result, search
 from evo.rivals import GROWTH_RULE
-from evo.run import CHAMPION, JOURNAL
+from evo.run import CHAMPION
 from evo.settings import Settings
 from tests.fakes import HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, recipe
 from topologies import Topology, load
@@ -73,15 +74,15 @@ def run(
         made = pool(judge)
         submit = made.submit
 
-        def note(task: Task) -> None:
-            tasks.append(replace(task, number=0))
-            submit(task)
+        def note(asked: Sequence[Task]) -> None:
+            tasks.extend(replace(task, number=0) for task in asked)
+            submit(asked)
 
         made.submit = note  # type: ignore[method-assign]
         return made
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evo.run, "InProcessPool", noting)
+        patch.setattr(evo.pools, "InProcessPool", noting)
         return Finished(settings, search(settings, evaluator or HashEvaluator(), folder=folder), tasks)
 
 
@@ -348,7 +349,9 @@ def test_the_users_own_founders_and_baseline_take_part(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_recipe_is_refused_and_left_alone(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / JOURNAL).write_bytes(b"".join(finished.lines))
-    with pytest.raises(ValueError, match="holds a run of another recipe: choose another folder"):
+    with pytest.raises(
+        ValueError, match=r"it is a run of another recipe \(bounds, budget differ\): choose another folder"
+    ):
         run(tmp_path, recipe(budget=41))
     assert (tmp_path / JOURNAL).read_bytes() == b"".join(finished.lines)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity
+from evo.header import JOURNAL
 from evo.journal import read
 from evo.loop import search
 from evo.plan import cost, plan, seconds_per_step
-from evo.run import JOURNAL
 from evo.settings import Settings
 from tests.fakes import HashEvaluator, recipe
 

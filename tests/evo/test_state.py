@@ -48,6 +48,13 @@ def shallow_is_good(topology: Topology) -> Score | None:
     return Score((topology.depth / 10,))
 
 
+def born(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Birth, ...]]:
+    """A brood without siblings."""
+    state, litters = breed(state, rules, brood)
+    assert all(len(litter) == 1 for litter in litters)
+    return state, tuple(birth for (birth,) in litters)
+
+
 def drive(
     rules: Rules, broods: int, lag: int = 1, score: Scorer = by_digest
 ) -> tuple[list[list[Individual]], list[State]]:
@@ -57,14 +64,14 @@ def drive(
     told: list[list[Individual]] = []
     states: list[State] = []
     for k in range(min(lag, broods)):
-        state, births = breed(state, rules, k)
+        state, births = born(state, rules, k)
         waiting.append(births)
     for k in range(broods):
         told.append([Individual(birth, score(birth.topology)) for birth in waiting.pop(0)])
         state = tell(state, rules, told[-1])
         states.append(state)
         if k + lag < broods:
-            state, births = breed(state, rules, k + lag)
+            state, births = born(state, rules, k + lag)
             waiting.append(births)
     return told, states
 
@@ -75,7 +82,7 @@ def everyone(broods: list[list[Individual]]) -> list[Individual]:
 
 
 def test_the_first_brood_is_the_founders() -> None:
-    _, births = breed(State(), RULES, 0)
+    _, births = born(State(), RULES, 0)
     assert [birth.topology for birth in births] == [founder.topology for founder in RULES.founders]
     assert [(birth.number, birth.brood, birth.parents, birth.operator) for birth in births] == [
         (number, 0, (), "founder") for number in range(len(OWN))
@@ -83,7 +90,7 @@ def test_the_first_brood_is_the_founders() -> None:
 
 
 def test_the_first_brood_of_the_control_is_a_sample_of_as_many() -> None:
-    _, births = breed(State(), SAMPLED, 0)
+    _, births = born(State(), SAMPLED, 0)
     assert len(births) == len(RULES.founders)
     assert {(birth.operator, birth.family, birth.parents) for birth in births} == {("sample", "sample", ())}
     assert not {birth.topology.digest for birth in births} & {founder.topology.digest for founder in RULES.founders}

@@ -1,0 +1,125 @@
+"""What a journal says of its recipe and its program, and whether a recipe and this program may go on with it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from cluster.pool import canary
+from evaluators.task import Evaluator
+from evo.journal import Journal, Record, read
+from evo.pools import named_evaluator
+from evo.settings import Settings
+
+JOURNAL = "journal.jsonl"
+_PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
+_CONFIRMING = ("choice: ", "closer choice: ", "held-out: ")
+
+
+def header(settings: Settings, evaluator: Evaluator) -> Record:
+    """A journal's first record."""
+    return {
+        "kind": "header",
+        "settings": outcome_settings(settings),
+        "tracking": settings.tracking.model_dump(mode="json"),
+        "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
+        "machine": f"{platform.machine()} {platform.system()}",
+        "python": platform.python_version(),
+        **_program(evaluator),
+        "time": time.time(),
+    }
+
+
+def outcome_settings(settings: Settings) -> Record:
+    """The settings that decide a result: all but where it is computed, kept and tracked."""
+    return settings.model_dump(mode="json", exclude={"runs", "cluster", "tracking", "known"})
+
+
+def settings_of(records: Sequence[Record]) -> Record:
+    """The recipe of a journal, with as many broods as it was last extended to."""
+    settings: Record = records[0]["settings"]
+    for record in records:
+        if record["kind"] == "extended":
+            settings = {**settings, "loop": {**settings["loop"], "broods": record["broods"]}}
+    return settings
+
+
+def recipe_of(folder: Path, broods: int | None = None) -> Record:
+    """The recipe of the run in a folder, as far as it says what to do; with more broods, if so many are wanted.
+
+    Raises
+    ------
+    ValueError
+        When the journal has no header, or more broods than are wanted.
+    """
+    records, _ = read(folder / JOURNAL)
+    if not records:
+        raise ValueError(f"{folder / JOURNAL} is empty: start the search again")
+    recipe = settings_of(records)
+    planned = recipe["loop"]["broods"]
+    if broods is not None and broods < planned:
+        raise ValueError(f"--broods {broods}: the run has {planned}, and can only be extended")
+    kept = {"runs": str(folder.parent), "tracking": records[0]["tracking"]}
+    return {**recipe, **kept, "loop": {**recipe["loop"], "broods": broods or planned}}
+
+
+def current(records: Sequence[Record]) -> list[Record]:
+    """The records that count: of a run that was extended, what had been confirmed before does not."""
+    place = max((place for place, record in enumerate(records) if record["kind"] == "extended"), default=0)
+    return [record for record in records[:place] if not _confirms(record)] + list(records[place:])
+
+
+def agree(records: Sequence[Record], settings: Settings, evaluator: Evaluator) -> list[Record]:
+    """What must be added to a journal before it goes on by these settings, in this program.
+
+    Raises
+    ------
+    ValueError
+        When the journal is of another recipe, or of a program that may compute something else.
+    """
+    begun, asked = settings_of(records), outcome_settings(settings)
+    differ = sorted(key for key in {*begun, *asked} if begun.get(key) != asked.get(key))
+    broods, more = begun["loop"]["broods"], asked["loop"]["broods"]
+    extended = {**begun, "loop": {**begun["loop"], "broods": max(broods, more)}} == asked
+    if differ and not extended:
+        raise ValueError(f"it is a run of another recipe ({', '.join(differ)} differ): choose another folder")
+    program = next(record for record in reversed(records) if record["kind"] in ("header", "fork"))
+    mine = _program(evaluator)
+    if program["packages"]["evofabric"] != mine["packages"]["evofabric"] or program["canary"] != mine["canary"]:
+        raise ValueError(
+            f"it was begun with evofabric {program['packages']['evofabric']} (canary {program['canary']}), this is "
+            f"{mine['packages']['evofabric']} (canary {mine['canary']}), which may compute something else: "
+            "go on in a copy of the run with --fork"
+        )
+    return [{"kind": "extended", "broods": more, "time": time.time()}] if differ else []
+
+
+def fork(folder: Path) -> Path:
+    """A copy of a run's folder that may be continued by this program, whichever one began it."""
+    records, _ = read(folder / JOURNAL)
+    copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
+    copy = next(path for path in copies if not path.exists())
+    copy.mkdir()
+    shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
+    evaluator = named_evaluator(records[0]["settings"]["evaluator"])
+    with Journal(copy / JOURNAL, {}) as journal:
+        journal.append([{"kind": "fork", "of": folder.name, **_program(evaluator), "time": time.time()}])
+    return copy
+
+
+def _program(evaluator: Evaluator) -> Record:
+    """What decides, besides the recipe, what is computed."""
+    proof = hashlib.sha256(canary(evaluator).encode()).hexdigest()[:16]
+    return {"canary": proof, "packages": {name: version(name) for name in _PACKAGES}}
+
+
+def _confirms(record: Record) -> bool:
+    """Whether a record is of the end of a search, which comes anew when the search is extended."""
+    if record["kind"] == "score":
+        return str(record["phase"]).startswith(_CONFIRMING)
+    return bool(record["kind"] == "table")

@@ -1,0 +1,58 @@
+"""Who evaluates: the evaluator that a recipe names, and the pool of workers that it asks for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+from cluster.in_process import InProcessPool
+from cluster.pool import Pool
+from evaluators.task import Evaluator, GpuEvaluator
+from evo.settings import ClusterSettings
+
+
+@contextmanager
+def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[Pool]:
+    """The pool that a recipe asks for; Ray is started or joined, and left again."""
+    if settings.pool == "in-process":
+        yield InProcessPool(evaluator)
+        return
+    from cluster.ray_session import session
+
+    with session(settings.address, settings.workers):
+        from cluster.ray_pool import RayPool, Share, has_working_gpu
+
+        gpus = settings.gpus_per_worker
+        if gpus is None:
+            able = isinstance(evaluator, GpuEvaluator) and has_working_gpu(evaluator.gpu_works)
+            gpus = 1.0 if able else 0.0
+        at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
+        share = Share(settings.cores_per_worker, gpus)
+        pool = RayPool(at_work, settings.workers, share, settings.patience, judge=evaluator)
+        try:
+            yield pool
+        finally:
+            pool.close()
+
+
+def named_evaluator(name: str) -> Evaluator:
+    """The evaluator that a recipe names as ``package.module:Class``, made without arguments.
+
+    Raises
+    ------
+    ValueError
+        When there is no such module or class, or it has no ``evaluate``.
+    """
+    module, _, class_name = name.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
+    try:
+        evaluator: Evaluator = getattr(import_module(module), class_name)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ValueError(f"evaluator {name!r}: {error}") from None
+    if not callable(getattr(evaluator, "evaluate", None)):
+        raise ValueError(f"evaluator {name!r} has no method `evaluate(topology, fidelity, stream, seed)`")
+    return evaluator

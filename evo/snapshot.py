@@ -1,0 +1,150 @@
+"""How far a loop has come, kept beside the journal so that a long run is continued without breeding everything again.
+
+A snapshot is a cache of the journal: it may be deleted, and one that does not fit the journal is not used.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import time
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evaluators.task import Race, Score
+from evo.individual import Birth, Individual, Litter
+from evo.journal import Journal
+from evo.state import Rules, State, tell
+from topologies.files import write_whole
+from topologies.packing import pack, unpack
+
+PERIOD = 60.0
+"""Seconds between two snapshots: at most so much breeding is done again."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A brood that was bred and not told yet, with the race that its members run."""
+
+    litters: tuple[Litter, ...]
+    race: Race
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a loop has come: broods and births told, one hash over them, the state, and the broods under way."""
+
+    told: int = 0
+    births: int = 0
+    chronicle: str = ""
+    state: State = field(default_factory=State)
+    under_way: tuple[Sent, ...] = ()
+
+    @property
+    def sent(self) -> int:
+        """Broods bred."""
+        return self.told + len(self.under_way)
+
+
+def told(here: Progress, rules: Rules, brood: Sequence[Individual]) -> Progress:
+    """The progress after the oldest brood under way was evaluated and its scores told, in the order of birth."""
+    news = [[one.birth.number, one.topology.digest, one.score and one.score.errors] for one in brood]
+    chronicle = hashlib.sha256((here.chronicle + json.dumps(news)).encode()).hexdigest()
+    state = tell(here.state, rules, brood)
+    return Progress(here.told + 1, here.births + len(brood), chronicle, state, here.under_way[1:])
+
+
+class Snapshots:
+    """The snapshots of one loop, of which only the last is kept."""
+
+    def __init__(self, folder: Path, rules: Rules, journal: Journal) -> None:
+        self._path = folder / f"snapshot-{rules.policy.value.replace(' ', '-')}.json.z"
+        founders = [founder.topology.digest for founder in rules.founders]
+        plain = {**asdict(replace(rules, founders=())), "founders": founders, "header": journal.header["time"]}
+        self._belongs = hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()
+        self._journal = journal
+        self._made = time.monotonic()
+
+    def last(self, broods: int, lag: int) -> Progress | None:
+        """The last snapshot, if there is one that fits the journal and a loop of so many broods.
+
+        One made near the end of a shorter loop lacks broods that a longer one would have bred by then.
+        """
+        try:
+            plain = json.loads(zlib.decompress(self._path.read_bytes()))
+            fits = plain["belongs"] == self._belongs and plain["journal"] <= self._journal.size
+            here = _progress(plain["progress"]) if fits else None
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            _log.warning("%s is not used: %s: %s", self._path, type(error).__name__, error)
+            return None
+        return here if here is not None and here.sent == min(here.told + lag - 1, broods) else None
+
+    def keep(self, here: Progress) -> None:
+        """Write a snapshot, unless the last is recent; that it cannot be written is no matter."""
+        if time.monotonic() - self._made < PERIOD:
+            return
+        plain = {"belongs": self._belongs, "journal": self._journal.size, "progress": _plain(here)}
+        try:
+            write_whole(self._path, zlib.compress(json.dumps(plain).encode(), 1))
+        except OSError as error:
+            _log.warning("no snapshot: %s", error)
+        self._made = time.monotonic()
+
+
+def _plain(here: Progress) -> Any:
+    state = here.state
+    return {
+        "told": here.told,
+        "births": here.births,
+        "chronicle": here.chronicle,
+        "bred": sorted(state.bred),
+        "population": [_plain_individual(one) for one in state.population],
+        "archive": [_plain_individual(one) for one in state.archive],
+        "leaders": [_plain_individual(one) for one in state.leaders],
+        "under way": [
+            [[[_plain_birth(birth) for birth in litter] for litter in sent.litters], sent.race.bar, sent.race.targets]
+            for sent in here.under_way
+        ],
+    }
+
+
+def _progress(plain: Any) -> Progress:
+    population, archive, leaders = (
+        tuple(_individual(one) for one in plain[name]) for name in ("population", "archive", "leaders")
+    )
+    under_way = tuple(
+        Sent(tuple(tuple(_birth(birth) for birth in litter) for litter in litters), Race(bar, targets))
+        for litters, bar, targets in plain["under way"]
+    )
+    state = State(frozenset(plain["bred"]), population, archive, leaders)
+    return Progress(plain["told"], plain["births"], plain["chronicle"], state, under_way)
+
+
+def _plain_individual(one: Individual) -> Any:
+    return [_plain_birth(one.birth), one.score and [one.score.errors, one.score.rate], one.measures]
+
+
+def _individual(plain: Any) -> Individual:
+    birth, score, measures = plain
+    return Individual(_birth(birth), score and Score(tuple(score[0]), score[1]), tuple(measures))
+
+
+def _plain_birth(birth: Birth) -> Any:
+    packed = base64.b64encode(pack(birth.topology)).decode()
+    origin = birth.parents, birth.operator, birth.family, birth.parent_digests
+    return [birth.number, birth.brood, packed, *origin]
+
+
+def _birth(plain: Any) -> Birth:
+    number, brood, packed, parents, operator, family, digests = plain
+    topology = unpack(base64.b64decode(packed))
+    return Birth(number, brood, topology, tuple(parents), operator, family, tuple(digests))
