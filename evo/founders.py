@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from evaluators.keys import generator
 from evo.bounds import Bounds
+from evo.header import CHAMPION
 from evo.settings import Settings
 from evo.tune import Trial
 from evo.variation import fill
@@ -29,7 +31,7 @@ class Founder:
 
 
 def founders(
-    tuned: Mapping[str, Sequence[Trial]], own: Sequence[str], n_in: int, n_out: int, bounds: Bounds, seed: int
+    tuned: Mapping[str, Sequence[Trial]], own: Mapping[str, Topology], bounds: Bounds, seed: int
 ) -> tuple[Founder, ...]:
     """The user's own topologies, then the best few of each family, each with exactly the budget and within bounds.
 
@@ -38,10 +40,9 @@ def founders(
     Raises
     ------
     ValueError
-        When one of the user's own has other ends than n_in x n_out or cannot be brought to the budget within the
-        bounds, or no founder at all can.
+        When one of the user's own cannot be brought to the budget within the bounds, or no founder at all can.
     """
-    offered = [Founder("own", _own(text, n_in, n_out, bounds, seed)) for text in own]
+    offered = [Founder("own", _own(name, topology, bounds, seed)) for name, topology in own.items()]
     offered += [
         Founder(family, topology)
         for family in FAMILIES
@@ -55,12 +56,11 @@ def founders(
     return tuple(found.values())
 
 
-def _own(text: str, n_in: int, n_out: int, bounds: Bounds, seed: int) -> Topology:
+def _own(name: str, topology: Topology, bounds: Bounds, seed: int) -> Topology:
     """One of the user's own, which must fit, else ValueError."""
-    topology = sized(text, n_in, n_out)
     filled = _filled(topology, bounds, seed)
     if filled is None:
-        which = f"founder {text!r} ({topology!r})"
+        which = f"founder {name!r} ({topology!r})"
         raise ValueError(f"{which} does not fit: it cannot become a connected topology of {_words(bounds)}")
     return filled
 
@@ -87,15 +87,22 @@ def _words(bounds: Bounds) -> str:
     )
 
 
-def check_named(settings: Settings) -> None:
-    """Raise ValueError if the founders or the baseline that a recipe names cannot be read or have other ends."""
-    for text in (*settings.founders, *filter(None, [settings.baseline])):
-        sized(text, settings.n_in, settings.n_out)
+def named(settings: Settings) -> dict[str, Topology]:
+    """The founders and the baseline that a recipe names, by name.
+
+    Raises
+    ------
+    ValueError
+        When one cannot be read or has other ends than the recipe says.
+    """
+    names = (*settings.founders, *filter(None, [settings.baseline]))
+    return {name: _sized(name, settings.n_in, settings.n_out) for name in names}
 
 
-def sized(text: str, n_in: int, n_out: int) -> Topology:
-    """The topology of a file or expression, which must be ``n_in x n_out``, else ValueError."""
-    topology = resolve(text)
+def _sized(name: str, n_in: int, n_out: int) -> Topology:
+    """The topology of a file or expression, or the champion of a run's folder."""
+    champion = Path(name) / CHAMPION
+    topology = resolve(str(champion) if champion.is_file() else name)
     if (topology.n_in, topology.n_out) != (n_in, n_out):
-        raise ValueError(f"{text!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
+        raise ValueError(f"{name!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
     return topology

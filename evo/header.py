@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,14 +16,17 @@ from evaluators.task import Evaluator
 from evo.journal import Journal, Record, read
 from evo.pools import named_evaluator
 from evo.settings import Settings
+from topologies.packing import pack, unpack
+from topologies.topology import Topology
 
 JOURNAL = "journal.jsonl"
+CHAMPION = "champion.safetensors"
 _PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
 _CONFIRMING = ("choice: ", "closer choice: ", "held-out: ")
 
 
-def header(settings: Settings, evaluator: Evaluator) -> Record:
-    """A journal's first record."""
+def header(settings: Settings, evaluator: Evaluator, given: Mapping[str, Topology]) -> Record:
+    """A journal's first record. What the recipe names is ``given`` and copied in: files may change or go."""
     return {
         "kind": "header",
         "settings": outcome_settings(settings),
@@ -31,8 +35,14 @@ def header(settings: Settings, evaluator: Evaluator) -> Record:
         "machine": f"{platform.machine()} {platform.system()}",
         "python": platform.python_version(),
         **_program(evaluator),
+        "given": {name: base64.b64encode(pack(topology)).decode() for name, topology in given.items()},
         "time": time.time(),
     }
+
+
+def given_in(header: Record) -> dict[str, Topology]:
+    """The topologies that a header holds, by the names they have in the recipe."""
+    return {name: unpack(base64.b64decode(packed)) for name, packed in header["given"].items()}
 
 
 def outcome_settings(settings: Settings) -> Record:

@@ -11,10 +11,9 @@ import numpy as np
 
 from evo.confirm import Row, row
 from evo.evaluations import score_of, topology_of
-from evo.header import JOURNAL, current, settings_of
+from evo.header import CHAMPION, JOURNAL, current, settings_of
 from evo.journal import Record, in_use, read
 from evo.rivals import BASELINE, KINDS
-from evo.run import CHAMPION
 from evo.state import Policy
 
 

@@ -13,12 +13,12 @@ from evaluators.task import Evaluator, Race, Stream
 from evo.bounds import Bounds
 from evo.confirm import Chosen, Finalist, Row, choose, hold_out
 from evo.evaluations import Answer, Request
-from evo.founders import check_named, founders
-from evo.header import outcome_settings
+from evo.founders import founders
+from evo.header import CHAMPION, outcome_settings
 from evo.individual import Birth, Individual, Litter
 from evo.journal import Record
 from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, tuned
-from evo.run import CHAMPION, Run, Watcher, open_run
+from evo.run import Run, Watcher, open_run
 from evo.selection import hypervolume
 from evo.settings import Settings
 from evo.snapshot import Progress, Sent, Snapshots, told
@@ -72,7 +72,6 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
-    check_named(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         trials = {BASELINE: tuned(run, BASELINE)}
         _check_baseline(run, trials[BASELINE])
@@ -83,8 +82,8 @@ def search(
             raise ValueError("the baseline could not be evaluated at full fidelity; the log says why")
         baseline = chosen[KINDS[BASELINE]]
         reference = _search_error(run, baseline)
-        evolved = loop(run, rules_of(run.settings, Policy.EVOLUTION, trials, baseline), reference)
-        sampled = loop(run, rules_of(run.settings, Policy.RANDOM, trials, baseline), reference)
+        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, baseline), reference)
+        sampled = loop(run, rules_of(run, Policy.RANDOM, trials, baseline), reference)
         return confirmed(run, chosen, evolved, sampled)
 
 
@@ -124,19 +123,21 @@ def loop(run: Run, rules: Rules, reference: float) -> Searched:
     return Searched(here.state, here.chronicle)
 
 
-def rules_of(settings: Settings, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
+def rules_of(run: Run, policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
     """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out.
 
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
-    best, asked = baseline.finalist.topology, settings.bounds
+    settings, best = run.settings, baseline.finalist.topology
+    asked = settings.bounds
     bounds = Bounds(
         budget=settings.budget,
         max_depth=asked.max_depth or (best.depth if best.depth > 1 else 2 * best.n_in.bit_length()),
         max_width=asked.max_width or max(2 * settings.n_in, 2 * settings.n_out, *best.widths),
         max_edges=asked.max_edges or max(best.n_edges, settings.budget),
     )
-    first = founders(trials, settings.founders, settings.n_in, settings.n_out, bounds, settings.seed)
+    own = {name: run.given[name] for name in settings.founders}
+    first = founders(trials, own, bounds, settings.seed)
     return Rules(
         policy=policy,
         n_in=settings.n_in,

@@ -9,7 +9,6 @@ from itertools import chain, count
 from evaluators.task import Score, Stream
 from evo.confirm import Chosen, Finalist, choose
 from evo.evaluations import Request
-from evo.founders import sized
 from evo.run import Run
 from evo.tune import Trial, tune
 from topologies.canonical import canonical
@@ -54,7 +53,7 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
 
     run.show({"kind": "phase", "phase": f"tune {family}"})
     if family == BASELINE and settings.baseline is not None:
-        given = Trial(0, settings.baseline, canonical(sized(settings.baseline, settings.n_in, settings.n_out)))
+        given = Trial(0, settings.baseline, canonical(run.given[settings.baseline]))
         if given.topology.n_trainable > settings.budget:
             raise ValueError(
                 f"baseline {settings.baseline!r} has {given.topology.n_trainable} trainable edges, "

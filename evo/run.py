@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from evaluators.task import Evaluator
 from evo.evaluations import Evaluations
-from evo.header import JOURNAL, agree, current, header
+from evo.founders import named
+from evo.header import JOURNAL, agree, current, given_in, header
 from evo.journal import Journal, PausedError, Record, read
 from evo.log import log_file, log_record
 from evo.pools import named_evaluator, open_pool
 from evo.settings import Settings
-
-CHAMPION = "champion.safetensors"
+from topologies.topology import Topology
 
 Watcher = Callable[[Record], None]
 """Is shown every record of the journal, old ones first, and a record of kind "phase" before each phase.
@@ -43,6 +43,8 @@ class Run:
     journal: Journal
     evaluations: Evaluations
     show: Watcher
+    given: Mapping[str, Topology]
+    """The founders and the baseline that the recipe names, as they were when the run began."""
     noted: set[_Name]
     """Names of the records that are not scores."""
 
@@ -74,11 +76,13 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
     """
     evaluator = evaluator or named_evaluator(settings.evaluator)
     known = _known(settings)
+    begun = folder is not None and (folder / JOURNAL).exists()
+    given = {} if begun else named(settings)
     folder = folder or new_folder(settings)
     with (
         _without_trace(folder),
         open_pool(settings.cluster, evaluator) as pool,
-        Journal(folder / JOURNAL, header(settings, evaluator)) as journal,
+        Journal(folder / JOURNAL, header(settings, evaluator, given)) as journal,
         log_file(folder),
     ):
         recovered = journal.recovered()
@@ -98,7 +102,7 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
             if _judge(records[0]) == _judge(journal.header):
                 evaluations.learn(record for record in records if not record.get("failure"))
         noted = {_name(record) for record in recovered if record["kind"] != "score"}
-        run = Run(settings, folder, journal, evaluations, show, noted)
+        run = Run(settings, folder, journal, evaluations, show, given_in(journal.header), noted)
         show({**recovered[0], "folder": str(folder), "workers": pool.size})
         for record in recovered[1:]:
             if record["kind"] != "end":

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from evaluators.task import Fidelity, Score, Stream
-from evo.header import JOURNAL
+from evo.header import CHAMPION, JOURNAL
 from evo.history import History
 from evo.journal import Journal, Record
-from evo.run import CHAMPION
 from evo.settings import Settings
 from tests.fakes import recipe
 from topologies.topology import Topology

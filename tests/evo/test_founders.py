@@ -9,10 +9,12 @@ import pytest
 
 from evaluators.task import Score
 from evo.bounds import Bounds
-from evo.founders import FAMILIES, PER_FAMILY, founders, sized
+from evo.founders import FAMILIES, PER_FAMILY, founders, named
 from evo.tune import Trial
+from tests.fakes import recipe
 from topologies import Topology, butterfly, clos
 from topologies.canonical import canonical
+from topologies.expression import parse
 from topologies.families import members
 
 BOUNDS = Bounds(budget=60, max_depth=6, max_width=24, max_edges=140)
@@ -28,13 +30,18 @@ def trials(family: str, budget: int = 60) -> tuple[Trial, ...]:
 TUNED = {family: trials(family) for family in (*FAMILIES, "torus")}
 
 
+def those(names: list[str]) -> dict[str, Topology]:
+    """The topologies that a recipe of 8 x 8 names as its founders."""
+    return named(recipe(budget=60, founders=names))
+
+
 def starts_like(filled: Topology, topology: Topology) -> bool:
     """Whether ``filled`` has the shape of ``topology`` and no constant more or less (neurons may be renumbered)."""
     return filled.widths == topology.widths and filled.n_constant == topology.n_constant
 
 
 def test_every_founder_is_admitted_and_none_comes_twice() -> None:
-    found = founders(TUNED, ["butterfly(8, 3)", "clos(8, 2, 3, 2)"], 8, 8, BOUNDS, 1)
+    found = founders(TUNED, those(["butterfly(8, 3)", "clos(8, 2, 3, 2)"]), BOUNDS, 1)
     assert len(found) > 12
     for one in found:
         assert BOUNDS.admits(one.topology)
@@ -45,19 +52,19 @@ def test_every_founder_is_admitted_and_none_comes_twice() -> None:
 
 def test_the_users_own_come_first_and_then_the_families_in_their_order() -> None:
     own = ["clos(8, 2, 3, 2)", "random_regular(8, 8, 9, 3, 3)", "butterfly(8, 3)"]
-    found = founders(TUNED, own, 8, 8, BOUNDS, 1)
+    found = founders(TUNED, those(own), BOUNDS, 1)
     families = [one.family for one in found]
     assert families[:3] == ["own"] * 3
     assert families[3:] == sorted(families[3:], key=FAMILIES.index)
     assert set(families[3:]) == set(FAMILIES)
     assert all(families.count(family) <= PER_FAMILY for family in FAMILIES)
     for one, expression in zip(found, own, strict=False):
-        assert starts_like(one.topology, sized(expression, 8, 8))
+        assert starts_like(one.topology, parse(expression))
 
 
 def test_of_a_family_the_best_few_that_are_within_the_bounds_and_have_room_are_taken() -> None:
     tight = Bounds(budget=60, max_depth=6, max_width=8, max_edges=90)
-    found = founders({"clos": TUNED["clos"]}, [], 8, 8, tight, 1)
+    found = founders({"clos": TUNED["clos"]}, {}, tight, 1)
     narrow = [one.topology for one in TUNED["clos"] if max(one.topology.widths[1:-1]) <= 8]
     roomy = [one for one in narrow if sum(mask.size for mask in one.masks()) - one.n_constant >= 60]
     assert len(TUNED["clos"]) > len(narrow) > len(roomy) > PER_FAMILY
@@ -70,33 +77,34 @@ def test_no_edges_are_taken_from_a_member_that_has_too_many() -> None:
     fitting, heavy = clos(8, 2, 3, 2), butterfly(8, 6)
     bounds = Bounds(budget=heavy.n_trainable, max_depth=6, max_width=8, max_edges=heavy.n_edges - 1)
     tuned = {"butterfly": [Trial(0, "", heavy, Score((0.1,)))], "clos": [Trial(0, "", fitting, Score((0.2,)))]}
-    (found,) = founders(tuned, [], 8, 8, bounds, 1)
+    (found,) = founders(tuned, {}, bounds, 1)
     assert (found.family, found.topology.widths) == ("clos", fitting.widths)
 
 
 def test_a_topology_with_the_budget_is_taken_as_it_is_and_one_below_is_filled_up() -> None:
     whole = clos(8, 2, 3, 2)
     bounds = Bounds(whole.n_trainable, 3, 8, 100)
-    (kept,) = founders({}, ["clos(8, 2, 3, 2)"], 8, 8, bounds, 1)
+    (kept,) = founders({}, those(["clos(8, 2, 3, 2)"]), bounds, 1)
     assert kept.topology == canonical(whole)
-    (filled,) = founders({}, ["butterfly(8, 3)"], 8, 8, bounds, 1)
+    (filled,) = founders({}, those(["butterfly(8, 3)"]), bounds, 1)
     assert filled.topology.n_trainable == whole.n_trainable > butterfly(8, 3).n_trainable
     assert filled.topology.n_constant == butterfly(8, 3).n_constant
 
 
 def test_founders_are_a_function_of_the_seed() -> None:
-    one, same, other = (founders(TUNED, ["butterfly(8, 3)"], 8, 8, BOUNDS, seed) for seed in (1, 1, 2))
+    one, same, other = (founders(TUNED, those(["butterfly(8, 3)"]), BOUNDS, seed) for seed in (1, 1, 2))
     assert one == same
     assert [each.topology for each in one] != [each.topology for each in other]
     assert [each.family for each in one] == [each.family for each in other]
 
 
-def test_files_and_masks_can_be_founders(tmp_path: Path) -> None:
+def test_files_and_the_champions_of_runs_can_be_founders(tmp_path: Path) -> None:
     topology = clos(8, 2, 3, 2)
-    file = topology.save(tmp_path / "mine.safetensors")
+    file = topology.save(tmp_path / "champion.safetensors")
     bounds = Bounds(topology.n_trainable, 3, 8, 100)
-    (found,) = founders({}, [str(file)], 8, 8, bounds, 1)
-    assert found.topology == canonical(topology)
+    for name in (file, tmp_path):
+        (found,) = founders({}, those([str(name)]), bounds, 1)
+        assert found.topology == canonical(topology)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +119,7 @@ def test_files_and_masks_can_be_founders(tmp_path: Path) -> None:
 )
 def test_one_of_the_users_own_that_does_not_fit_is_named_with_what_is_wanted(own: str) -> None:
     with pytest.raises(ValueError, match="does not fit: it cannot become a connected topology of ") as caught:
-        founders(TUNED, ["butterfly(8, 3)", own], 8, 8, BOUNDS, 1)
+        founders(TUNED, those(["butterfly(8, 3)", own]), BOUNDS, 1)
     assert str(caught.value).startswith(f"founder {own!r} (Topology(8-")
     assert str(caught.value).endswith("60 trainable edges, depth <= 6, hidden width <= 24, edges <= 140")
 
@@ -119,14 +127,14 @@ def test_one_of_the_users_own_that_does_not_fit_is_named_with_what_is_wanted(own
 @pytest.mark.parametrize("own", ["butterfly(16, 4)", "clos(8, 2, 3, 2, 6)"])
 def test_one_of_another_size_is_refused(own: str) -> None:
     with pytest.raises(ValueError, match=r"is .* x .*, the recipe 8 x 8"):
-        founders(TUNED, [own], 8, 8, BOUNDS, 1)
+        those([own])
 
 
 def test_no_founder_at_all_says_what_the_bounds_are() -> None:
     impossible = Bounds(budget=60, max_depth=1, max_width=24, max_edges=60)
     words = "no founder is within the bounds: 60 trainable edges, depth <= 1, hidden width <= 24, edges <= 60"
     with pytest.raises(ValueError, match=words):
-        founders(TUNED, [], 8, 8, impossible, 1)
+        founders(TUNED, {}, impossible, 1)
 
 
 def test_rectangles_and_primes_have_founders_too() -> None:
@@ -139,7 +147,7 @@ def test_rectangles_and_primes_have_founders_too() -> None:
             ]
             for family in FAMILIES
         }
-        found = founders(tuned, [], n_in, n_out, bounds, 1)
+        found = founders(tuned, {}, bounds, 1)
         assert len(found) >= 5
         assert all((one.topology.n_in, one.topology.n_out) == (n_in, n_out) for one in found)
         assert all(bounds.admits(one.topology) for one in found)

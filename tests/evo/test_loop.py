@@ -15,11 +15,10 @@ from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.task import Evaluator, Fidelity, Score, Stream, Task
 from evo.evaluations import score_of, topology_of
-from evo.header import JOURNAL
+from evo.header import CHAMPION, JOURNAL
 from evo.journal import Journal, Record, read
 from evo.loop import EVOLVED, RANDOM, Result, search
 from evo.rivals import GROWTH_RULE
-from evo.run import CHAMPION
 from evo.settings import Settings
 from tests.fakes import HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, recipe
 from topologies import Topology, load
