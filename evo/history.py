@@ -42,7 +42,7 @@ class History:
         history = History(folder.resolve(), tuple(current(records)))
         if history.status == "RUNNING" and not in_use(journal):
             end = {"kind": "end", "status": "KILLED", "why": "the process died", "time": records[-1]["time"]}
-            return History(history.folder, (*records, end))
+            return History(history.folder, (*history.records, end))
         return history
 
     @property

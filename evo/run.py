@@ -91,13 +91,16 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from None
         journal.append(news)
-        recovered = current([*recovered, *news])
+        everything = [*recovered, *news]
+        recovered = current(everything)
 
         def show(record: Record) -> None:
             log_record(record)
             watcher(record)
 
         evaluations = Evaluations(journal, pool, settings.seed, show, recovered)
+        if len(recovered) < len(everything):
+            evaluations.learn(everything)
         for records in known:
             if _judge(records[0]) == _judge(journal.header):
                 evaluations.learn(record for record in records if not record.get("failure"))
@@ -110,7 +113,7 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         try:
             yield run
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError)
             with suppress(PausedError):
                 run.end("KILLED" if stopped else "FAILED", str(error))
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):

@@ -216,7 +216,7 @@ def test_each_stream_has_its_fidelity_and_what_is_held_out_is_read_last_and_once
     assert set(streams[-held_out:]) == {Stream.HELD_OUT}
     asked = {stream: {task.fidelity for task in finished.tasks if task.stream is stream} for stream in Stream}
     assert asked == {
-        Stream.SEARCH: {fidelity.search},
+        Stream.SEARCH: {fidelity.search, fidelity.search.closer(fidelity.race_targets, fidelity.rates[0])},
         Stream.CHOICE: {fidelity.choice},
         Stream.HELD_OUT: {fidelity.held_out(fidelity.full_rates[0])},
     }
