@@ -22,6 +22,8 @@ from topologies.topology import Topology
 JOURNAL = "journal.jsonl"
 CHAMPION = "champion.safetensors"
 _PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
+_MEANS = ("cluster", "tracking", "known")
+"""Settings that a run keeps, but that decide nothing."""
 _CONFIRMING = ("choice: ", "closer choice: ", "held-out: ")
 
 
@@ -30,7 +32,7 @@ def header(settings: Settings, evaluator: Evaluator, given: Mapping[str, Topolog
     return {
         "kind": "header",
         "settings": outcome_settings(settings),
-        "tracking": settings.tracking.model_dump(mode="json"),
+        **settings.model_dump(mode="json", include=set(_MEANS)),
         "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
         "machine": f"{platform.machine()} {platform.system()}",
         "python": platform.python_version(),
@@ -47,7 +49,7 @@ def given_in(header: Record) -> dict[str, Topology]:
 
 def outcome_settings(settings: Settings) -> Record:
     """The settings that decide a result: all but where it is computed, kept and tracked."""
-    return settings.model_dump(mode="json", exclude={"runs", "cluster", "tracking", "known"})
+    return settings.model_dump(mode="json", exclude={"runs", *_MEANS})
 
 
 def settings_of(records: Sequence[Record]) -> Record:
@@ -74,8 +76,8 @@ def recipe_of(folder: Path, broods: int | None = None) -> Record:
     planned = recipe["loop"]["broods"]
     if broods is not None and broods < planned:
         raise ValueError(f"--broods {broods}: the run has {planned}, and can only be extended")
-    kept = {"runs": str(folder.parent), "tracking": records[0]["tracking"]}
-    return {**recipe, **kept, "loop": {**recipe["loop"], "broods": broods or planned}}
+    means = {name: records[0][name] for name in _MEANS}
+    return {**recipe, **means, "runs": str(folder.parent), "loop": {**recipe["loop"], "broods": broods or planned}}
 
 
 def current(records: Sequence[Record]) -> list[Record]:

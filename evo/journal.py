@@ -37,7 +37,6 @@ def read(path: Path) -> tuple[list[Record], int]:
         record = _parse(line)
         if record is None:
             if good + len(line) == len(data):
-                _log.warning("%s: the last record was cut off and is dropped", path)
                 break
             raise ValueError(
                 f"{path}: record {number} is damaged; the {number} records before it are intact, continue from them "
@@ -113,6 +112,8 @@ class Journal:
         try:
             self._lock(path)
             self._recovered, self.size = read(path)
+            if self.size < path.stat().st_size:
+                _log.warning("%s: the last record was cut off and is dropped", path)
             self._file.truncate(self.size)
             if not self._recovered:
                 self._recovered = [{"version": VERSION, **header}]

@@ -25,6 +25,7 @@ class ProgressDisplay:
         self._console = console
         self._total = sum(phase.cost for phase in plan(settings))
         self._words: dict[str, str] = {"phase": "starting workers", "births": "", "best": ""}
+        self._announced = False
         self._done = 0.0
         self._started = self._spoke = time.monotonic()
         self._bar = Progress(
@@ -56,11 +57,12 @@ class ProgressDisplay:
         if record["kind"] == "header" and "workers" in record:
             self._say(f"{record['workers']} workers ready; results in {record['folder']}")
         elif record["kind"] == "phase":
+            self._announced = True
             self._words |= {"phase": record["phase"], "births": "", "best": ""}
             self._say_quietly(always=True)
         elif record["kind"] == "score":
             self._done += cost(Fidelity(record["targets"], record["steps"], tuple(record["rates"])))
-            if record["failure"]:
+            if record["failure"] and self._announced:  # not one that the journal knew
                 self._say(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")
         elif record["kind"] == "brood":
             best = "none yet" if record["best"] is None else f"{record['best']:.4f}"
@@ -75,7 +77,7 @@ class ProgressDisplay:
         return dict(self._words)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def _say_quietly(self, always: bool = False) -> None:
         now = time.monotonic()
