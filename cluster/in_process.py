@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from cluster.pool import run
-from evaluators.task import Evaluator, Outcome, Task
+from evaluators.task import BrokenDeviceError, Evaluator, Outcome, Task
 
 
 class InProcessPool:
@@ -34,8 +34,9 @@ class InProcessPool:
         task = self._waiting.popleft()
         try:
             return run(self._evaluator, [task], "this process")
-        except MemoryError as error:
-            return [Outcome(task.number, None, f"MemoryError: {error}", 0.0, "this process")]
+        except (MemoryError, BrokenDeviceError) as error:
+            failure = f"{type(error).__name__}: {error}"
+            return [Outcome(task.number, None, failure, 0.0, "this process")]
 
     def close(self) -> None:
         """Drop what is waiting."""

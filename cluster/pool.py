@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from evaluators.data_free import measure
-from evaluators.task import BatchEvaluator, Evaluator, Fidelity, Outcome, Score, Stream, Task
+from evaluators.task import BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Stream, Task
 from topologies.families.butterfly import butterfly
 
 
@@ -41,8 +41,8 @@ class Pool(Protocol):
 def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
     """Evaluate tasks here and now, their screens and races included.
 
-    What is raised for a task becomes its failure, in words; only exhausted memory is passed on, because it says
-    nothing of the task. The seconds of an outcome are its share of the whole.
+    What is raised for a task becomes its failure, in words; only exhausted memory and broken devices are passed on,
+    because they say nothing of the task. The seconds of an outcome are its share of the whole.
     """
     start = time.perf_counter()
     chosen = [_screened(task) for task in tasks]
@@ -100,7 +100,7 @@ def _score(evaluator: Evaluator, task: Task) -> Score | str:
         score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
         if not isinstance(score, Score):
             raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
-    except MemoryError:
+    except (MemoryError, BrokenDeviceError):
         raise
     except Exception as error:
         return _words(error)

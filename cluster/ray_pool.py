@@ -299,6 +299,7 @@ class RayPool:
     def _lost(self, call: _Call, reason: str) -> list[Outcome]:
         """Replace an actor and try its batch again, in halves; or the failure of a single task that did it again."""
         ray.kill(call.actor)  # it may be only out of reach
+        _log.warning("a Ray worker was lost, %d of its tasks are tried again elsewhere: %s", len(call.batch), reason)
         self._recruited = -RECRUIT_SECONDS
         if len(call.batch) > 1:
             middle = len(call.batch) // 2

@@ -20,6 +20,8 @@ CONNECT_SECONDS = 5.0
 JOIN_SECONDS = 22.0
 """How long whoever accepts it may take to let us in as a Ray cluster."""
 
+_log = logging.getLogger(__name__)
+
 _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """At "0" Ray listens on 127.0.0.1 only, as it does by default on Windows and macOS; otherwise on every interface."""
 
@@ -79,6 +81,7 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         _check_joinable(address)
     import ray
 
+    _redirect_errors()
     if address is None and ray.is_initialized():
         yield
         return
@@ -102,6 +105,14 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+def _redirect_errors() -> None:
+    """Have Ray's pages about dead workers in our log; for printing them Ray knows no public switch."""
+    import ray._private.worker as private
+
+    if hasattr(private, "print_to_stdstream"):
+        private.print_to_stdstream = lambda data, *_: _log.info("Ray: %s", " ".join(map(str, data.get("lines", []))))
 
 
 def _interpreter(address: str | None) -> dict[str, str]:

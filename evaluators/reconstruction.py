@@ -6,8 +6,10 @@ random targets ``W_O``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,13 @@ from numpy.typing import NDArray
 from evaluators.keys import generator
 from evaluators.schedule import one_cycle
 from evaluators.targets import target
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Stream, Task
 from topologies.canonical import canonical
 from topologies.initialise import initial_weights
 from topologies.topology import Topology
+
+if TYPE_CHECKING:
+    from evaluators.reconstruction_batch import Problem
 
 WORST = 1.0
 """The relative error of the zero matrix: no target scores worse, not even one that diverged."""
@@ -42,6 +47,11 @@ class Trained:
         """The index of the rate with the least mean error, the smaller rate where two are equal."""
         return int(np.argmin(self.errors.mean(axis=1)))
 
+    @property
+    def score(self) -> Score:
+        """The errors at the best rate."""
+        return Score(tuple(float(error) for error in self.errors[self.best]), self.rates[self.best])
+
 
 class MatrixReconstruction:
     """Scores a topology by its relative error on random targets, as good as Adam gets it (paper, section V).
@@ -52,27 +62,65 @@ class MatrixReconstruction:
 
     def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
         """Relative error of each target at the best rate; see :class:`evaluators.task.Evaluator`."""
-        trained = self.train(topology, fidelity, stream, seed)
-        return Score(tuple(float(error) for error in trained.errors[trained.best]), trained.rates[trained.best])
+        return self.train(topology, fidelity, stream, seed).score
 
     def train(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Trained:
         """Train the canonical form of a topology on every target at every rate, and keep the best weights seen."""
         from evaluators.reconstruction_cpu import train
 
-        topology = canonical(topology)
-        goals = np.stack([target(topology.n_in, topology.n_out, i, stream, seed) for i in range(fidelity.targets)])
-        starts = np.stack([start_of(topology, i, stream, seed) for i in range(fidelity.targets)])
-        n_rates = len(fidelity.rates)
-        losses, weights = train(
-            topology,
-            np.tile(starts, (n_rates, 1)),
-            np.tile(goals, (n_rates, 1, 1)),
-            np.repeat(fidelity.rates, fidelity.targets),
-            one_cycle(fidelity.steps),
-        )
-        energy = np.square(goals, dtype=np.float64).sum(axis=(1, 2))
-        errors = np.minimum(losses.reshape(n_rates, -1) / energy, WORST)
-        return Trained(topology, fidelity.rates, errors, weights.reshape(n_rates, fidelity.targets, -1))
+        problem = problem_of(topology, fidelity, stream, seed)
+        return trained(problem, fidelity, *train(*problem, one_cycle(fidelity.steps)))
+
+    def on_gpu(self) -> GpuReconstruction:
+        """The same scores, from the GPU of whatever process makes them."""
+        return GpuReconstruction()
+
+    def gpu_works(self) -> bool:
+        """Whether this process has a GPU that can be used."""
+        from evaluators.gpu import available
+
+        return available()
+
+
+class GpuReconstruction:
+    """:class:`MatrixReconstruction` on a GPU, to the same bits: many topologies at a time, for one does not fill it."""
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        """The score of one topology."""
+        return self.evaluate_many([Task(0, topology, fidelity, stream, seed)])[0]
+
+    def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
+        """The scores of the tasks' topologies; those of equally many steps are trained together."""
+        from evaluators.reconstruction_cuda import train_many
+
+        scores: dict[int, Score] = {}
+        for steps in {task.fidelity.steps for task in tasks}:
+            together = [place for place, task in enumerate(tasks) if task.fidelity.steps == steps]
+            some = [tasks[place] for place in together]
+            problems = [problem_of(task.topology, task.fidelity, task.stream, task.seed) for task in some]
+            results = train_many(problems, one_cycle(steps))
+            for place, task, problem, result in zip(together, some, problems, results, strict=True):
+                scores[place] = trained(problem, task.fidelity, *result).score
+        return [scores[place] for place in range(len(tasks))]
+
+
+def problem_of(topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Problem:
+    """The canonical form of a topology with every target at every rate, the targets of one rate side by side."""
+    from evaluators.reconstruction_batch import Problem
+
+    topology = canonical(topology)
+    goals = np.stack([target(topology.n_in, topology.n_out, i, stream, seed) for i in range(fidelity.targets)])
+    starts = np.stack([start_of(topology, i, stream, seed) for i in range(fidelity.targets)])
+    n_rates = len(fidelity.rates)
+    rates = np.repeat(np.array(fidelity.rates), fidelity.targets)
+    return Problem(topology, np.tile(starts, (n_rates, 1)), np.tile(goals, (n_rates, 1, 1)), rates)
+
+
+def trained(problem: Problem, fidelity: Fidelity, losses: NDArray[np.float64], weights: NDArray[np.float32]) -> Trained:
+    """What training a problem came to: ``losses`` are the least squared errors, shape ``(rates * targets,)``."""
+    energy = np.square(problem.targets[: fidelity.targets], dtype=np.float64).sum(axis=(1, 2))
+    errors = np.minimum(losses.reshape(-1, fidelity.targets) / energy, WORST)
+    return Trained(problem.topology, fidelity.rates, errors, weights.reshape(*errors.shape, -1))
 
 
 def start_of(topology: Topology, index: int, stream: Stream, seed: int) -> NDArray[np.float32]:

@@ -194,10 +194,12 @@ def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mea
             _forward(plan, block, weight, hidden)
             last = plan.first[plan.depth]
             n_out = plan.widths[plan.depth]
+            squares = splat_tile(np.float32(0))
             for k in range(n_out):
                 residual = load_tile(hidden, (last + k) * TILE) - load_tile(goal, (block * n_out + k) * TILE)
-                loss = fma(residual, residual, loss)
+                squares = fma(residual, residual, squares)
                 store(above, k * TILE, residual)
+            loss = loss + squares
             above, below = _backward(plan, block, weight, hidden, above, below, gradient)
         decay_1 *= schedule.beta_1
         decay_2 *= schedule.beta_2

@@ -91,6 +91,10 @@ class BatchEvaluator(Evaluator, Protocol):
         ...
 
 
+class BrokenDeviceError(RuntimeError):
+    """What computes is broken, not what was to be computed: says nothing of a topology, which is tried elsewhere."""
+
+
 @runtime_checkable
 class GpuEvaluator(Evaluator, Protocol):
     """An evaluator that can also work on a GPU, to the same bits."""

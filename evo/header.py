@@ -27,13 +27,14 @@ _MEANS = ("cluster", "tracking", "known")
 _CONFIRMING = ("choice: ", "closer choice: ", "held-out: ")
 
 
-def header(settings: Settings, evaluator: Evaluator, given: Mapping[str, Topology]) -> Record:
+def header(settings: Settings, evaluator: Evaluator, given: Mapping[str, Topology], backend: str) -> Record:
     """A journal's first record. What the recipe names is ``given`` and copied in: files may change or go."""
     return {
         "kind": "header",
         "settings": outcome_settings(settings),
         **settings.model_dump(mode="json", include=set(_MEANS)),
         "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
+        "backend": backend,
         "machine": f"{platform.machine()} {platform.system()}",
         "python": platform.python_version(),
         **_program(evaluator),

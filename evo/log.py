@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evo.journal import Record
@@ -14,10 +14,22 @@ PACKAGES = ("evo", "cluster", "evaluators", "topologies")
 _log = logging.getLogger(__name__)
 
 
+class _LogFile(logging.FileHandler):
+    """Loses what it cannot write: that the disk is full is for others to say."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Nothing."""
+
+    def close(self) -> None:
+        """Close the file, whole or not."""
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def log_file(folder: Path) -> Iterator[None]:
     """Append what our packages log, warnings and tracebacks included, to ``log.txt`` in a run's folder."""
-    handler = logging.FileHandler(folder / LOG, encoding="utf-8")
+    handler = _LogFile(folder / LOG, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.setLevel(logging.INFO)
     loggers = [logging.getLogger(name) for name in PACKAGES]
@@ -35,7 +47,7 @@ def log_record(record: Record) -> None:
     """Log what a record says, except the scores, which the journal holds: of these only the failures."""
     match record["kind"]:
         case "header":
-            _log.info("%s workers, evaluator %s", record["workers"], record["evaluator"])
+            _log.info("%s workers, evaluator %s on %s", *(record[k] for k in ("workers", "evaluator", "backend")))
             _log.info("settings %s", record["settings"])
         case "phase":
             _log.info("phase: %s", record["phase"])

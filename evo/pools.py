@@ -15,10 +15,13 @@ from evo.settings import ClusterSettings
 
 
 @contextmanager
-def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[Pool]:
-    """The pool that a recipe asks for; Ray is started or joined, and left again."""
+def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple[Pool, str]]:
+    """The pool that a recipe asks for, and what it computes on, "cpu" or "gpu"; Ray is started or joined, and left.
+
+    That is chosen here, once: a worker whose GPU fails is replaced, none goes on with its CPU.
+    """
     if settings.pool == "in-process":
-        yield InProcessPool(evaluator)
+        yield InProcessPool(evaluator), "cpu"
         return
     from cluster.ray_session import session
 
@@ -33,7 +36,7 @@ def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[Pool]
         share = Share(settings.cores_per_worker, gpus)
         pool = RayPool(at_work, settings.workers, share, settings.patience, judge=evaluator)
         try:
-            yield pool
+            yield pool, "gpu" if at_work is not evaluator else "cpu"
         finally:
             pool.close()
 

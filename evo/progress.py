@@ -55,6 +55,7 @@ class ProgressDisplay:
     def __call__(self, record: Record) -> None:
         """Take notice of a record."""
         if record["kind"] == "header" and "workers" in record:
+            self._started = time.monotonic()
             self._say(f"{record['workers']} workers ready; results in {record['folder']}")
         elif record["kind"] == "phase":
             self._announced = True

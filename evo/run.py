@@ -81,8 +81,8 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
     folder = folder or new_folder(settings)
     with (
         _without_trace(folder),
-        open_pool(settings.cluster, evaluator) as pool,
-        Journal(folder / JOURNAL, header(settings, evaluator, given)) as journal,
+        open_pool(settings.cluster, evaluator) as (pool, backend),
+        Journal(folder / JOURNAL, header(settings, evaluator, given, backend)) as journal,
         log_file(folder),
     ):
         recovered = journal.recovered()

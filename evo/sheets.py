@@ -17,7 +17,7 @@ import numpy as np
 
 from evo.history import History, error
 from evo.journal import Record
-from evo.report import about_family, trials_csv
+from evo.report import about_family, controls, trials_csv
 from evo.rivals import BASELINE, KINDS
 from evo.settings import Settings
 from evo.state import Policy
@@ -52,7 +52,13 @@ class Sheet:
 
 def sheets(history: History) -> tuple[Sheet, ...]:
     """The search's sheet, then one for every family tuned so far, the baseline first."""
-    return (_search(history), *(_family(history, name) for name in KINDS if history.scores(f"tune {name}")))
+    search = sheet_of(history, (*_evolution(history), *_held_out(history), *_controllability(history)))
+    return (search, *(_family(history, name) for name in KINDS if history.scores(f"tune {name}")))
+
+
+def is_study(history: History) -> bool:
+    """Whether a run is a study of scores (:mod:`evo.proxies`), not a search."""
+    return "budgets" in history.settings
 
 
 def model_name(history: History) -> str:
@@ -68,11 +74,13 @@ def _key(history: History) -> str:
     return re.sub(r"[^\w.-]", "_", history.folder.name) + f"@{history.header['time']:.6f}"
 
 
-def _search(history: History) -> Sheet:
+def sheet_of(history: History, points: tuple[Point, ...], more_tags: Mapping[str, str] | None = None) -> Sheet:
+    """A run's own sheet with these points: its recipe, versions, beginning, end and status."""
     header, settings, table = history.header, history.settings, history.table
     params = _flat(settings) | {
         "evaluator": header["evaluator"],
         "canary": header["canary"],
+        "backend": header["backend"],
         "machine": header["machine"],
         "version.python": header["python"],
         **{f"version.{name}": version for name, version in header["packages"].items()},
@@ -84,6 +92,7 @@ def _search(history: History) -> Sheet:
         "seed": str(settings["seed"]),
         "mlflow.source.name": settings["name"],
         "mlflow.source.type": "LOCAL",
+        **(more_tags or {}),
     }
     if table:
         params["result_digest"] = table["digest"]
@@ -96,7 +105,7 @@ def _search(history: History) -> Sheet:
         status=history.status,
         tags=tags,
         params=params,
-        points=(*_evolution(history), *_held_out(history)),
+        points=points,
     )
 
 
@@ -130,6 +139,14 @@ def _held_out(history: History) -> Iterator[Point]:
         champion, baseline, *_ = errors.values()
         values = {**errors, "champion_over_baseline": champion / baseline}
         yield from _points(values, "held_out", 0, table["time"])  # at step 0 MLflow draws bars
+
+
+def _controllability(history: History) -> Iterator[Point]:
+    """Uniform K of the champion and the baseline (paper, section VI): its total and its unfairness."""
+    if history.table:
+        for name, control in zip(("champion", "baseline"), controls(history).values(), strict=True):
+            values = {f"{name}_total": control.total, f"{name}_unfairness": control.unfairness}
+            yield from _points(values, "controllability", 0, history.table["time"])
 
 
 def _family(history: History, family: str) -> Sheet:
