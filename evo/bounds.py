@@ -45,11 +45,14 @@ class Bounds:
     def admits(self, topology: Topology) -> bool:
         """Whether a topology is connected, within the bounds, and has exactly the budget."""
         return (
-            topology.n_trainable == self.budget
-            and topology.n_edges <= self.max_edges
+            self.admits_edges(topology.n_trainable, topology.n_constant)
             and self.admits_widths(topology.widths)
             and topology.is_connected
         )
+
+    def admits_edges(self, trainable: int, constant: int) -> bool:
+        """Whether these are exactly the budget of trainable edges, and not too many edges together."""
+        return trainable == self.budget and trainable + constant <= self.max_edges
 
     def admits_widths(self, widths: tuple[int, ...]) -> bool:
         """Whether a cascade with these numbers of neurons, inputs and outputs included, is within the bounds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from evaluators.task import Score
 from topologies.topology import Topology
@@ -59,7 +60,7 @@ class Individual:
         """The candidate itself."""
         return self.birth.topology
 
-    @property
+    @cached_property
     def error(self) -> float:
         """Mean relative error on the search stream."""
         return float("inf") if self.score is None else self.score.error

@@ -19,7 +19,6 @@ from evo.founders import Founder
 from evo.individual import Birth, Individual, Litter
 from evo.selection import front, survivors, tournament
 from evo.variation import crossover, sample, vary
-from topologies.canonical import canonical
 from topologies.topology import Topology
 
 TRIES = 24
@@ -155,4 +154,4 @@ def _conceive(state: State, rules: Rules, key: np.random.Generator) -> _Conceive
     else:
         parents = (tournament(state.population, key),)
         operator, topology = vary(parents[0].topology, rules.bounds, key) or ("nothing", None)
-    return None if topology is None else _Conceived(operator, parents, canonical(topology))
+    return None if topology is None else _Conceived(operator, parents, topology.canonical)

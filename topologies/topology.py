@@ -56,20 +56,20 @@ class Layer:
                 raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons")
         sources = _indices(self.sources, self.n_in, "source")
         targets = _indices(self.targets, self.n_out, "target")
-        trainable = np.asarray(self.trainable, dtype=np.bool_)
+        trainable = np.array(self.trainable, dtype=np.bool_)
         if not sources.shape == targets.shape == trainable.shape:
             raise ValueError(
                 f"{sources.size} sources, {targets.size} targets and {trainable.size} kinds: one of each per edge"
             )
         pair = targets.astype(np.int64) * self.n_in + sources
-        order = np.argsort(pair, kind="stable")
-        if pair.size and not np.all(np.diff(pair[order]) > 0):
-            twice = pair[order][1:][np.diff(pair[order]) == 0][0]
-            raise ValueError(f"the edge {twice % self.n_in} -> {twice // self.n_in} is given twice")
-        for name, array in (("sources", sources), ("targets", targets), ("trainable", trainable)):
-            in_order = array[order]
-            in_order.flags.writeable = False
-            object.__setattr__(self, name, in_order)
+        if np.any(pair[1:] <= pair[:-1]):
+            order = np.argsort(pair)
+            pair = pair[order]
+            if np.any(twice := pair[1:] == pair[:-1]):
+                source, target = pair[1:][twice][0] % self.n_in, pair[1:][twice][0] // self.n_in
+                raise ValueError(f"the edge {source} -> {target} is given twice")
+            sources, targets, trainable = sources[order], targets[order], trainable[order]
+        self.__setstate__({"sources": sources, "targets": targets, "trainable": trainable})
 
     @staticmethod
     def from_mask(mask: ArrayLike) -> Layer:
@@ -79,8 +79,19 @@ class Layer:
             raise ValueError(f"a mask has two dimensions (n_in, n_out), this one has {dense.ndim}")
         if not np.isin(dense, (ABSENT, TRAINABLE, CONSTANT)).all():
             raise ValueError("a mask holds 0 (absent), 1 (trainable) and 2 (constant) only")
-        sources, targets = np.nonzero(dense)
+        targets, sources = np.nonzero(dense.T)
         return Layer(dense.shape[0], dense.shape[1], sources, targets, dense[sources, targets] == TRAINABLE)
+
+    @staticmethod
+    def in_order(
+        n_in: int, n_out: int, sources: NDArray[np.int32], targets: NDArray[np.int32], trainable: NDArray[np.bool_]
+    ) -> Layer:
+        """The layer of edges that are known to be right and sorted: nothing is checked or copied, only frozen."""
+        layer = object.__new__(Layer)
+        layer.__setstate__(
+            {"n_in": n_in, "n_out": n_out, "sources": sources, "targets": targets, "trainable": trainable}
+        )
+        return layer
 
     @property
     def n_edges(self) -> int:
@@ -90,7 +101,7 @@ class Layer:
     @cached_property
     def n_trainable(self) -> int:
         """Trainable edges: the layer's parameters."""
-        return int(self.trainable.sum())
+        return int(np.count_nonzero(self.trainable))
 
     @cached_property
     def fan_in(self) -> NDArray[np.int64]:
@@ -193,11 +204,16 @@ class Topology:
         return self.n_edges - self.n_trainable
 
     @cached_property
+    def canonical(self) -> Topology:
+        """The same topology with hidden neurons in canonical order, see :func:`topologies.canonical.canonical`."""
+        from topologies.canonical import canonical
+
+        return canonical(self)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical form, 64 hexadecimal digits, the same in every process."""
-        from topologies.canonical import digest
-
-        return digest(self)
+        return self.canonical.digest
 
     @cached_property
     def is_connected(self) -> bool:
@@ -236,12 +252,12 @@ class Topology:
 
 def step(reach: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:
     """Carry reachability over one layer: ``(rows, n_in)`` to ``(rows, n_out)``, true where any source is."""
-    onward = np.zeros((reach.shape[0], layer.n_out), dtype=np.bool_)
+    onward = np.zeros((layer.n_out, reach.shape[0]), dtype=np.bool_)
     fed = np.flatnonzero(layer.fan_in)  # reduceat needs non-empty groups
     if fed.size:
-        starts = np.concatenate(([0], np.cumsum(layer.fan_in[fed])[:-1]))
-        onward[:, fed] = np.logical_or.reduceat(reach[:, layer.sources], starts, axis=1)
-    return onward
+        starts = np.cumsum(layer.fan_in)[fed] - layer.fan_in[fed]
+        onward[fed] = np.logical_or.reduceat(reach.T[layer.sources], starts)
+    return onward.T
 
 
 def _indices(values: ArrayLike | Sequence[int], limit: int, what: str) -> NDArray[np.int32]:
@@ -251,7 +267,7 @@ def _indices(values: ArrayLike | Sequence[int], limit: int, what: str) -> NDArra
         raise ValueError(f"{what} indices have {array.ndim} dimensions, not one")
     if array.size == 0:
         return np.zeros(0, dtype=np.int32)
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise ValueError(f"{what} indices are {array.dtype}, not integers")
     if array.min() < 0 or array.max() >= limit:
         wrong = array[(array < 0) | (array >= limit)][0]

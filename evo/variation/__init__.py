@@ -40,15 +40,16 @@ OPERATORS: dict[str, Operator] = {name: operator for name, (operator, _) in _TAB
 WEIGHTS: dict[str, float] = {name: weight for name, (_, weight) in _TABLE.items()}
 """How often each is tried, relative to the others: single edges alone find little, shares and shapes more."""
 
+_NAMES = tuple(OPERATORS)
+_CHANCES = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values())
 _TRIES = 30
 
 
 def vary(parent: Topology, bounds: Bounds, generator: np.random.Generator) -> tuple[str, Topology] | None:
     """A child of one parent, and the name of the operator that made it; None after 30 tries without one."""
-    names = list(OPERATORS)
-    weights = np.array([WEIGHTS[name] for name in names])
-    for chosen in generator.choice(len(names), size=_TRIES, p=weights / weights.sum()):
-        child = OPERATORS[names[chosen]](parent, bounds, generator)
+    for chosen in generator.choice(len(_NAMES), size=_TRIES, p=_CHANCES):
+        name = _NAMES[chosen]
+        child = OPERATORS[name](parent, bounds, generator)
         if child is not None:
-            return names[chosen], child
+            return name, child
     return None

@@ -61,25 +61,26 @@ def add(mask: Mask, number: int, generator: np.random.Generator, kind: int = TRA
     Trainable edges even out the fans of all edges, constant ones the fans of constants, so that neurons without
     a constant are the first to get one.
     """
-    absent = mask == ABSENT
-    number = min(number, int(np.count_nonzero(absent)))
     if number <= 0:
         return 0
-    counted = mask > ABSENT if kind == TRAINABLE else mask == kind
+    absent = mask == ABSENT
+    room = absent.sum(axis=1), absent.sum(axis=0)
+    number = min(number, int(room[0].sum()))
+    if number == 0:
+        return 0
+    fans = _fans(mask, kind)
     spread = _spread(number, generator)
-    sources = _fewest(counted.sum(axis=1), absent.sum(axis=1), number, spread, generator)
-    targets = _fewest(counted.sum(axis=0), absent.sum(axis=0), number, spread, generator)
+    sources, targets = (_fewest(*side, number, spread, generator) for side in zip(fans, room, strict=True))
     for _ in range(_PAIRINGS):
         sources = generator.permutation(sources)
-        _, first = np.unique(sources * mask.shape[1] + targets, return_index=True)
-        first = first[mask[sources[first], targets[first]] == ABSENT]
-        mask[sources[first], targets[first]] = kind
-        sources, targets = np.delete(sources, first), np.delete(targets, first)
+        fits = _first(sources * mask.shape[1] + targets, mask.size) & (mask[sources, targets] == ABSENT)
+        mask[sources[fits], targets[fits]] = kind
+        sources, targets = sources[~fits], targets[~fits]
         if sources.size == 0:
             return number
-    counted = mask > ABSENT if kind == TRAINABLE else mask == kind
+    out, into = _fans(mask, kind)
     rows, columns = np.nonzero(mask == ABSENT)
-    crowd = counted.sum(axis=1)[rows] + counted.sum(axis=0)[columns] + generator.random(rows.size)
+    crowd = out[rows] + into[columns] + generator.random(rows.size)
     chosen = np.argsort(crowd)[: sources.size]
     mask[rows[chosen], columns[chosen]] = kind
     return number
@@ -121,6 +122,12 @@ def freezable(mask: Mask) -> NDArray[np.bool_]:
     return edges
 
 
+def _fans(mask: Mask, kind: int) -> tuple[Indices, Indices]:
+    """The edges out of every source and into every target that an edge of a kind should even out, see ``add``."""
+    counted = mask > ABSENT if kind == TRAINABLE else mask == kind
+    return counted.sum(axis=1), counted.sum(axis=0)
+
+
 def _spread(size: int, generator: np.random.Generator) -> float:
     """How much chance is mixed into the order of fans: ties only, or at times all of it."""
     return 1.0 if generator.random() < _EVEN else float(size)
@@ -132,9 +139,18 @@ def _fewest(
     """The neurons that should get one more edge, ``number`` of them with repetition: water finds its level."""
     slots = np.arange(min(number, int(room.max())))
     levels = fans[:, None] + slots + generator.random((fans.size, slots.size)) * spread
-    levels[slots >= room[:, None]] = np.inf
+    levels = np.where(slots < room[:, None], levels, np.inf)
     lowest = np.argpartition(levels, number - 1, axis=None)[:number]
     return lowest // slots.size
+
+
+def _first(cells: Indices, size: int) -> NDArray[np.bool_]:
+    """Which of these numbers below ``size`` have not been there before."""
+    places = np.arange(cells.size)
+    first = np.full(size, cells.size)
+    np.minimum.at(first, cells, places)
+    new: NDArray[np.bool_] = first[cells] == places
+    return new
 
 
 def _rank(groups: Indices, keys: NDArray[np.float64]) -> Indices:

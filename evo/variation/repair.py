@@ -19,6 +19,7 @@ from evo.variation.edges import (
     one_per_neuron,
     removable,
 )
+from evo.variation.paths import Paths
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
 
 _PATCHES = 1 / 8
@@ -39,18 +40,20 @@ def repair(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Topo
         return None
     prune(masks)
     revive(masks, generator)
-    if not connect(masks, 1 + int(bounds.budget * _PATCHES), generator):
+    paths = Paths(masks)
+    if not connect(masks, paths, 1 + int(bounds.budget * _PATCHES), generator):
         return None
     surplus = count(masks, TRAINABLE) - bounds.budget
     if surplus > 0:
-        freeze(masks, thin(masks, surplus, generator), generator)
-    else:
+        freeze(masks, thin(masks, paths, surplus, generator), generator)
+    elif surplus < 0:
         top_up(masks, -surplus, generator)
     excess = bounds.budget + count(masks, CONSTANT) - bounds.max_edges
     if excess > 0:
-        thin(masks, excess, generator, CONSTANT)
-    topology = Topology(tuple(_layer(mask) for mask in masks))
-    return topology if bounds.admits(topology) else None
+        thin(masks, Paths(masks), excess, generator, CONSTANT)
+    if not bounds.admits_edges(count(masks, TRAINABLE), count(masks, CONSTANT)):
+        return None
+    return Topology(tuple(_layer(mask) for mask in masks))
 
 
 def fill(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
@@ -77,56 +80,56 @@ def revive(masks: Masks, generator: np.random.Generator) -> None:
     """Give every neuron without an edge into it, or out of it, a trainable one from or to the least used neuron."""
     for mask in masks:
         for side in (mask, mask.T):
-            bare = np.flatnonzero(~side.any(axis=1))
-            if bare.size:
+            used = side.any(axis=1)
+            if not used.all():
+                bare = np.flatnonzero(~used)
                 use = np.count_nonzero(side, axis=0) + generator.random(side.shape[1])
                 side[bare, np.resize(np.argsort(use), bare.size)] = TRAINABLE
 
 
-def connect(masks: Masks, patches: int, generator: np.random.Generator) -> bool:
+def connect(masks: Masks, paths: Paths, patches: int, generator: np.random.Generator) -> bool:
     """Join every input to every output with at most ``patches`` new trainable edges; whether that was enough.
 
     Each is the edge, of all layers, that joins most of the pairs without a path; the search ends early when as
     many pairs a patch would not be enough.
     """
     for left in range(patches, 0, -1):
-        ahead = _reach(masks)
-        if ahead[-1].all():
+        missing = paths.missing.sum()
+        if missing == 0:
             return True
-        missing = 1 - ahead[-1]
-        back = [reach.T for reach in reversed(_reach([mask.T for mask in reversed(masks)]))]
-        gains = [ahead[i].T @ missing @ back[i + 1].T for i in range(len(masks))]
+        gains = paths.gains()
         most = np.array([gain.max() for gain in gains])
-        if missing.sum() > left * most.max():
+        if missing > left * most.max():
             return False
         best = int(np.argmax(most + generator.random(most.size)))
         noisy = gains[best] + generator.random(gains[best].shape, dtype=np.float32)
         source, target = np.unravel_index(int(noisy.argmax()), noisy.shape)
         masks[best][source, target] = TRAINABLE
-    return joined(masks)
+        paths.add(best, int(source), int(target))
+    return not paths.missing.any()
 
 
-def thin(masks: Masks, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
+def thin(masks: Masks, paths: Paths, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
     """Remove edges of a kind, every layer its part, without losing a connection; returns how many still have to go.
 
     A group of edges goes on trial; where a connection is lost it comes back, and a smaller group is tried.
     """
-    places, sources, targets = _queue(masks, generator, kind)
+    cells = _queue(masks, generator, kind)
     group = number
     for _ in range(_TRIALS):
-        group = min(group, number, places.size)
+        group = min(group, number, cells.size)
         if group == 0:
             break
-        _write(masks, places[:group], sources[:group], targets[:group], ABSENT)
-        if joined(masks):
+        if paths.spare(cells[:group]):
             number -= group
             done = group
             group *= 2
         else:
-            _write(masks, places[:group], sources[:group], targets[:group], kind)
             done = group == 1  # this edge has to stay
             group = max(1, group // 2)
-        places, sources, targets = places[done:], sources[done:], targets[done:]
+        cells = cells[done:]
+    for mask, link in zip(masks, paths.links, strict=True):
+        mask[link == 0] = ABSENT
     return number
 
 
@@ -146,40 +149,20 @@ def freeze(masks: Masks, number: int, generator: np.random.Generator) -> None:
         number -= min(number, targets.size)
 
 
-def joined(masks: Masks) -> bool:
-    """Whether every input reaches every output."""
-    return bool(_reach(masks)[-1].all())
-
-
-def _reach(masks: Masks) -> list[NDArray[np.float32]]:
-    """For every layer of neurons, inputs first, 1 where input ``i`` reaches neuron ``k``: ``(n_in, width)`` each."""
-    reach = [np.eye(masks[0].shape[0], dtype=np.float32)]
+def _queue(masks: Masks, generator: np.random.Generator, kind: int) -> NDArray[np.intp]:
+    """Where in the array of all links the removable edges are, in an order that takes an equal part of every layer."""
+    cells, start = [], 0
     for mask in masks:
-        reach.append(np.sign(reach[-1] @ np.sign(mask, dtype=np.float32)))
-    return reach
-
-
-def _queue(
-    masks: Masks, generator: np.random.Generator, kind: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Layers, sources and targets of all removable edges, in an order that takes an equal part of every layer."""
-    ends = [removable(mask, generator, kind) for mask in masks]
-    sizes = [sources.size for sources, _ in ends]
-    turns = [(np.arange(size) + generator.random(size)) / max(1, size) for size in sizes]
-    order = np.argsort(np.concatenate(turns))
-    places = np.repeat(np.arange(len(masks)), sizes)
-    sources, targets = (np.concatenate(side) for side in zip(*ends, strict=True))
-    return places[order], sources[order], targets[order]
-
-
-def _write(
-    masks: Masks, places: NDArray[np.intp], sources: NDArray[np.intp], targets: NDArray[np.intp], kind: int
-) -> None:
-    for place in np.unique(places):
-        here = places == place
-        masks[place][sources[here], targets[here]] = kind
+        sources, targets = removable(mask, generator, kind)
+        cells.append(start + sources * mask.shape[1] + targets)
+        start += mask.size
+    turns = [(np.arange(one.size) + generator.random(one.size)) / max(1, one.size) for one in cells]
+    return np.concatenate(cells)[np.argsort(np.concatenate(turns))]
 
 
 def _layer(mask: Mask) -> Layer:
-    targets, sources = np.nonzero(mask.T)
-    return Layer(mask.shape[0], mask.shape[1], sources, targets, mask[sources, targets] == TRAINABLE)
+    """The layer of a mask, edges by target, then source."""
+    by_target = mask.T.ravel()
+    cells = np.flatnonzero(by_target)
+    targets, sources = np.divmod(cells.astype(np.int32), mask.shape[0])
+    return Layer.in_order(mask.shape[0], mask.shape[1], sources, targets, by_target[cells] == TRAINABLE)

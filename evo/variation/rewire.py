@@ -35,8 +35,8 @@ def swap(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Masks 
     crossed = np.stack(
         (sources[first] * mask.shape[1] + targets[second], sources[second] * mask.shape[1] + targets[first])
     )
-    cells, times = np.unique(crossed, return_counts=True)
-    lonely = np.isin(crossed, cells[times == 1]) & (mask.ravel()[crossed] == ABSENT)
+    _, which, times = np.unique(crossed, return_inverse=True, return_counts=True)
+    lonely = (times[which] == 1) & (mask.ravel()[crossed] == ABSENT)
     good = lonely.all(axis=0)
     first, second = first[good], second[good]
     ends = (sources[first], targets[first]), (sources[second], targets[second])

@@ -15,6 +15,7 @@ from evo.individual import Birth, Individual
 from evo.state import Policy, Rules, State, bar, breed, tell, within
 from tests.fakes import HashEvaluator
 from topologies import Topology
+from topologies.expression import parse
 
 OWN = ("butterfly(8, 4)", "clos(8, 2, 3, 2)", "random_regular(8, 8, 8, 3, 3)", "parallel_butterfly(8, 1, 3)")
 BOUNDS = Bounds(budget=48, max_depth=6, max_width=16, max_edges=110)
@@ -27,7 +28,7 @@ RULES = Rules(
     population=6,
     leaders=3,
     limits=(100, 4),
-    founders=founders({}, OWN, 8, 8, BOUNDS, 1),
+    founders=founders({}, {name: parse(name) for name in OWN}, BOUNDS, 1),
     seed=1,
 )
 SAMPLED = replace(RULES, policy=Policy.RANDOM)
@@ -201,7 +202,7 @@ def test_a_search_goes_on_where_all_evaluations_fail() -> None:
 @policies
 def test_a_brood_is_empty_where_nothing_new_is_to_be_found(rules: Rules) -> None:
     dense_only = Bounds(budget=16, max_depth=1, max_width=4, max_edges=16)
-    only = founders({}, ["dense(4, 4, skip=False)"], 4, 4, dense_only, 1)
+    only = founders({}, {"dense": parse("dense(4, 4, skip=False)")}, dense_only, 1)
     narrow = replace(rules, n_in=4, n_out=4, bounds=dense_only, founders=only)
     told, states = drive(narrow, 3)
     assert [len(brood) for brood in told] == [1, 0, 0]
