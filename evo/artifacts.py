@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evo import figures
+from evo import figures, pictures
 from evo.history import History
 from evo.report import candidates_csv, held_out_csv
 from evo.state import Policy
@@ -29,3 +29,8 @@ def write_artifacts(history: History, folder: Path) -> None:
     if history.table:
         (folder / "held_out.csv").write_text(held_out_csv(history), encoding="utf-8")
         figures.held_out(history).savefig(folder / "held_out.png")
+        champion, baseline = history.rows[:2]
+        both = {row.kind: row.topology for row in (champion, baseline)}
+        pictures.control_maps(both).savefig(folder / "controllability.png")
+        of_champion = pictures.errors_beside_control({champion.kind: champion.topology}, history.settings["seed"])
+        of_champion.savefig(folder / "entry_errors.png")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
+import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.console import Console
 if TYPE_CHECKING:
     from evo.loop import Result
     from evo.settings import Settings
+
+_SettingsT = TypeVar("_SettingsT", bound="Settings")
 
 app = typer.Typer(
     name="evofabric",
@@ -39,7 +41,10 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.broods=10.")
 ]
 Address = Annotated[str | None, typer.Option("--ray-address", help="Join a Ray cluster: auto or HOST:PORT.")]
-Workers = Annotated[int | None, typer.Option(help="Evaluators at work; by default one a core.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Evaluators at work; by default one a core.")]
+PoolName = Annotated[
+    Literal["ray", "in-process"] | None, typer.Option("--pool", help="Evaluate in Ray actors or in this process.")
+]
 Names = Annotated[
     list[str],
     typer.Argument(metavar="X...", help="Files (.safetensors, .npz) or family expressions.", show_default=False),
@@ -70,11 +75,12 @@ def search(
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
+    pool: PoolName = None,
     seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
 ) -> None:
     """Search for the best topology: tune the baseline, evolve, compare on held-out targets."""
-    settings = _settings(recipe, overrides, ray_address, workers)
+    settings = _settings(recipe, overrides, ray_address, workers, pool)
     if dry_run:
         _show_plan(settings)
         return
@@ -93,20 +99,33 @@ def resume(
     run: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.", show_default=False)],
     ray_address: Address = None,
     workers: Workers = None,
+    pool: PoolName = None,
+    broods: Annotated[int | None, typer.Option(help="Extend the search to this many broods.")] = None,
+    fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
+    before_record: Annotated[
+        int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
+    ] = None,
 ) -> None:
-    """Continue a run that was stopped; nothing that was evaluated is evaluated again."""
-    from evo.journal import read
-    from evo.run import JOURNAL
-    from evo.settings import validate
+    """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
+    _one_thread()
+    from evo import header
+    from evo.journal import cut
+    from evo.settings import validate, validate_as
 
-    if not (run / JOURNAL).is_file():
-        raise ValueError(f"{run} is not the folder of a run: it has no {JOURNAL}")
-    records, _ = read(run / JOURNAL)
-    if not records:
-        raise ValueError(f"{run / JOURNAL} is empty: start the search again")
-    kept = {"runs": str(run.parent), "tracking": records[0]["tracking"]}
-    settings = validate(records[0]["settings"] | kept)
-    _search(_placed(settings, ray_address, workers), run.resolve())
+    if not (run / header.JOURNAL).is_file():
+        raise ValueError(f"{run} is not the folder of a run: it has no {header.JOURNAL}")
+    if before_record is not None:
+        cut(run / header.JOURNAL, before_record)
+    folder = header.fork(run.resolve()) if fork else run.resolve()
+    recipe = header.recipe_of(folder, broods)
+    if "budgets" in recipe:
+        from evo.proxies import StudySettings
+        from evo.proxy_console import study_and_show
+
+        study_and_show(_placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
+        return
+    settings = validate(recipe)
+    _search(_placed(settings, ray_address, workers, pool), folder)
 
 
 @app.command(epilog="Example: [bold]evofabric tune runs/quick.toml --family clos --set budget=320[/bold]")
@@ -180,28 +199,52 @@ def families() -> None:
     console.print(families_table())
 
 
-@app.command(epilog='Example: [bold]evofabric show "parallel_butterfly(32, 2, 10)" --out pictures[/bold]')
+@app.command(
+    epilog='Example: [bold]evofabric show "torus((8, 4), 5)" "butterfly(32, 10)" --controllability k.png[/bold]'
+)
 def show(
     names: Names,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path(),
+    out: Annotated[Path, typer.Option(help="Folder for the pictures of layers and masks.")] = Path(),
+    controllability: Annotated[
+        Path | None, typer.Option(help="Draw K, control of each input at each output, side by side to this file.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Draw the error of every entry beside K to this file; trains for seconds.")
+    ] = None,
+    spectrum: Annotated[Path | None, typer.Option(help="Draw the tangent spaces' Gram spectra to this file.")] = None,
+    reading: Annotated[
+        Literal["uniform", "trained", "fair"], typer.Option(help="How K is read; the last two are trained.")
+    ] = "uniform",
 ) -> None:
-    """Print what a topology is, and draw it and its masks to PNG."""
+    """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
+    from evo.show import draw_each, draw_together
     from evo.tables import summary_table
-    from topologies.draw import draw_masks, draw_topology
-    from topologies.expression import is_expression, resolve
+    from topologies.expression import resolve
 
-    for name in names:
-        topology = resolve(name)
+    topologies = {name: resolve(name) for name in names}
+    for name, topology in topologies.items():
         console.print(summary_table(name, topology))
-        stem, title = _file_stem(name), name if is_expression(name) else Path(name).name
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
-                path = out / f"{stem}{suffix}.png"
-                draw(topology, title).savefig(path)
-                console.print(f"drawn to {path}")
-        except OSError as error:
-            raise ValueError(f"cannot write to {out}: {error.strerror}") from None
+    asked = any((controllability, errors, spectrum))
+    together = draw_together(topologies, controllability, errors, spectrum, reading)
+    for path in together if asked else draw_each(topologies, out):
+        console.print(f"drawn to {path}")
+
+
+@app.command(epilog="Example: [bold]evofabric proxies runs/proxies.toml --set specimens=20[/bold]")
+def proxies(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+    pool: PoolName = None,
+) -> None:
+    """Study how well scores that need no target matrices predict the error, and what they cost."""
+    _one_thread()
+    from evo.proxies import StudySettings
+    from evo.proxy_console import study_and_show
+    from evo.settings import load_as
+
+    study_and_show(_placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
 
 
 @app.command(epilog="Example: [bold]evofabric export champion.safetensors masks.npz[/bold]")
@@ -253,22 +296,19 @@ def track(
     console.print(f"tracked as MLflow run {tracked(run, uri)}")
 
 
-def _file_stem(name: str) -> str:
-    """A file's own name, or an expression without what file names should not hold."""
-    return (
-        Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else re.sub(r"[^\w.=]+", "-", name).strip("-")
-    )
-
-
-def _settings(recipe: Path, overrides: list[str] | None, address: str | None, workers: int | None) -> Settings:
+def _settings(
+    recipe: Path, overrides: list[str] | None, address: str | None, workers: int | None, pool: str | None = None
+) -> Settings:
     from evo.settings import load
 
-    return _placed(load(recipe, overrides or ()), address, workers)
+    return _placed(load(recipe, overrides or ()), address, workers, pool)
 
 
-def _placed(settings: Settings, address: str | None, workers: int | None) -> Settings:
+def _placed(settings: _SettingsT, address: str | None, workers: int | None, pool: str | None = None) -> _SettingsT:
     """The settings with the command line's word on where to evaluate."""
-    changes: dict[str, Any] = {}
+    if address is not None and pool == "in-process":
+        raise ValueError("--ray-address joins a cluster and --pool in-process uses none: leave one of them out")
+    changes: dict[str, Any] = {} if pool is None else {"pool": pool}
     if address is not None:
         changes |= {"pool": "ray", "address": address}
     if workers is not None:
@@ -283,11 +323,11 @@ def _quiet(record: dict[str, Any]) -> None:
 
 def _show_plan(settings: Settings) -> None:
     from cluster.ray_session import usable_cores
-    from evo.founders import check_named
+    from evo.founders import named
     from evo.plan import plan, seconds_per_step
     from evo.tables import plan_table
 
-    check_named(settings)
+    named(settings)
     phases = plan(settings)
     seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
     workers = settings.cluster.workers or usable_cores()
@@ -300,14 +340,25 @@ def _show_plan(settings: Settings) -> None:
     )
 
 
+def _one_thread() -> None:
+    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def _search(settings: Settings, folder: Path | None) -> Result:
+    from cluster.ray_session import in_ray_job
+    from evo.header import CHAMPION
     from evo.loop import search as run_search
     from evo.progress import ProgressDisplay
     from evo.rivals import BASELINE, KINDS
-    from evo.run import CHAMPION
     from evo.tables import final_table, how_to_use, verdict
     from evo.tracker import Tracker
 
+    if in_ray_job() and not settings.runs.is_absolute():
+        raise ValueError(
+            f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
+            "give an absolute one that stays, for example --set runs=/shared/runs"
+        )
     where = folder
 
     def watch(record: dict[str, Any]) -> None:

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
 
 from evo.confirm import Row
 from evo.history import History, error
 from evo.journal import Record
+from evo.page import GRID, INK, PALE, SOFT, head, page
 from evo.rivals import BASELINE, KINDS
 from evo.state import Policy
 
-_INK, _SOFT, _GRID, _PALE = "#1f2a33", "#75818c", "#e6eaee", "#c3cbd2"
 _EVOLUTION, _RANDOM, _BASELINE = "#2b6a99", "#9a7a2f", "#e8853d"
 _FAMILIES = {
     BASELINE: "#e8853d",
@@ -28,8 +26,6 @@ _FAMILIES = {
     "sample": "#5f6b75",
 }
 _NAMES = {**KINDS, "own": "your own founders", "sample": "sampled afresh"}
-_DPI = 90
-"""Pictures are about 850 pixels wide, what fits beside the margins of MLflow's pages."""
 _CEILING = 1.5
 """Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
 
@@ -49,11 +45,11 @@ def progress(history: History) -> Figure:
     if not broods:
         raise ValueError(f"{history.folder.name} has told no brood yet: there is no progress to draw")
     baseline = broods[0]["baseline"]
-    figure, axes = _page(9.5, 5.2, right=2.55)
+    figure, axes = page(9.5, 5.2, right=2.55)
     shown = [error(one) for policy in Policy for one in history.scores(policy.value)]
     low, high = _limits(axes, [*shown, baseline], baseline)
-    axes.axvspan(0, broods[0]["births"], color=_GRID, alpha=0.5, lw=0)
-    axes.annotate("founders", (0, 1), (0, 4), ("data", "axes fraction"), "offset points", color=_SOFT, fontsize=8)
+    axes.axvspan(0, broods[0]["births"], color=GRID, alpha=0.5, lw=0)
+    axes.annotate("founders", (0, 1), (0, 4), ("data", "axes fraction"), "offset points", color=SOFT, fontsize=8)
     axes.axhline(baseline, color=_BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
     labels = [(baseline, f"{history.baseline}  {baseline:.4f}", _BASELINE)]
     for policy, colour in ((Policy.RANDOM, _RANDOM), (Policy.EVOLUTION, _EVOLUTION)):
@@ -68,7 +64,7 @@ def progress(history: History) -> Figure:
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
     axes.set(xlabel="births told", ylabel="relative error on the search's targets")
-    _head(
+    head(
         figure,
         "Best so far, against the hand-derived topology",
         f"{_task(history)} · dots are births, lines the best within the baseline's edges and depth"
@@ -88,29 +84,29 @@ def front(history: History) -> Figure:
     births = history.scores(Policy.EVOLUTION.value)
     if not births:
         raise ValueError(f"{history.folder.name} has no births yet: there is no front to draw")
-    figure, axes = _page(9.5, 5.8, right=2.1)
+    figure, axes = page(9.5, 5.8, right=2.1)
     rivals = {family: one for family in KINDS if (one := _best_member(history, family)) is not None}
     baseline = error(rivals[BASELINE])
     sampled = history.scores(Policy.RANDOM.value)
     shown = [error(one) for one in (*births, *sampled)]
     _, high = _limits(axes, [*shown, *map(error, rivals.values())], baseline)
-    axes.plot(*_places(sampled), ".", color=_PALE, ms=5, mew=0, zorder=1, label="random search")
+    axes.plot(*_places(sampled), ".", color=PALE, ms=5, mew=0, zorder=1, label="random search")
     families = [family for family in _FAMILIES if any(one["family"] == family for one in births)]
     for family in families:
         of_family = [one for one in births if one["family"] == family]
         name = f"from {_NAMES[family]}" if family in KINDS else _NAMES[family]
         axes.plot(*_places(of_family), "o", color=_FAMILIES[family], ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
     edges, errors = _staircase(births)
-    axes.step(edges, errors, where="post", color=_INK, lw=1.1, alpha=0.75, zorder=3, label="front of evolution")
+    axes.step(edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, label="front of evolution")
     for family, record in rivals.items():
         _mark_rival(axes, family, record, high)
     if history.champion:
         place = _places([history.champion])
-        axes.plot(*place, "o", ms=13, mfc="none", mec=_INK, mew=1.6, zorder=6, label="evolved champion")
+        axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
     axes.set(xlabel="edges, trainable and constant", ylabel="relative error on the search's targets")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=_INK)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
-    _head(figure, "Error and edges of every birth", f"{facts}{_above(shown, high)}")
+    head(figure, "Error and edges of every birth", f"{facts}{_above(shown, high)}")
     return figure
 
 
@@ -125,30 +121,30 @@ def held_out(history: History) -> Figure:
     rows = history.rows
     if not rows:
         raise ValueError(f"{history.folder.name} has no final table: it was not finished")
-    figure, axes = _page(9.5, 1.6 + 0.42 * len(rows), left=1.6, right=0.9)
+    figure, axes = page(9.5, 1.6 + 0.42 * len(rows), left=1.6, right=0.9)
     axes.axvline(0, color=_BASELINE, lw=1.6, ls=(0, (5, 3)))
     for place, row in enumerate(rows):
         _forest_line(axes, place, row, bold=place == 0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [row.kind for row in rows], color=_INK)
+    axes.set_yticks(range(len(rows)), [row.kind for row in rows], color=INK)
     axes.tick_params(axis="y", length=0, labelsize=9.5)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("difference of relative error from the baseline: left is better")
     axes.get_yticklabels()[0].set_fontweight("bold")
-    _beside(axes, -0.85, "error", _SOFT, "normal")
+    _beside(axes, -0.85, "error", SOFT, "normal")
     targets = len(rows[0].errors)
     facts = f"{_task(history)} · mean and 95 % interval, paired over {targets} targets that nothing was chosen on"
-    _head(figure, f"Held-out comparison with the {history.baseline}", facts)
+    head(figure, f"Held-out comparison with the {history.baseline}", facts)
     return figure
 
 
 def _forest_line(axes: Axes, place: int, row: Row, bold: bool) -> None:
     difference = row.difference
-    _beside(axes, place, f"{row.error.mean:.4f}", _INK, "bold" if bold else "normal")
+    _beside(axes, place, f"{row.error.mean:.4f}", INK, "bold" if bold else "normal")
     if difference is None:
         axes.plot(0, place, "D", color=_BASELINE, ms=7)
         return
-    colour = _EVOLUTION if difference.high < 0 else _BASELINE if difference.low > 0 else _SOFT
+    colour = _EVOLUTION if difference.high < 0 else _BASELINE if difference.low > 0 else SOFT
     axes.plot([difference.low, difference.high], [place, place], color=colour, lw=2.2, solid_capstyle="round")
     axes.plot(difference.mean, place, "o", color=colour, ms=8 if bold else 6)
 
@@ -160,7 +156,7 @@ def _best_member(history: History, family: str) -> Record | None:
 
 
 def _mark_rival(axes: Axes, family: str, record: Record, high: float) -> None:
-    colour = _FAMILIES.get(family, _SOFT)
+    colour = _FAMILIES.get(family, SOFT)
     value = error(record)
     if value > high:
         return
@@ -173,7 +169,7 @@ def _mark_rival(axes: Axes, family: str, record: Record, high: float) -> None:
         "offset points",
         ha="center",
         fontsize=8.5,
-        color=_INK,
+        color=INK,
         zorder=7,
         path_effects=[withStroke(linewidth=2.5, foreground="white")],
     )
@@ -222,29 +218,6 @@ def _beside(axes: Axes, place: float, text: str, colour: str, weight: str = "bol
     """Text at the right of the axes, at height ``place``."""
     where = ((1, place), (8, 0), ("axes fraction", "data"), "offset points")
     axes.annotate(text, *where, va="center", color=colour, fontsize=9.5, fontweight=weight)
-
-
-def _page(width: float, height: float, *, left: float = 0.75, right: float) -> tuple[Figure, Axes]:
-    """A white page with bare axes; all measures in inches, ``left`` and ``right`` are the margins."""
-    figure = Figure((width, height), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes((left / width, 0.6 / height, (width - left - right) / width, (height - 0.6 - 0.85) / height))
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_PALE)
-    axes.tick_params(colors=_SOFT, labelsize=9)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
-    axes.yaxis.set_major_locator(MaxNLocator(7))
-    return figure, axes
-
-
-def _head(figure: Figure, title: str, facts: str) -> None:
-    width, height = figure.get_size_inches()
-    figure.text(0.2 / width, 1 - 0.2 / height, title, fontsize=13, weight="bold", color=_INK, va="top")
-    figure.text(0.2 / width, 1 - 0.5 / height, facts, fontsize=9, color=_SOFT, va="top")
 
 
 def _task(history: History) -> str:

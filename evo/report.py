@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluators.controllability import Control, Controllability
 from evo.confirm import Interval, Row, interval
 from evo.history import History, error
 from evo.journal import Record
@@ -24,6 +25,8 @@ FILES = {
     "masks.png": "its masks as images",
     "progress.png": "evolution and random search against the baseline, birth by birth",
     "front.png": "error against edges, by founder family",
+    "controllability.png": "how far the champion and the baseline control each input at each output (K)",
+    "entry_errors.png": "the champion's error entry by entry beside its K",
     "held_out.png": "every row's difference from the baseline on held-out targets",
     "held_out.csv": "the final table",
     "candidates.csv": "every birth: parents, operator, founder family, error, edges, depth, seconds, device",
@@ -88,7 +91,8 @@ def description(history: History, pictures: str | None = None) -> str:
         return _unfinished(history)
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
     parts = (f"**{headline(history)}** {_numbers(history)}", image, _comparisons(history), held_out_markdown(history))
-    return "\n\n".join(part for part in (*parts, _origin(history), _use(history), _files(history)) if part)
+    about = (_control(history), _origin(history), _use(history), _files(history))
+    return "\n\n".join(part for part in (*parts, *about) if part)
 
 
 def about_family(history: History, family: str) -> str:
@@ -116,6 +120,11 @@ def headline(history: History) -> str:
     unbeaten = [other.kind for other in others if _verdict(compare(champion, other)) != _BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
     return f"Evolution found a better topology than the hand-derived one{but}."
+
+
+def controls(history: History) -> dict[str, Control]:
+    """Uniform K of the champion and of the baseline, by what their rows are called; without a final table none."""
+    return {row.kind: Controllability("uniform").analyse(row.topology) for row in history.rows[:2]}
 
 
 def compare(first: Row, second: Row) -> Interval:
@@ -155,6 +164,16 @@ def _about(history: History, control: Row) -> str:
         _LEVEL: f"Evolution **does not beat random search** here: {births} did as well.",
         _WORSE: f"Evolution **does not beat random search** here: {births} did better.",
     }[_verdict(compare(history.rows[0], control))]
+
+
+def _control(history: History) -> str:
+    """How many ratios of inputs the champion and the baseline control, and how evenly (paper, section VI)."""
+    told = [
+        f"the {kind} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
+        for kind, control in controls(history).items()
+    ]
+    n_in, n_out = history.settings["n_in"], history.settings["n_out"]
+    return f"Of the {n_out * (n_in - 1)} there are, {_list(told)}, in the uniform reading of controllability."
 
 
 def _origin(history: History) -> str:

@@ -7,7 +7,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -157,8 +157,21 @@ class Settings(_Section):
         return self
 
 
+_Recipe = TypeVar("_Recipe", bound=Settings)
+
+
 def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
-    """Read a recipe and apply ``key=value`` overrides, dotted for sections (``loop.broods=10``).
+    """Read a search's recipe; see :func:`load_as`."""
+    return load_as(Settings, recipe, overrides)
+
+
+def validate(values: dict[str, Any]) -> Settings:
+    """A search's settings from plain values; see :func:`validate_as`."""
+    return validate_as(Settings, values)
+
+
+def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -> _Recipe:
+    """Read a recipe of any kind and apply ``key=value`` overrides, dotted for sections (``loop.broods=10``).
 
     Raises
     ------
@@ -175,15 +188,15 @@ def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
         raise ValueError(f"cannot read {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{recipe} is not TOML: {error}") from None
-    return validate(overridden(values, overrides))
+    return validate_as(model, overridden(values, overrides))
 
 
-def validate(values: dict[str, Any]) -> Settings:
+def validate_as(model: type[_Recipe], values: dict[str, Any]) -> _Recipe:
     """Settings from plain values, with every mistake said in one line as a ValueError."""
     try:
-        return Settings.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ValueError("; ".join(_sentence(mistake) for mistake in error.errors())) from None
+        raise ValueError("; ".join(_sentence(mistake, model) for mistake in error.errors())) from None
 
 
 def overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -209,19 +222,19 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values[last] = text.strip()
 
 
-def _sentence(mistake: Any) -> str:
+def _sentence(mistake: Any, model: type[Settings]) -> str:
     place = [str(part) for part in mistake["loc"]]
     if mistake["type"] == "extra_forbidden":
-        return _unknown_key(place)
+        return _unknown_key(place, model)
     message = mistake["msg"].removeprefix("Value error, ")
     given = "" if isinstance(mistake["input"], dict | BaseModel) else f" = {mistake['input']!r}"
     return f"{'.'.join(place)}{given}: {message}" if place else message
 
 
-def _unknown_key(place: list[str]) -> str:
+def _unknown_key(place: list[str], model: type[Settings]) -> str:
     *section, wrong = place
-    here = [key for key in _keys(Settings) if key.split(".")[:-1] == section]
-    elsewhere = [key for key in _keys(Settings) if key.split(".")[-1] == wrong]
+    here = [key for key in _keys(model) if key.split(".")[:-1] == section]
+    elsewhere = [key for key in _keys(model) if key.split(".")[-1] == wrong]
     close = difflib.get_close_matches(wrong, [key.split(".")[-1] for key in here], 1)
     near = elsewhere or [".".join((*section, name)) for name in close]
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(here)}"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from evo.artifacts import write_artifacts
 from evo.history import History
 from evo.report import description, headline
-from evo.sheets import Point, Sheet, model_name, sheets
+from evo.sheets import Point, Sheet, is_study, model_name, sheets
 from topologies.files import load
 from topologies.topology import Topology
 
@@ -118,7 +118,9 @@ class Store:
         self._filed: dict[str, _Filed] = {}
 
     def show(self, history: History) -> str:
-        """File what is new in a history, all of it at its end; returns the id of the search's run."""
+        """File what is new in a history, all of it at its end; returns the id of the run's record."""
+        if is_study(history):
+            return self._show_study(history)
         search, *families = sheets(history)
         filed = self._find(search, {})
         note = {"mlflow.note.content": description(history, _pictures(filed.run_id))}
@@ -130,6 +132,19 @@ class Store:
         if search.end is not None and filed.state != (search.status, search.end):
             self._keep(history, filed.run_id)
         self._close(search, filed)
+        return filed.run_id
+
+    def _show_study(self, history: History) -> str:
+        """A study of scores is one record without others below it."""
+        from evo import proxy_report
+
+        sheet = proxy_report.sheet(history)
+        filed = self._find(sheet, {})
+        self._file(sheet, filed)
+        with tempfile.TemporaryDirectory() as name:
+            proxy_report.write(history, Path(name))
+            self._client.log_artifacts(filed.run_id, name)
+        self._close(sheet, filed)
         return filed.run_id
 
     def _find_experiment(self, name: str, artifacts: Path | None) -> str:

@@ -214,6 +214,16 @@ def test_a_ray_job_uses_the_cluster_that_it_runs_on(folder: Path, running_cluste
         assert at_work(process).rpartition(":")[2] == address.rpartition(":")[2]
 
 
+def test_a_ray_job_does_not_keep_results_in_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").touch()
+    command = [sys.executable, "-m", "evofabric", "search", "mine.toml"]
+    environment = {**os.environ, "RAY_JOB_CONFIG_JSON_ENV_VAR": "{}"}
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert found.returncode == 2 and found.stderr.count("\n") == 1
+    assert "inside a Ray job runs is a folder that Ray deletes" in found.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.toml"]
+
+
 @pytest.mark.ray
 def test_a_stranger_called_evo_is_found_in_the_worker(folder: Path, running_cluster: tuple[str, str]) -> None:
     address, token = running_cluster

@@ -64,6 +64,9 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["search", "recipe.toml", "--ray-address", "localhost:1"], "nothing answers at the Ray address"),
         (["resume", "."], "is not the folder of a run"),
         (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
+        (["proxies", "missing.toml"], "no recipe at missing.toml"),
+        (["proxies", "recipe.toml", "--set", "n_out=9"], "specimens are square"),
+        (["show", "butterfly(8, 3)", "--spectrum", "nowhere/s.png"], "cannot write to nowhere/s.png"),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else "",
 )
@@ -106,6 +109,9 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
 def test_pictures_and_exports_are_written(folder: Path) -> None:
     assert command(folder, "show", "butterfly(8, 3)", "--out", "pictures").returncode == 0
     assert {path.suffix for path in (folder / "pictures").iterdir()} == {".png"}
+    asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
+    assert command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked).returncode == 0
+    assert {path.name for path in folder.glob("*.png")} == {"k.png", "s.png", "e.png"}
     assert command(folder, "export", "butterfly(8, 3)", "b.safetensors").returncode == 0
     assert load(folder / "b.safetensors") == butterfly(8, 3)
 

@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from evaluators import Controllability
 from evo.history import History
 from evo.journal import Record
 from evo.report import candidates_csv, compare, description, headline, held_out_csv, held_out_markdown, trials_csv
@@ -141,6 +142,17 @@ def test_the_three_lines_of_python_work(finished: History) -> None:
     names = {"x": torch.ones(5, 8)}
     exec(code, names)
     assert names["y"].shape == (5, 8)
+
+
+def test_what_the_champion_and_the_baseline_control_is_told(finished: History) -> None:
+    text = description(finished)
+    for row in finished.rows[:2]:
+        control = Controllability("uniform").analyse(row.topology)
+        assert (
+            f"the {row.kind} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
+            in text
+        )
+    assert "Of the 56 there are" in text  # 8 outputs, 7 ratios of 8 inputs each
 
 
 def test_a_run_that_was_stopped_says_how_far_it_got_and_how_to_go_on(finished: History, tmp_path: Path) -> None:

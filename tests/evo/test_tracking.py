@@ -19,9 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluators import Controllability
+from evo import proxies
 from evo import tracker as tracker_module
 from evo.history import History
 from evo.loop import search
+from evo.proxies import PROXIES, StudySettings, study
+from evo.proxy_report import FILES
+from evo.settings import validate_as
 from evo.sheets import sheets
 from evo.state import Policy
 from evo.tracker import Tracker
@@ -145,12 +150,41 @@ def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> N
     assert held_out == {"held_out/champion_over_baseline": pytest.approx(champion.error.mean / baseline.error.mean)}
 
 
+def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    query = "select key, value from metrics where run_uuid = ? and key like 'controllability/%'"
+    found = dict(rows(history.folder.parent, query, run_id))
+    expected: dict[str, float] = {}
+    for name, row in zip(("champion", "baseline"), history.rows[:2], strict=True):
+        control = Controllability("uniform").analyse(row.topology).matrix
+        expected[f"controllability/{name}_total"] = pytest.approx(control.sum())
+        expected[f"controllability/{name}_unfairness"] = pytest.approx(control.std() / control.mean())
+    assert found == expected
+
+
+def test_a_study_of_scores_is_one_run_and_tracking_it_twice_changes_nothing(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "PROXIES", {"depth": PROXIES["depth"], "synflow": PROXIES["synflow"]})
+    values = {"n_in": 8, "n_out": 8, "budgets": [40], "specimens": 6, "cluster": {"pool": "in-process"}, "runs": runs}
+    folder = study(validate_as(StudySettings, values), Formula())
+    run_id = track(folder)
+    assert rows(runs, "select name, status from runs") == [(folder.name, "FINISHED")]
+    metrics = dict(rows(runs, "select key, value from metrics where run_uuid = ? and step = 40", run_id))
+    assert {"spearman/synflow", "kendall/depth", "ms/reconstruction 2x150"} <= metrics.keys()
+    artifacts = runs / "mlflow-artifacts" / run_id / "artifacts"
+    assert {file.name for file in artifacts.iterdir()} == set(FILES)
+    before = contents(runs)
+    assert track(folder) == run_id
+    assert contents(runs) == before
+
+
 def test_artifacts_are_there_and_the_description_names_them(tracked: tuple[History, str]) -> None:
     history, run_id = tracked
     runs = history.folder.parent
     folder = runs / "mlflow-artifacts" / run_id / "artifacts"
     assert load(folder / "champion.safetensors") == load(history.champion_file)
-    for name in ("progress", "front", "held_out", "topology", "masks"):
+    for name in ("progress", "front", "held_out", "topology", "masks", "controllability", "entry_errors"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     ((note,),) = rows(runs, "select value from tags where run_uuid = ? and key = 'mlflow.note.content'", run_id)
     assert all(f"`{file.name}`" in note for file in folder.iterdir() if file.is_file())
