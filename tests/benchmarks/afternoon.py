@@ -24,7 +24,7 @@ def train(
     goal = torch.tensor(targets)
     trainable = [torch.tensor(mask == 1, dtype=torch.float32) for mask in topology.masks()]
     constant = [torch.tensor(mask == 2, dtype=torch.float32) for mask in topology.masks()]
-    parameters = [torch.nn.Parameter(start) for start in _dense(topology, weights)]
+    parameters = [torch.nn.Parameter(start) for start in dense_layers(topology, weights)]
     adam = torch.optim.Adam(parameters, lr=peak, fused=fused)
     best = torch.full((len(goal),), torch.inf)
     for relative in schedule:
@@ -58,7 +58,7 @@ def train_padded(
     constant = torch.eye(width).repeat(depth, count, 1, 1, 1)
     start = torch.zeros(depth, count, n_targets, width, width)
     for place, (topology, weight) in enumerate(zip(topologies, weights, strict=True)):
-        for level, (mask, dense) in enumerate(zip(topology.masks(), _dense(topology, weight), strict=True)):
+        for level, (mask, dense) in enumerate(zip(topology.masks(), dense_layers(topology, weight), strict=True)):
             rows, columns = mask.shape
             trainable[level, place, 0, :rows, :columns] = torch.tensor(mask == 1, dtype=torch.float32)
             constant[level, place] = 0
@@ -83,7 +83,7 @@ def train_padded(
     return best.double().numpy()
 
 
-def _dense(topology: Topology, weights: NDArray[np.float32]) -> list[torch.Tensor]:
+def dense_layers(topology: Topology, weights: NDArray[np.float32]) -> list[torch.Tensor]:
     """Trainable weights ``(targets, n_trainable)`` as one ``(targets, n_in, n_out)`` tensor a layer."""
     result, place = [], 0
     for layer in topology.layers:
