@@ -1,9 +1,10 @@
-"""Who survives and who breeds: NSGA-II from DEAP over (relative error, total edges), both small."""
+"""Who survives and who breeds: NSGA-II from DEAP, for small errors, few edges, and small values of added objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from deap import base, tools
@@ -14,8 +15,10 @@ WORST = 1e9
 """Stands for an infinite error, which DEAP's crowding distance could not subtract."""
 
 
-class _Fitness(base.Fitness):  # type: ignore[misc]
-    weights = (-1.0, -1.0)
+@cache
+def _fitness_class(objectives: int) -> type[base.Fitness]:
+    """DEAP's fitness with so many values, all of them better when smaller."""
+    return type("_Fitness", (base.Fitness,), {"weights": (-1.0,) * objectives})
 
 
 @dataclass(eq=False)
@@ -23,10 +26,15 @@ class _Candidate:
     """What DEAP sees of an individual."""
 
     individual: Individual
-    fitness: _Fitness = field(init=False)
+    fitness: base.Fitness = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fitness = _Fitness((min(self.individual.error, WORST), float(self.individual.topology.n_edges)))
+        values = [min(max(value, -WORST), WORST) for value in _objectives(self.individual)]
+        self.fitness = _fitness_class(len(values))(values)
+
+
+def _objectives(individual: Individual) -> tuple[float, ...]:
+    return (individual.error, float(individual.topology.n_edges), *individual.measures)
 
 
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
@@ -39,9 +47,9 @@ def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual
 
 def front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
     """Those that no other dominates, in order of birth; of equals the firstborn."""
-    best: dict[tuple[float, int], Individual] = {}
+    best: dict[tuple[float, ...], Individual] = {}
     for individual in sorted(individuals, key=lambda one: one.birth.number):
-        best.setdefault((individual.error, individual.topology.n_edges), individual)
+        best.setdefault(_objectives(individual), individual)
     candidates = [_Candidate(individual) for individual in best.values() if np.isfinite(individual.error)]
     if not candidates:
         return ()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from evo.history import History, error
 from evo.journal import Record
@@ -23,6 +24,9 @@ from evo.settings import Settings
 from evo.state import Policy
 from topologies.expression import is_expression, read
 from topologies.families import find
+
+_LATELY, _FEW = 256, 8
+"""Births over which the screen is compared with the error, at most and at least."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,19 @@ def _evolution(history: History) -> Iterator[Point]:
                 "error_over_baseline": None if best is None else best / baseline,
                 "hypervolume": brood["hypervolume"],
                 "evaluations_per_second": count / (time - before) if time > before else None,
+                "screen_correlation": _agreement(history.scores(policy.value)[: brood["births"]][-_LATELY:]),
             }
             yield from _points(values, group, brood["births"], time)
             before = time
+
+
+def _agreement(scores: Sequence[Record]) -> float | None:
+    """Spearman's correlation of the screen's predictions with the errors; None where there are too few of them."""
+    pairs = [(one["measures"][one["screen"]], error(one)) for one in scores if one.get("screen") and not one["failure"]]
+    predictions, errors = zip(*pairs, strict=True) if pairs else ((), ())
+    if len(set(predictions)) < _FEW or len(set(errors)) < _FEW:
+        return None
+    return float(spearmanr(predictions, errors).statistic)
 
 
 def _held_out(history: History) -> Iterator[Point]:

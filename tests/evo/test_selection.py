@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,21 @@ def test_the_front_is_what_nothing_dominates_and_of_equals_the_firstborn(found: 
     shuffled = np.random.default_rng(len(found)).permutation(len(found))
     everyone = individuals(found)
     assert [one.birth.number for one in front([everyone[k] for k in shuffled])] == expected
+
+
+@quick
+@given(st.lists(st.tuples(points.filter(bool).map(lambda some: some[0]), st.integers(-2, 2)), max_size=12))
+def test_a_recipes_objectives_count_like_the_others(found: list[tuple[Point, int]]) -> None:
+    ones = [replace(individual(number, point), measures=(float(more),)) for number, (point, more) in enumerate(found)]
+    values = [(*point(one), *one.measures) for one in ones]
+    best = [
+        one
+        for one, mine in zip(ones, values, strict=True)
+        if np.isfinite(one.error)
+        and not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in values)
+        and values.index(mine) == one.birth.number
+    ]
+    assert list(front(ones)) == best
 
 
 def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from evaluators import Controllability
 from evo import proxies
 from evo import tracker as tracker_module
-from evo.history import History
+from evo.history import History, error
 from evo.loop import search
 from evo.proxies import PROXIES, StudySettings, study
 from evo.proxy_report import FILES
@@ -370,3 +371,13 @@ def wait_until(condition: Any) -> None:
     while not condition():
         assert clock.seconds < 30, "waited too long"
         time.sleep(0.05)
+
+
+def test_how_well_the_screen_predicts_the_error_is_seen_in_every_brood(tmp_path: Path) -> None:
+    settings = small(tmp_path, screen="synflow", siblings=2)
+    history = History.of(search(settings, Formula()).folder)
+    points = [one for one in sheets(history)[0].points if one.name == "evolution/screen_correlation"]
+    assert len(points) == len(history.broods(Policy.EVOLUTION))
+    known = [one for one in history.scores("evolution") if not one["failure"]]
+    predictions, errors = [one["measures"]["synflow"] for one in known], [error(one) for one in known]
+    assert points[-1].value == pytest.approx(spearmanr(predictions, errors).statistic)
