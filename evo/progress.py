@@ -26,7 +26,7 @@ class ProgressDisplay:
         self._total = sum(phase.cost for phase in plan(settings))
         self._words: dict[str, str] = {"phase": "starting workers", "births": "", "best": ""}
         self._announced = False
-        self._done = 0.0
+        self._done = self._known = 0.0  # work; known is what the journal held
         self._started = self._spoke = time.monotonic()
         self._bar = Progress(
             TextColumn("[bold]{task.fields[phase]}"),
@@ -55,10 +55,11 @@ class ProgressDisplay:
     def __call__(self, record: Record) -> None:
         """Take notice of a record."""
         if record["kind"] == "header" and "workers" in record:
-            self._started = time.monotonic()
             self._say(f"{record['workers']} workers ready; results in {record['folder']}")
         elif record["kind"] == "phase":
-            self._announced = True
+            if not self._announced:
+                self._announced, self._known, self._started = True, self._done, time.monotonic()
+                self._bar.reset(self._task, completed=int(self._known))
             self._words |= {"phase": record["phase"], "births": "", "best": ""}
             self._say_quietly(always=True)
         elif record["kind"] == "score":
@@ -72,7 +73,8 @@ class ProgressDisplay:
                 "best": f"best {best}, baseline {record['baseline']:.4f}",
             }
             self._say_quietly()
-        self._bar.update(self._task, completed=min(self._done, self._total), **self._fields())
+        if self._announced:
+            self._bar.update(self._task, completed=min(self._done, self._total), **self._fields())
 
     def _fields(self) -> dict[str, Any]:
         return dict(self._words)
@@ -82,10 +84,10 @@ class ProgressDisplay:
 
     def _say_quietly(self, always: bool = False) -> None:
         now = time.monotonic()
-        if self._console.is_terminal or not (always or now - self._spoke > QUIET_SECONDS):
+        if self._console.is_terminal or not self._announced or not (always or now - self._spoke > QUIET_SECONDS):
             return
         self._spoke = now
-        share = min(1.0, self._done / self._total)
-        left = f", about {(now - self._started) * (1 - share) / share:.0f} s left" if share > 0.02 else ""
+        share, gained = min(1.0, self._done / self._total), (self._done - self._known) / self._total
+        left = f", about {(now - self._started) * (1 - share) / gained:.0f} s left" if gained > 0.02 else ""
         words = ", ".join(word for word in self._words.values() if word)
         self._say(f"{share:4.0%}  {words}{left}")
