@@ -375,7 +375,8 @@ def _search(settings: Settings, folder: Path | None) -> Result:
         if where is not None:
             best = where / CHAMPION
             kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
-            console.print(f"Stopped: {kept}. Continue with: [bold]evofabric resume "{where}"[/bold]", soft_wrap=True)
+            how = f'[bold]evofabric resume "{where}"[/bold]'
+            console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
         raise
     console.print(final_table(result.rows, KINDS[BASELINE]))
     console.print(verdict(result.rows))
