@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from evo.loop import Result
     from evo.settings import Settings
 
 _SettingsT = TypeVar("_SettingsT", bound="Settings")
@@ -81,11 +80,13 @@ def search(
 ) -> None:
     """Search for the best topology: tune the baseline, evolve, compare on held-out targets."""
     settings = _settings(recipe, overrides, ray_address, workers, pool)
+    from evo.search_console import search_and_show, show_plan
+
     if dry_run:
-        _show_plan(settings)
+        show_plan(settings, console)
         return
     rows = {
-        seed: _search(settings.model_copy(update={"seed": seed}), None).rows
+        seed: search_and_show(settings.model_copy(update={"seed": seed}), None, console).rows
         for seed in range(settings.seed, settings.seed + seeds)
     }
     if seeds > 1:
@@ -110,6 +111,7 @@ def resume(
     _one_thread()
     from evo import header
     from evo.journal import cut
+    from evo.search_console import search_and_show
     from evo.settings import validate, validate_as
 
     if not (run / header.JOURNAL).is_file():
@@ -125,7 +127,7 @@ def resume(
         study_and_show(_placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
         return
     settings = validate(recipe)
-    _search(_placed(settings, ray_address, workers, pool), folder)
+    search_and_show(_placed(settings, ray_address, workers, pool), folder, console)
 
 
 @app.command(epilog="Example: [bold]evofabric tune runs/quick.toml --family clos --set budget=320[/bold]")
@@ -321,64 +323,6 @@ def _quiet(record: dict[str, Any]) -> None:
         console.print(f"[dim]{record['phase']} ...[/dim]")
 
 
-def _show_plan(settings: Settings) -> None:
-    from cluster.ray_session import usable_cores
-    from evo.founders import named
-    from evo.plan import plan, seconds_per_step
-    from evo.tables import plan_table
-
-    named(settings)
-    phases = plan(settings)
-    seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
-    workers = settings.cluster.workers or usable_cores()
-    console.print_json(settings.model_dump_json())
-    console.print(plan_table(phases))
-    console.print(
-        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, "
-        "measured on one small evaluation",
-        soft_wrap=True,
-    )
-
-
 def _one_thread() -> None:
     """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-def _search(settings: Settings, folder: Path | None) -> Result:
-    from cluster.ray_session import in_ray_job
-    from evo.header import CHAMPION
-    from evo.loop import search as run_search
-    from evo.progress import ProgressDisplay
-    from evo.rivals import BASELINE, KINDS
-    from evo.tables import final_table, how_to_use, verdict
-    from evo.tracker import Tracker
-
-    if in_ray_job() and not settings.runs.is_absolute():
-        raise ValueError(
-            f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
-            "give an absolute one that stays, for example --set runs=/shared/runs"
-        )
-    where = folder
-
-    def watch(record: dict[str, Any]) -> None:
-        nonlocal where
-        if record["kind"] == "header":
-            where = Path(record["folder"])
-        tracker(record)
-        progress(record)
-
-    try:
-        with Tracker(settings) as tracker, ProgressDisplay(settings, console) as progress:
-            result = run_search(settings, folder=folder, watcher=watch)
-    except KeyboardInterrupt:
-        if where is not None:
-            best = where / CHAMPION
-            kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
-            how = f'[bold]evofabric resume "{where}"[/bold]'
-            console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
-        raise
-    console.print(final_table(result.rows, KINDS[BASELINE]))
-    console.print(verdict(result.rows))
-    console.print(how_to_use(result), soft_wrap=True)
-    return result

@@ -29,7 +29,7 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
         with progress:
             folder = study(settings, folder=folder, watcher=progress)
     except KeyboardInterrupt:
-        console.print(f"Stopped. Continue with: [bold]evofabric resume {progress.folder}[/bold]", soft_wrap=True)
+        console.print(f"Stopped. Continue with: [bold]evofabric resume '{progress.folder}'[/bold]", soft_wrap=True)
         raise
     history = History.of(folder)
     for table in findings_tables(findings(samples(history))):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
+from cluster.ray_session import in_ray_job
 from evaluators.task import Evaluator
 from evo.evaluations import Evaluations
 from evo.founders import named
@@ -147,6 +148,11 @@ def _without_trace(folder: Path) -> Iterator[None]:
 
 def new_folder(settings: Settings) -> Path:
     """A new folder for a run of this recipe; names sort by recipe, then by time."""
+    if in_ray_job() and not settings.runs.is_absolute():
+        raise ValueError(
+            f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
+            "give an absolute one that stays, for example --set runs=/shared/runs"
+        )
     size = f"{settings.n_in}x{settings.n_out}"
     stem = f"{settings.name}-{size}-b{settings.budget}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
