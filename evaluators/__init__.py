@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Stream, Task
 
 if TYPE_CHECKING:
+    from evaluators.capacity import Capacity
     from evaluators.controllability import Controllability
     from evaluators.matching import ConstraintMatching
     from evaluators.reconstruction import MatrixReconstruction
     from evaluators.tangent_rank import TangentRank
 
 __all__ = [
+    "Capacity",
     "ConstraintMatching",
     "Controllability",
     "Evaluator",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Capacity": "evaluators.capacity",
     "ConstraintMatching": "evaluators.matching",
     "Controllability": "evaluators.controllability",
     "MatrixReconstruction": "evaluators.reconstruction",

@@ -6,6 +6,7 @@ All are small for a topology that promises a small reconstruction error, so that
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,12 @@ from topologies.topology import Topology
 _HUGE = 1e300
 
 
+def _capacity(topology: Topology) -> float:
+    from evaluators.capacity import predict
+
+    return predict(topology)
+
+
 def _controllability(topology: Topology) -> float:
     from evaluators.controllability import Controllability
 
@@ -22,9 +29,11 @@ def _controllability(topology: Topology) -> float:
 
 
 def _unfairness(topology: Topology) -> float:
+    """That of the least fair K there is where a topology has ratios but controls none: it is no good topology."""
     from evaluators.controllability import Controllability
 
-    return Controllability("uniform").analyse(topology).unfairness
+    control = Controllability("uniform").analyse(topology)
+    return control.unfairness if control.total or not control.wanted else math.sqrt(control.matrix.size - 1)
 
 
 def _tangent_rank(topology: Topology) -> float:
@@ -52,12 +61,15 @@ def _bandwidth(topology: Topology) -> float:
 
 
 def _synflow(topology: Topology) -> float:
+    """Infinite where no parameter is on a path."""
     from evaluators.graph_measures import synflow
 
-    return synflow(topology)
+    log_score = synflow(topology)
+    return log_score if log_score > -math.inf else math.inf
 
 
 MEASURES: dict[str, Callable[[Topology], float]] = {
+    "capacity": _capacity,
     "controllability": _controllability,
     "unfairness": _unfairness,
     "tangent_rank": _tangent_rank,
@@ -73,13 +85,16 @@ MEASURES: dict[str, Callable[[Topology], float]] = {
 def measure(name: str, topology: Topology) -> float:
     """A data-free score of a topology, a finite number; small is promising, and what is no number is not at all.
 
+    Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
+
     Raises
     ------
     ValueError
         For a name that is not in :data:`MEASURES`.
     """
     check(name)
-    return float(np.nan_to_num(MEASURES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE))
+    value = np.nan_to_num(MEASURES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    return float(f"{value:.10g}")
 
 
 def check(name: str) -> str:
