@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from evaluators.data_free import measure
 from evaluators.task import BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Stream, Task
@@ -45,10 +45,10 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     because they say nothing of the task. The seconds of an outcome are its share of the whole.
     """
     start = time.perf_counter()
-    chosen = [_screened(task) for task in tasks]
+    screened = [_screened(task) for task in tasks]
     plain = [
-        replace(task, topology=(task.topology, *task.siblings)[place], siblings=(), race=None)
-        for task, (place, _, _) in zip(tasks, chosen, strict=True)
+        replace(task, topology=task.candidates[one.place], siblings=(), race=None)
+        for task, one in zip(tasks, screened, strict=True)
     ]
     first = _scores(evaluator, plain)
     closer = {}
@@ -58,31 +58,36 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     last = dict(zip(closer, _scores(evaluator, list(closer.values())), strict=True))
     seconds = (time.perf_counter() - start) / max(len(tasks), 1)
     outcomes = []
-    for number, (task, (place, measures, trouble)) in enumerate(zip(tasks, chosen, strict=True)):
-        found = trouble or last.get(number, first[number])
-        outcome = Outcome(task.number, None, None, seconds, device, place, None, measures)
-        entry = first[number]
-        if number in last and isinstance(entry, Score):
-            outcome = replace(outcome, first=entry)
-        told = {"score": found} if isinstance(found, Score) else {"failure": found}
-        outcomes.append(replace(outcome, **told))
+    for place, (task, one) in enumerate(zip(tasks, screened, strict=True)):
+        entry, found = first[place], one.trouble or last.get(place, first[place])
+        score = found if isinstance(found, Score) else None
+        failure = None if isinstance(found, Score) else found
+        before = entry if place in last and isinstance(entry, Score) else None
+        outcomes.append(Outcome(task.number, score, failure, seconds, device, one.place, before, one.measures))
     return outcomes
 
 
-def _screened(task: Task) -> tuple[int, dict[str, float], str | None]:
-    """The place of the sibling that the screen prefers, the first of equals; its measures; what went wrong, if so."""
-    siblings = (task.topology, *task.siblings)
+class _Screened(NamedTuple):
+    """The place of the candidate that a screen prefers, its measures, and what went wrong, if something did."""
+
+    place: int
+    measures: dict[str, float]
+    trouble: str | None = None
+
+
+def _screened(task: Task) -> _Screened:
+    """Of equals the first."""
     try:
         place, measures = 0, {}
         if task.screen is not None:
-            promise = [measure(task.screen, sibling) for sibling in siblings]
-            place = min(range(len(siblings)), key=promise.__getitem__)
+            promise = [measure(task.screen, candidate) for candidate in task.candidates]
+            place = min(range(len(promise)), key=promise.__getitem__)
             measures[task.screen] = promise[place]
         for name in task.measures:
-            measures[name] = measure(name, siblings[place])
+            measures[name] = measure(name, task.candidates[place])
     except Exception as error:
-        return 0, {}, _words(error)
-    return place, measures, None
+        return _Screened(0, {}, _words(error))
+    return _Screened(place, measures)
 
 
 def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:

@@ -112,7 +112,7 @@ def _redirect_errors() -> None:
     import ray._private.worker as private
 
     if hasattr(private, "print_to_stdstream"):
-        private.print_to_stdstream = lambda data, *_, **__: _log.info("Ray: %s", " ".join(map(str, data.get("lines", []))))
+        private.print_to_stdstream = lambda data, *_, **__: _log.info("Ray: %s", data.get("lines"))
 
 
 def _interpreter(address: str | None) -> dict[str, str]:

@@ -138,6 +138,11 @@ class Task:
     screen: str | None = None
     measures: tuple[str, ...] = ()
 
+    @property
+    def candidates(self) -> tuple[Topology, ...]:
+        """The topology and its siblings."""
+        return (self.topology, *self.siblings)
+
 
 @dataclass(frozen=True)
 class Outcome:
