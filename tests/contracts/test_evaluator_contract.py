@@ -1,0 +1,170 @@
+"""What every evaluator and every data-free score promises, whatever topology it is given."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from evaluators import (
+    ConstraintMatching,
+    Controllability,
+    Evaluator,
+    Fidelity,
+    MatrixReconstruction,
+    Stream,
+    TangentRank,
+    Task,
+)
+from evaluators.capacity import Capacity
+from evaluators.controllability_exact import greatest_total
+from evaluators.controllability_flow import flow_bound
+from evaluators.data_free import MEASURES, measure
+from evaluators.graph_measures import paths, requirements, spectral_gap
+from evaluators.matching import l0_count
+from evaluators.task import BatchEvaluator
+from tests.evaluators.random_topologies import topologies
+from topologies import Topology, butterfly, clos, dense, random_regular
+from topologies.canonical import renumber
+
+FIDELITY = Fidelity(targets=2, steps=4, rates=(0.1,))
+
+EVALUATORS: dict[str, Evaluator] = {
+    "uniform control": Controllability("uniform"),
+    "trained control": Controllability("trained", steps=4),
+    "fair control": Controllability("fair", steps=4),
+    "trained control, summed": Controllability("trained", by_pair=False, steps=4),
+    "fair control, summed": Controllability("fair", by_pair=False, steps=4),
+    "matching": ConstraintMatching(),
+    "tangent rank": TangentRank(),
+    "capacity": Capacity(),
+    "reconstruction": MatrixReconstruction(),
+}
+
+_Numbers = Callable[[Topology], tuple[float, ...]]
+
+
+def _evaluated(name: str) -> _Numbers:
+    return lambda topology: EVALUATORS[name].evaluate(topology, FIDELITY, Stream.SEARCH, 3).errors
+
+
+def _measured(name: str) -> _Numbers:
+    return lambda topology: (measure(name, topology),)
+
+
+SCORES: dict[str, _Numbers] = {
+    **{f"evaluator: {name}": _evaluated(name) for name in EVALUATORS},
+    **{f"measure: {name}": _measured(name) for name in MEASURES},
+    "requirements": lambda topology: astuple(requirements(topology)),
+    "paths": lambda topology: astuple(paths(topology)),
+    "spectral gap": lambda topology: (spectral_gap(topology),),
+    "flow bound": lambda topology: (flow_bound(topology).total,),
+    "greatest total": lambda topology: (greatest_total(topology).total,),
+    "L0 count": lambda topology: tuple(l0_count(topology, targets=2, steps=2).count.tolist()),
+}
+
+DRAWS_WEIGHTS = {
+    "evaluator: reconstruction",
+    "evaluator: capacity",
+    "measure: effective_rank",
+    "measure: capacity",
+    "L0 count",
+}
+"""They start from weights that are drawn edge by edge, and so see the numbering; searches keep to the canonical one."""
+
+ODD: dict[str, Topology] = {
+    name: Topology.from_masks(masks)
+    for name, masks in {
+        "one edge": [[[1]]],
+        "one constant edge": [[[2]]],
+        "one input": [np.ones((1, 4), int)],
+        "one input through a layer": [[[1, 2, 1]], np.ones((3, 2), int)],
+        "one output": [np.ones((5, 1), int)],
+        "one hidden neuron": [np.ones((4, 1), int), np.ones((1, 3), int)],
+        "no edges": [np.zeros((3, 2), int)],
+        "no edges behind edges": [np.ones((3, 2), int), np.zeros((2, 3), int)],
+        "all constant": [np.full((3, 3), 2), np.full((3, 2), 2)],
+        "all trainable": [np.ones((4, 5), int), np.ones((5, 4), int)],
+        "a layer without parameters": [np.ones((4, 4), int), np.full((4, 4), 2)],
+        "a diagonal": [np.eye(4, dtype=int)],
+        "two halves": [np.kron(np.eye(2, dtype=int), np.ones((2, 2), int))],
+        "a path that ends": [[[1, 0], [1, 0]], [[0], [1]]],
+        "an input without edges": [[[1, 2], [2, 1], [0, 0]]],
+        "deep": [[[1, 2], [2, 1]]] * 40,
+    }.items()
+}
+USUAL = [butterfly(8, 4), clos(6, 2, 2, 3), random_regular(8, 6, 10, 3, 3), dense(5, 4)]
+
+every_score = pytest.mark.parametrize("score", SCORES.values(), ids=SCORES.keys())
+every_evaluator = pytest.mark.parametrize("evaluator", EVALUATORS.values(), ids=EVALUATORS.keys())
+quick = settings(max_examples=10, deadline=None)
+
+
+@every_score
+def test_odd_topologies_have_finite_values(score: _Numbers) -> None:
+    found = {name: score(topology) for name, topology in ODD.items()}
+    assert {name: values for name, values in found.items() if not np.isfinite(values).all()} == {}
+
+
+@every_score
+@quick
+@given(topologies(4))
+def test_any_topology_has_finite_values(score: _Numbers, topology: Topology) -> None:
+    assert np.isfinite(score(topology)).all()
+
+
+@every_score
+def test_the_bits_do_not_depend_on_what_went_before(score: _Numbers) -> None:
+    together = [*USUAL, *ODD.values()]
+    forth = [score(topology) for topology in together]
+    back = [score(pickle.loads(pickle.dumps(topology))) for topology in reversed(together)]
+    assert forth == back[::-1]
+
+
+@pytest.mark.parametrize("name", sorted(SCORES.keys() - DRAWS_WEIGHTS))
+def test_the_numbering_of_hidden_neurons_does_not_matter(name: str) -> None:
+    draw = np.random.default_rng(0)
+    for topology in [*USUAL, *ODD.values()]:
+        other = renumber(topology, [draw.permutation(width) for width in topology.widths[1:-1]])
+        assert SCORES[name](other) == pytest.approx(SCORES[name](topology), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"depth"}))
+def test_a_topology_that_can_set_nothing_promises_least(name: str) -> None:
+    edges = [0] if name == "bandwidth" else [0, 2]  # constants let information through
+    for kind in edges:
+        assert measure(name, Topology.from_masks([np.full((4, 3), kind)])) > measure(name, dense(4, 3))
+
+
+@every_evaluator
+def test_a_dense_layer_scores_better_than_none(evaluator: Evaluator) -> None:
+    errors = [
+        evaluator.evaluate(topology, FIDELITY, Stream.SEARCH, 0).error
+        for topology in (dense(4, 3), Topology.from_masks([np.zeros((4, 3), int)]))
+    ]
+    assert errors[0] < errors[1] == pytest.approx(1)
+
+
+@every_evaluator
+def test_evaluators_travel_to_workers(evaluator: Evaluator) -> None:
+    sent = pickle.loads(pickle.dumps(evaluator))
+    for topology in USUAL:
+        here, there = (one.evaluate(topology, FIDELITY, Stream.CHOICE, 1) for one in (evaluator, sent))
+        assert here == there and len(here.errors) == FIDELITY.targets
+
+
+@pytest.mark.parametrize("name", [name for name, one in EVALUATORS.items() if isinstance(one, BatchEvaluator)])
+def test_a_batch_has_the_bits_of_one_at_a_time(name: str) -> None:
+    """Sizes, depths and numbers of targets mixed."""
+    evaluator = EVALUATORS[name]
+    assert isinstance(evaluator, BatchEvaluator)
+    tasks = [
+        Task(number, topology, Fidelity(1 + number % 3, 4, (0.1,)), Stream.SEARCH, seed=number % 2)
+        for number, topology in enumerate([*USUAL, *ODD.values(), *USUAL])
+    ]
+    alone = [evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed) for task in tasks]
+    assert evaluator.evaluate_many(tasks) == alone
