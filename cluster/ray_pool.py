@@ -299,19 +299,24 @@ class RayPool:
     def _lost(self, call: _Call, reason: str) -> list[Outcome]:
         """Replace an actor and try its batch again, in halves; or the failure of a single task that did it again."""
         ray.kill(call.actor)  # it may be only out of reach
-        _log.warning("a Ray worker was lost, %d of its tasks are tried again elsewhere: %s", len(call.batch), reason)
         self._recruited = -RECRUIT_SECONDS
         if len(call.batch) > 1:
+            _say_lost(call, reason)
             middle = len(call.batch) // 2
             self._suspects += [call.batch[:middle], call.batch[middle:]]
             return []
         (task,) = call.batch
         self._deaths[task.number] += _was_alive(call)
         if self._deaths[task.number] < DEATHS:
+            _say_lost(call, reason)
             self._suspects.append(call.batch)
             return []
         del self._deaths[task.number]
         return [Outcome(task.number, None, f"worker after worker died of it: {reason}", 0.0, "none")]
+
+
+def _say_lost(call: _Call, reason: str) -> None:
+    _log.warning("a Ray worker was lost, %d of its tasks are tried again elsewhere: %s", len(call.batch), reason)
 
 
 def has_working_gpu(works: Callable[[], bool]) -> bool:

@@ -86,6 +86,8 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         Journal(folder / JOURNAL, header(settings, evaluator, given, backend)) as journal,
         log_file(folder),
     ):
+        for unfinished in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            unfinished.unlink()
         recovered = journal.recovered()
         try:
             news = agree(recovered, settings, evaluator)
