@@ -44,10 +44,12 @@ class BoundSettings(_Section):
 class LoopSettings(_Section):
     """The size of the search: ``broods`` of ``brood_size`` births after the founders."""
 
-    broods: Annotated[int, Field(ge=0)] = 40
-    brood_size: Count = 32
+    broods: Annotated[int, Field(ge=0)] = 160
+    brood_size: Count = 8
+    """Of equally many births, small broods find more (tests/benchmarks/asynchrony.py): as small as keeps all workers
+    busy, which is so when ``brood_size * lag`` is about twice their number."""
     population: Annotated[int, Field(ge=4)] = 48
-    lag: Count = 1
+    lag: Count = 2
     """Brood k + lag is bred as soon as brood k is told; 1 is one generation after the other."""
 
 
