@@ -6,12 +6,13 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test check bench ui clean
+.PHONY: help setup search test chaos check bench ui clean
 
 help:
 	@echo "make search   run runs/quick.toml: a real search, 3 minutes on two cores"
 	@echo "make ui       browse the runs in MLflow, on localhost"
 	@echo "make test     run the tests"
+	@echo "make chaos    run a search among faults, round after round: a quarter of an hour"
 	@echo "make check    ruff and mypy"
 	@echo "make bench    measure the engine against other ways to do its work"
 
@@ -32,6 +33,9 @@ search: $(READY)
 
 test: $(READY)
 	@$(PY) -m pytest
+
+chaos: $(READY)
+	@$(PY) -m tests.chaos
 
 check: $(READY)
 	@$(PY) -m ruff check .

@@ -1,0 +1,1 @@
+"""A search among faults: whatever dies, fills up or goes away, the result is the same and no work is lost."""

@@ -1,0 +1,56 @@
+"""A few rounds of chaos; `make chaos` runs them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.chaos.__main__ import FAULTS
+from tests.chaos.stage import Calm, Home, Stage, calm
+
+SHORT = (
+    "SIGKILL in the middle of a record",
+    "SIGKILL between disk and telling",
+    "SIGKILL while resuming",
+    "Ctrl-C",
+    "no room for the journal",
+    "snapshot damaged",
+    pytest.param("Ray: actor and driver killed", marks=pytest.mark.ray),
+)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    home = Home()
+    yield home
+    home.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Calm:
+    return calm(tmp_path_factory.mktemp("undisturbed") / "run", home)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_a_search_survives(name: str, home: Home, undisturbed: Calm, tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "round", home, undisturbed)
+    FAULTS[name](stage, np.random.default_rng(0))
+    stage.finish()
+
+
+def test_the_undisturbed_run_is_no_easy_one(undisturbed: Calm) -> None:
+    numbers = [one["number"] for one in undisturbed.records if one.get("phase") == "evolution" and "errors" in one]
+    assert numbers != sorted(numbers), "answers arrive out of order"
+    assert {"first" in one for one in undisturbed.records if "errors" in one} == {True, False}, "races are won and lost"
+
+
+def test_what_is_evaluated_again_is_noticed(home: Home, undisturbed: Calm, tmp_path: Path) -> None:
+    """The rounds' own eyes: a driver that forgets what it knew repeats it, and is caught."""
+    stage = Stage(tmp_path / "round", home, undisturbed)
+    assert stage.drive("forgetful", moments=[(60, 0.0, "kill")]) == -9
+    with pytest.raises(AssertionError, match="evaluated again"):
+        stage.drive("forgetful")
+        stage.finish()
