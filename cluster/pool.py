@@ -38,6 +38,21 @@ class Pool(Protocol):
         ...
 
 
+BATCH_SECONDS = 0.25
+"""Of work that a worker is given at a time, so that handing it over costs next to nothing."""
+
+
+def batch_size(waiting: int, workers: int, together: bool, seconds: float) -> int:
+    """How many of the waiting tasks to give to one worker: a fair share, but a mouthful unless ``together`` is faster.
+
+    ``seconds`` is what one task took lately, 0 if that is not known.
+    """
+    share = -(-waiting // max(workers, 1))
+    if not together:
+        share = min(share, int(BATCH_SECONDS / seconds) if seconds else 1)
+    return max(share, 1)
+
+
 def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
     """Evaluate tasks here and now, their screens and races included.
 

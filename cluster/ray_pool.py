@@ -26,7 +26,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from cluster.pool import canary, run
+from cluster.pool import batch_size, canary, run
 from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
@@ -35,8 +35,6 @@ RECRUIT_SECONDS = 5.0
 """How often a pool looks whether the cluster has more or less room than before."""
 LONGEST_PAUSE = 60.0
 """Between two tries to start actors that keep failing, which begin at a second and double."""
-BATCH_SECONDS = 0.25
-"""Of work that an actor is given at a time, so that handing it over costs next to nothing."""
 DEATHS = 2
 """A task under suspicion that this many actors died of is not tried again."""
 
@@ -203,11 +201,8 @@ class RayPool:
             self._busy[actor.evaluate.remote(batch)] = _Call(actor, node, batch, deadline, alive)
 
     def _next_batch(self) -> tuple[Task, ...]:
-        """A fair share of what waits; of tasks that gain nothing from company, only a mouthful."""
-        share = -(-len(self._waiting) // max(self.size, 1))
-        if not self._together:
-            share = min(share, int(BATCH_SECONDS / self._seconds) if self._seconds else 1)
-        return tuple(self._waiting.popleft() for _ in range(max(share, 1)))
+        count = batch_size(len(self._waiting), self.size, self._together, self._seconds)
+        return tuple(self._waiting.popleft() for _ in range(count))
 
     def _listen(self) -> list[Outcome]:
         """Wait until something happens, but not for ever; the outcomes among what did."""

@@ -32,18 +32,19 @@ def read(path: Path) -> tuple[list[Record], int]:
     """
     records: list[Record] = []
     good = 0
-    data = path.read_bytes()
-    for number, line in enumerate(data.splitlines(keepends=True)):
-        record = _parse(line)
-        if record is None:
-            if good + len(line) == len(data):
-                break
-            raise ValueError(
-                f"{path}: record {number} is damaged; the {number} records before it are intact, continue from them "
-                f'with: evofabric resume "{path.parent}" --before-record {number}'
-            )
-        records.append(record)
-        good += len(line)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            record = _parse(line)
+            if record is None:
+                if good + len(line) >= size:
+                    break
+                raise ValueError(
+                    f"{path}: record {number} is damaged; the {number} records before it are intact, continue from "
+                    f'them with: evofabric resume "{path.parent}" --before-record {number}'
+                )
+            records.append(record)
+            good += len(line)
     if records and records[0].get("version") != VERSION:
         raise ValueError(f"{path}: journal version {records[0].get('version')!r}, this program reads {VERSION}")
     return records, good

@@ -113,6 +113,7 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
         for record in recovered[1:]:
             if record["kind"] != "end":
                 watcher(record)
+        del recovered, everything, known  # the records of a long run are large
         try:
             yield run
         except BaseException as error:

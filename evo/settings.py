@@ -46,11 +46,11 @@ class LoopSettings(_Section):
 
     broods: Annotated[int, Field(ge=0)] = 160
     brood_size: Count = 8
-    """Of equally many births, small broods find more (tests/benchmarks/asynchrony.py): as small as keeps all workers
-    busy, which is so when ``brood_size * lag`` is about twice their number."""
+    """Of equally many births, small broods find more (tests/benchmarks/asynchrony.py)."""
     population: Annotated[int, Field(ge=4)] = 48
-    lag: Count = 2
-    """Brood k + lag is bred as soon as brood k is told; 1 is one generation after the other."""
+    lag: Count = 4
+    """Brood k + lag is bred as soon as brood k is told; 1 is one generation after the other. Workers are busy while
+    ``(lag - 1) * brood_size`` is at least three times their number (tests/benchmarks/overhead.py): here up to eight."""
 
 
 class FidelitySettings(_Section):

@@ -19,7 +19,7 @@ from evo.tracking import Store, reason
 
 PERIOD = 2.0
 """Seconds between two updates while a search runs."""
-SHARE = 0.05
+SHARE = 0.01
 """Of the time at most, so that a long search is not slowed down by its own records."""
 PAUSES = (2.0, 120.0)
 """Seconds until a failed update is tried again: the first time, and at most (every time twice as long)."""

@@ -9,6 +9,7 @@ import pytest
 
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool, map_tasks, run
+from cluster.simulated import SimulatedPool
 from evaluators.task import Evaluator, Outcome
 from tests.cluster.faulty import FINE, NOT_A_NUMBER, NOT_A_SCORE, RAISES, SECONDS, SLOW, Faulty, tasks
 from tests.fakes import ShufflingPool
@@ -24,6 +25,7 @@ def ray_pool(evaluator: Evaluator) -> Pool:
 POOLS: dict[str, Callable[[Evaluator], Pool]] = {
     "in-process": InProcessPool,
     "shuffling": ShufflingPool,
+    "simulated": SimulatedPool,
     "ray": ray_pool,
 }
 
@@ -115,7 +117,7 @@ def test_outcomes_say_where_and_how_long(pool: Pool) -> None:
     assert outcome.device
 
 
-@pytest.mark.parametrize("name", ["in-process", "shuffling"])
+@pytest.mark.parametrize("name", ["in-process", "shuffling", "simulated"])
 def test_a_closed_pool_has_dropped_its_tasks(name: str, evaluator: Faulty) -> None:
     pool = POOLS[name](evaluator)
     pool.submit(tasks(FINE, FINE))

@@ -1,0 +1,89 @@
+"""The search's loop set up for measuring what it costs: a cheap evaluator, any pool, breeding that can be skipped."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+from cluster.in_process import InProcessPool
+from cluster.pool import Pool
+from evaluators.keys import generator
+from evo.individual import Birth, Litter
+from evo.loop import rules_of
+from evo.rivals import BASELINE, KINDS, best_member, tuned
+from evo.run import Run, Watcher, open_run
+from evo.selection import tournament
+from evo.settings import Settings, validate
+from evo.state import Policy, Rules, State
+from tests.fakes import HashEvaluator
+from topologies import Topology
+
+
+def evaluator() -> HashEvaluator:
+    """Looks scores up, and remembers nothing."""
+    made = HashEvaluator()
+    made.calls = deque(maxlen=0)  # type: ignore[assignment]
+    return made
+
+
+def settings(**loop: int) -> Settings:
+    """The usual recipe with another loop."""
+    bounds = {"max_depth": 10, "max_width": 64, "max_edges": 1280}
+    size = {"n_in": 32, "n_out": 32, "budget": 640}
+    return validate(
+        {**size, "tuning": {"trials": 8}, "bounds": bounds, "loop": loop, "cluster": {"pool": "in-process"}}
+    )
+
+
+@contextmanager
+def running(recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambda record: None) -> Iterator[Run]:
+    """A run in a folder, new or begun before, on a pool of ours."""
+    folder.mkdir(exist_ok=True)
+    with patch("evo.pools.InProcessPool", lambda _: pool), open_run(recipe, evaluator(), folder, watcher) as run:
+        yield run
+
+
+def rules(recipe: Settings) -> Rules:
+    """As a search comes to them: families tuned, the baseline's best member found, founders chosen."""
+    with tempfile.TemporaryDirectory() as name, running(recipe, InProcessPool(evaluator()), Path(name)) as run:
+        trials = {family: tuned(run, family) for family in KINDS}
+        baseline = best_member(run, BASELINE, trials[BASELINE])
+        assert baseline is not None
+        return rules_of(run, Policy.EVOLUTION, trials, baseline)
+
+
+class Quick:
+    """Stands in for breeding where many births are wanted: inputs of an individual change places.
+
+    The driver is charged the price of real breeding, in seconds a birth, whatever this takes.
+    """
+
+    def __init__(self, price: float) -> None:
+        self._price, self._charged = price, 0.0
+
+    def clock(self) -> float:
+        """The driver's seconds, for the simulated clock."""
+        return time.thread_time() + self._charged
+
+    def __call__(self, state: State, rules: Rules, brood: int) -> tuple[State, tuple[Litter, ...]]:
+        """As :func:`evo.state.breed`."""
+        since = time.thread_time()
+        founders, size = len(rules.founders), rules.brood_size
+        births = range(founders) if brood == 0 else range(founders + size * (brood - 1), founders + size * brood)
+        litters = []
+        for number in births:
+            key = generator(rules.seed, "quick", number)
+            parent = tournament(state.population, key) if state.population else None
+            first, *others = (parent.topology if parent else rules.founders[number % founders].topology).layers
+            moved = replace(first, sources=key.permutation(rules.n_in)[first.sources])
+            parents = (parent.birth.number,) if parent else ()
+            litters.append((Birth(number, brood, Topology((moved, *others)), parents, "quick", "family"),))
+        bred = replace(state, bred=state.bred | {litter[0].topology.digest for litter in litters})
+        self._charged += self._price * len(litters) - (time.thread_time() - since)
+        return bred, tuple(litters)

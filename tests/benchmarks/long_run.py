@@ -1,0 +1,102 @@
+"""What a hundred thousand births leave behind: memory, files, the time to go on from there, and what MLflow takes."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from rich.table import Table
+
+import evo.snapshot
+from cluster.in_process import InProcessPool
+from evo.header import JOURNAL
+from evo.history import History
+from evo.journal import Record
+from evo.loop import loop
+from evo.settings import Settings
+from evo.state import Rules
+from evo.tracker import PERIOD, SHARE
+from evo.tracking import Store
+from tests.benchmarks.driver import Quick, evaluator, running, settings
+from tests.benchmarks.problems import table
+
+
+def alone(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a process of its own, whose memory is its alone."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        return processes.submit(function, *arguments).result()
+
+
+def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tuple[float, float, float]:
+    """Run, or resume, a loop: MiB of memory at most before and after, and seconds of the driver without breeding.
+
+    The snapshot is made after the last brood. A tracker keeps the records that it is shown; so do we if asked to.
+    """
+    kept: list[Record] = []
+
+    def look(record: Record) -> None:
+        if keep:
+            kept.append(record)
+        if record["kind"] == "phase":  # what comes before this is shown again, not new
+            evo.snapshot.PERIOD = math.inf
+        elif record["kind"] == "brood" and record["number"] == recipe.loop.broods:
+            evo.snapshot.PERIOD = 0.0
+
+    quick, before, since = Quick(0.0), _peak(), time.thread_time()
+    with patch("evo.loop.breed", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
+        loop(run, base, 1.0)
+    return before, _peak(), quick.clock() - since
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def long_table(base: Rules, price: float, births: int, folder: Path) -> Table:
+    """(c) What many births leave behind, and how long it takes to go on from there."""
+    recipe = settings(broods=births // base.brood_size)
+    before, peak, _ = alone(drive, recipe, base, folder)
+    snapshot = next(folder.glob("snapshot-*"))
+    _, resumed, from_snapshot = alone(drive, recipe, base, folder)
+    _, tracked, _ = alone(drive, recipe, base, folder, True)
+    snapshot_size = snapshot.stat().st_size
+    snapshot.unlink()
+    _, replayed, replay = alone(drive, recipe, base, folder)
+    result = table(f"(c) After {births} births", "", "")
+    result.add_row("memory of the driver, MiB at most", f"{peak:.0f}, of which {before:.0f} at the start")
+    result.add_row("... when resumed; with a tracker", f"{resumed:.0f}; {tracked:.0f}")
+    result.add_row("... when replayed", f"{replayed:.0f}")
+    result.add_row("journal, MiB", f"{(folder / JOURNAL).stat().st_size / 2**20:.0f}")
+    result.add_row("snapshot, MiB", f"{snapshot_size / 2**20:.1f}")
+    result.add_row("seconds to resume from the snapshot", f"{from_snapshot:.1f}")
+    result.add_row(
+        "seconds to replay everything", f"{replay + price * births:.0f}, of which {price * births:.0f} breeding"
+    )
+    return result
+
+
+def tracking_table(folder: Path) -> Table:
+    """(d) What the tracker's thread takes for an update, and of the time, after ever more births."""
+    records = History.of(folder).records
+    result = table("(d) MLflow", "records", "first filing, s", "one more brood, s", "per cent of the time")
+    size = settings().loop.brood_size + 1
+    for count in (10**power for power in range(3, 7)):
+        if count > len(records):
+            break
+        with tempfile.TemporaryDirectory() as name:
+            store, start = Store(None, "overhead", Path(name)), time.thread_time()
+            store.show(History(folder, records[: count - size]))
+            first, start = time.thread_time() - start, time.thread_time()
+            store.show(History(folder, records[:count]))
+            again = time.thread_time() - start
+        share = again / (again + max(PERIOD, again / SHARE))
+        result.add_row(str(count), f"{first:.2f}", f"{again:.3f}", f"{100 * share:.2f}")
+    return result

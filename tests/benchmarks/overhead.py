@@ -1,0 +1,227 @@
+"""What the search itself costs: the driver's time a birth, workers that idle, and what a long run leaves behind.
+
+The loop is the real one, on 32 x 32 and 640 trainable edges; only the evaluator is a hash of the digest, and workers
+live on a simulated clock (:mod:`cluster.simulated`). Times are of the driver's processor, so that other programs
+disturb them little. Run with `python -m tests.benchmarks.overhead [FIGURE.png]`; `--help` says what can be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import pkgutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.in_process import InProcessPool
+from cluster.simulated import Nodes, SimulatedPool
+from evo.journal import Record
+from evo.loop import loop
+from evo.progress import ProgressDisplay
+from evo.settings import Settings
+from evo.state import Rules
+from tests.benchmarks.driver import Quick, evaluator, rules, running, settings
+from tests.benchmarks.long_run import long_table, tracking_table
+from tests.benchmarks.problems import table
+
+LAGS = (1, 2, 3, 4)
+CROWDS = ((2, 16), (2, 32), (4, 32), (8, 16), (8, 32), (16, 16), (16, 32), (32, 32), (100, 100), (100, 200))
+"""Workers and brood sizes to try together."""
+QUEUE = 6
+"""Births for every worker that the rule has waiting behind the oldest brood while that waits for its slowest member."""
+LIFE = 4 * 3600.0
+"""Seconds that a node of eight workers lives: of a hundred and twenty-five nodes one dies every two minutes."""
+HANDING_OVER = 0.0036
+"""Driver's seconds that a call of a Ray actor costs besides the loop's own."""
+PARTS = {
+    "evo.loop.breed": "breed",
+    "evo.loop.told": "tell",
+    "evo.evaluations._record": "journal",
+    "evo.journal.Journal.append": "journal",
+    "evo.evaluations.Evaluations.send": "cache",
+    "evo.evaluations.Evaluations.answers": "cache",
+    "evo.loop._note_brood": "note of a brood",
+    "evo.snapshot.Snapshots.keep": "snapshot",
+    "evo.run.log_record": "watchers",
+}
+"""What the driver does, and which part of its bill that is."""
+
+
+class Stopwatch:
+    """Seconds of this thread's processor by part; where parts are nested only the inner one counts."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._parts, self._since = ["the rest"], time.thread_time()
+
+    def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, on the bill of a part."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            self.turn()
+            self._parts.append(part)
+            try:
+                return function(*arguments, **named)
+            finally:
+                self.turn()
+                self._parts.pop()
+
+        return timed
+
+    def turn(self) -> None:
+        """Write what has passed on the bill of whoever is at work."""
+        now = time.thread_time()
+        self.seconds[self._parts[-1]] += now - self._since
+        self._since = now
+
+
+def cost_table(recipe: Settings, base: Rules) -> tuple[Table, float]:
+    """(a) Milliseconds of the driver for one birth, by part; the seconds of them that are breeding."""
+    watch, display = Stopwatch(), ProgressDisplay(recipe, Console(file=io.StringIO()))
+    pool = InProcessPool(evaluator())
+    pool.submit, pool.wait = watch.timed("pool", pool.submit), watch.timed("pool", pool.wait)  # type: ignore[method-assign]
+    births = base.brood_size * recipe.loop.broods + len(base.founders)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        for target, part in PARTS.items():
+            stack.enter_context(patch(target, watch.timed(part, pkgutil.resolve_name(target))))
+        run = stack.enter_context(running(recipe, pool, Path(name), watch.timed("watchers", display)))
+        watch.turn()
+        watch.seconds.clear()
+        loop(run, base, 1.0)
+        watch.turn()
+    result = table(
+        f"(a) The driver, {births} births of {base.n_in} x {base.n_out}, brood size {base.brood_size}",
+        "part",
+        "ms a birth",
+    )
+    del watch.seconds["pool"]
+    for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
+        result.add_row(part, f"{1e3 * seconds / births:.2f}")
+    result.add_section()
+    result.add_row("all", f"{1e3 * sum(watch.seconds.values()) / births:.2f}")
+    return result, watch.seconds["breed"] / births
+
+
+@dataclass(frozen=True)
+class Work:
+    """What became of simulated workers, from when the loop was under way until the last brood was sent."""
+
+    busy: float
+    """Share of their time at work."""
+    rate: float
+    """Evaluations a second."""
+    driver: float
+    """Share of the time that the driver computed."""
+
+
+@cache
+def work(
+    base: Rules,
+    price: float,
+    workers: int,
+    mean: float,
+    lag: int,
+    brood_size: int,
+    tasks: int = 10,
+    life: float = LIFE,
+) -> Work:
+    """Run a loop on simulated workers, and watch it while each of them has so many tasks."""
+    broods = max(3, tasks * workers // brood_size)
+    quick = Quick(price)
+    pool = SimulatedPool(evaluator(), workers, mean, 0.5, Nodes(8, life), HANDING_OVER, clock=quick.clock)
+    recipe = settings(lag=lag, brood_size=brood_size, broods=broods + 2 * lag)
+    seen: list[tuple[float, float, float]] = []
+
+    def look(record: Record) -> None:
+        if record["kind"] == "brood":
+            seen.append((pool.now, pool.worked, pool.driver))
+
+    with (
+        tempfile.TemporaryDirectory() as name,
+        patch("evo.loop.breed", quick),
+        running(recipe, pool, Path(name), look) as run,
+    ):
+        loop(run, replace(base, brood_size=brood_size), 1.0)
+    first, last = seen[lag], seen[lag + broods]
+    seconds, worked, driver = (after - before for before, after in zip(first, last, strict=True))
+    return Work(worked / (workers * seconds), worked / mean / seconds, driver / seconds)
+
+
+def busy_table(base: Rules, price: float, mean: float, crowds: Sequence[tuple[int, int]]) -> Table:
+    """(b) How busy workers are, for pairs of their number and the brood size, by lag."""
+    title = f"(b) Tasks of {mean:g} s, breeding {1e3 * price:.1f} ms a birth: per cent of the workers busy"
+    result = table(title, "workers", "brood size", *(f"lag {lag}" for lag in LAGS))
+    for workers, size in crowds:
+        found = [work(base, price, workers, mean, lag, size) for lag in LAGS]
+        result.add_row(str(workers), str(size), *(f"{100 * one.busy:.1f}" for one in found))
+    return result
+
+
+def rule_table(base: Rules, price: float) -> Table:
+    """(b) How busy workers are with broods of the usual size, when the lag follows the rule."""
+    size = base.brood_size
+    title = f"(b) Brood size {size}, lag 1 + {QUEUE} x workers / {size}: per cent of the workers busy"
+    result = table(title, "workers", "tasks, s", "lag", "busy", "driver at work, per cent of the time")
+    for workers, mean in ((10, 2.0), (100, 2.0), (1000, 60.0)):
+        lag = 1 + math.ceil(QUEUE * workers / size)
+        found = work(base, price, workers, mean, lag, size)
+        result.add_row(str(workers), f"{mean:g}", str(lag), f"{100 * found.busy:.1f}", f"{100 * found.driver:.1f}")
+    return result
+
+
+def draw(base: Rules, price: float, path: Path) -> None:
+    """Throughput against workers for each lag, where broods have two births for each worker."""
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    for panel, mean, crowds in zip(panels, (2.0, 60.0), ((10, 32, 100, 320), (10, 100, 1000)), strict=True):
+        panel.plot(crowds, [workers / mean for workers in crowds], "k:", label="all busy")
+        for lag in LAGS:
+            rates = [work(base, price, workers, mean, lag, 2 * workers).rate for workers in crowds]
+            panel.plot(crowds, rates, "o-", label=f"lag {lag}")
+        panel.set(xscale="log", yscale="log", xlabel="workers", ylabel="births a second")
+        panel.set_title(f"tasks of {mean:g} s, brood size = 2 x workers")
+        panel.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Print the tables that are wanted, and draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figure", nargs="?", type=Path, help="where to save the figure (a new folder)")
+    parser.add_argument("--births", type=int, default=100_000, help="of the long run (default 100000)")
+    parser.add_argument("--parts", default="abcd", help="which tables (default abcd)")
+    options = parser.parse_args()
+    console, recipe = Console(), settings(broods=20)
+    base = rules(recipe)
+    shares, price = cost_table(recipe, base)
+    console.print(shares)
+    if "b" in options.parts:
+        console.print(busy_table(base, price, 2.0, CROWDS))
+        console.print(busy_table(base, price, 60.0, [(1000, 2000)]))
+        console.print(rule_table(base, price))
+        figure = options.figure or Path(tempfile.mkdtemp()) / "throughput.png"
+        draw(base, price, figure)
+        console.print(f"throughput against workers: {figure}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "c" in options.parts or "d" in options.parts:
+            console.print(long_table(base, price, options.births, folder))
+        if "d" in options.parts:
+            console.print(tracking_table(folder))
+
+
+if __name__ == "__main__":
+    main()
