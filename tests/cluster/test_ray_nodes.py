@@ -20,7 +20,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE = 300.0
 """Seconds that a story may take."""
 
-pytestmark = pytest.mark.ray
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.skipif(" " in sys.executable, reason="Ray nodes start no workers from a Python whose path has a blank"),
+]
 
 
 @pytest.fixture
