@@ -295,6 +295,7 @@ class RayPool:
         """Replace an actor and try its batch again, in halves; or the failure of a single task that did it again."""
         ray.kill(call.actor)  # it may be only out of reach
         self._recruited = -RECRUIT_SECONDS
+        self._recruit()
         if len(call.batch) > 1:
             _say_lost(call, reason)
             middle = len(call.batch) // 2
