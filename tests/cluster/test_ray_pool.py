@@ -102,6 +102,7 @@ def test_only_the_task_that_kills_worker_after_worker_fails(pool: RayPool, log: 
 
 
 def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) -> None:
+    workers_at_work(pool, log, 2)  # or else the first to be ready would be handed several at a time
     hanging, *fine = tasks(HANGS_ONCE, FINE, FINE, FINE)
     pool.submit([hanging])
     pool.submit(fine)
