@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -38,6 +39,8 @@ class Pool(Protocol):
         ...
 
 
+PASSED_ON = (MemoryError, BrokenDeviceError)
+"""What is raised for a task but says nothing of it: somewhere else it may be evaluated."""
 BATCH_SECONDS = 0.25
 """Of work that a worker is given at a time, so that handing it over costs next to nothing."""
 
@@ -56,8 +59,8 @@ def batch_size(waiting: int, workers: int, together: bool, seconds: float) -> in
 def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
     """Evaluate tasks here and now, their screens and races included.
 
-    What is raised for a task becomes its failure, in words; only exhausted memory and broken devices are passed on,
-    because they say nothing of the task. The seconds of an outcome are its share of the whole.
+    What is raised for a task becomes its failure, in words, except what is :data:`PASSED_ON`. The seconds of an
+    outcome are its share of the whole.
     """
     start = time.perf_counter()
     screened = [_screened(task) for task in tasks]
@@ -100,6 +103,8 @@ def _screened(task: Task) -> _Screened:
             measures[task.screen] = promise[place]
         for name in task.measures:
             measures[name] = measure(name, task.candidates[place])
+    except PASSED_ON:
+        raise
     except Exception as error:
         return _Screened(0, {}, _words(error))
     return _Screened(place, measures)
@@ -108,10 +113,10 @@ def _screened(task: Task) -> _Screened:
 def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
     """The score of each task's own topology, or in words why there is none."""
     if len(tasks) > 1 and isinstance(evaluator, BatchEvaluator):
-        try:
-            return list(evaluator.evaluate_many(tasks))
-        except Exception:  # whose fault it is shows when they go one by one
-            pass
+        with suppress(Exception):  # whose fault it is shows when they go one by one
+            scores = evaluator.evaluate_many(tasks)
+            if len(scores) == len(tasks) and all(isinstance(score, Score) for score in scores):
+                return list(scores)
     return [_score(evaluator, task) for task in tasks]
 
 
@@ -120,7 +125,7 @@ def _score(evaluator: Evaluator, task: Task) -> Score | str:
         score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
         if not isinstance(score, Score):
             raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
-    except (MemoryError, BrokenDeviceError):
+    except PASSED_ON:
         raise
     except Exception as error:
         return _words(error)
