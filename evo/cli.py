@@ -110,14 +110,12 @@ def resume(
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
     _one_thread()
     from evo import header
-    from evo.journal import cut
     from evo.search_console import search_and_show
     from evo.settings import validate, validate_as
+    from evo.snapshot import cut
 
-    if not (run / header.JOURNAL).is_file():
-        raise ValueError(f"{run} is not the folder of a run: it has no {header.JOURNAL}")
     if before_record is not None:
-        cut(run / header.JOURNAL, before_record)
+        cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
     recipe = header.recipe_of(folder, broods)
     if "budgets" in recipe:

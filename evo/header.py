@@ -62,17 +62,38 @@ def settings_of(records: Sequence[Record]) -> Record:
     return settings
 
 
+def journal_of(folder: Path) -> Path:
+    """The journal of the run in a folder; ValueError where there is none."""
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        raise ValueError(f"{folder} is not the folder of a run: it has no {JOURNAL}")
+    return journal
+
+
+def records_of(folder: Path) -> list[Record]:
+    """The records of the run in a folder, its header first.
+
+    Raises
+    ------
+    ValueError
+        When the folder has no journal, or an empty or damaged one.
+    """
+    journal = journal_of(folder)
+    records, _ = read(journal)
+    if not records:
+        raise ValueError(f"{journal} is empty: the run was stopped before it began, start it again")
+    return records
+
+
 def recipe_of(folder: Path, broods: int | None = None) -> Record:
     """The recipe of the run in a folder, as far as it says what to do; with more broods, if so many are wanted.
 
     Raises
     ------
     ValueError
-        When the journal has no header, or more broods than are wanted.
+        When it is not the folder of a run, or the run has more broods than are wanted.
     """
-    records, _ = read(folder / JOURNAL)
-    if not records:
-        raise ValueError(f"{folder / JOURNAL} is empty: start the search again")
+    records = records_of(folder)
     recipe = settings_of(records)
     planned = recipe["loop"]["broods"]
     if broods is not None and broods < planned:
@@ -114,7 +135,7 @@ def agree(records: Sequence[Record], settings: Settings, evaluator: Evaluator) -
 
 def fork(folder: Path) -> Path:
     """A copy of a run's folder that may be continued by this program, whichever one began it."""
-    records, _ = read(folder / JOURNAL)
+    records = records_of(folder)
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()

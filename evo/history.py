@@ -11,8 +11,8 @@ import numpy as np
 
 from evo.confirm import Row, row
 from evo.evaluations import score_of, topology_of
-from evo.header import CHAMPION, JOURNAL, current, settings_of
-from evo.journal import Record, in_use, read
+from evo.header import CHAMPION, JOURNAL, current, records_of, settings_of
+from evo.journal import Record, in_use
 from evo.rivals import BASELINE, KINDS
 from evo.state import Policy
 
@@ -31,16 +31,11 @@ class History:
         Raises
         ------
         ValueError
-            When the folder has no journal, or a damaged one.
+            When the folder has no journal, or an empty or damaged one.
         """
-        journal = folder / JOURNAL
-        if not journal.is_file():
-            raise ValueError(f"{folder} is not the folder of a run: it has no {JOURNAL}")
-        records, _ = read(journal)
-        if not records:
-            raise ValueError(f"{journal} is empty: the run was stopped before it began")
+        records = records_of(folder)
         history = History(folder.resolve(), tuple(current(records)))
-        if history.status == "RUNNING" and not in_use(journal):
+        if history.status == "RUNNING" and not in_use(folder / JOURNAL):
             end = {"kind": "end", "status": "KILLED", "why": "the process died", "time": records[-1]["time"]}
             return History(history.folder, (*history.records, end))
         return history

@@ -13,8 +13,8 @@ from cluster.ray_session import in_ray_job
 from evaluators.task import Evaluator
 from evo.evaluations import Evaluations
 from evo.founders import named
-from evo.header import JOURNAL, agree, current, given_in, header
-from evo.journal import Journal, PausedError, Record, read
+from evo.header import JOURNAL, agree, current, given_in, header, records_of
+from evo.journal import Journal, PausedError, Record
 from evo.log import log_file, log_record
 from evo.pools import named_evaluator, open_pool
 from evo.settings import Settings
@@ -133,10 +133,10 @@ def _judge(header: Record) -> tuple[str, str, int]:
 
 def _known(settings: Settings) -> list[list[Record]]:
     """The journals of the runs whose scores a recipe wants to use; ValueError where there is none."""
-    for folder in settings.known:
-        if not (folder / JOURNAL).is_file():
-            raise ValueError(f"known = {str(folder)!r} is not the folder of a run: it has no {JOURNAL}")
-    return [read(folder / JOURNAL)[0] for folder in settings.known]
+    try:
+        return [records_of(folder) for folder in settings.known]
+    except ValueError as error:
+        raise ValueError(f"known: {error}") from None
 
 
 @contextmanager

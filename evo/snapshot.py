@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from evaluators.task import Race, Score
+from evo.header import journal_of
 from evo.individual import Birth, Individual, Litter
 from evo.journal import Journal
-from evo.state import Rules, State, tell
+from evo.journal import cut as cut_journal
+from evo.state import Policy, Rules, State, tell
 from topologies.files import write_whole
 from topologies.packing import pack, unpack
 
@@ -61,11 +63,24 @@ def told(here: Progress, rules: Rules, brood: Sequence[Individual]) -> Progress:
     return Progress(here.told + 1, here.births + len(brood), chronicle, state, here.under_way[1:])
 
 
+def cut(folder: Path, record: int) -> None:
+    """Go back to before a record of a run's journal, see :func:`evo.journal.cut`; snapshots may tell of more, and go.
+
+    Raises
+    ------
+    ValueError
+        When it is not the folder of a run, or not every earlier record is intact.
+    """
+    cut_journal(journal_of(folder), record)
+    for policy in Policy:
+        _path(folder, policy).unlink(missing_ok=True)
+
+
 class Snapshots:
     """The snapshots of one loop, of which only the last is kept."""
 
     def __init__(self, folder: Path, rules: Rules, journal: Journal) -> None:
-        self._path = folder / f"snapshot-{rules.policy.value.replace(' ', '-')}.json.z"
+        self._path = _path(folder, rules.policy)
         founders = [founder.topology.digest for founder in rules.founders]
         plain = {**asdict(replace(rules, founders=())), "founders": founders, "header": journal.header["time"]}
         self._belongs = hashlib.sha256(json.dumps(plain, default=str).encode()).hexdigest()
@@ -98,6 +113,10 @@ class Snapshots:
         except OSError as error:
             _log.warning("no snapshot: %s", error)
         self._made = time.monotonic()
+
+
+def _path(folder: Path, policy: Policy) -> Path:
+    return folder / f"snapshot-{policy.value.replace(' ', '-')}.json.z"
 
 
 def _plain(here: Progress) -> Any:

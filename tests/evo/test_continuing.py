@@ -19,9 +19,10 @@ from evaluators.task import Fidelity, Race, Score, Stream
 from evo.evaluations import Request, topology_of
 from evo.header import JOURNAL, fork, recipe_of
 from evo.history import History
-from evo.journal import PausedError, Record, cut, read
+from evo.journal import PausedError, Record, read
 from evo.loop import Result, search
 from evo.settings import Settings, validate
+from evo.snapshot import cut
 from tests.fakes import HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
@@ -169,8 +170,9 @@ def test_a_full_disk_pauses_the_run_and_costs_only_what_was_not_written(
     assert lost in (1, 2), "the one evaluation, perhaps with its closer look, whose record did not fit"
 
 
-def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: Path) -> None:
+def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: Path, often: None) -> None:
     whole, _ = run(tmp_path, small())
+    assert list(tmp_path.glob("snapshot-*"))
     path = tmp_path / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)
     lines[40] = lines[40].replace(b"1", b"2")
@@ -179,11 +181,23 @@ def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: 
         run(tmp_path, small())
     for wrong in (0, 41, 10**6):
         with pytest.raises(ValueError, match="only intact records after the header can stay"):
-            cut(path, wrong)
-    cut(path, 40)
+            cut(tmp_path, wrong)
+    cut(tmp_path, 40)
+    assert not list(tmp_path.glob("snapshot-*")), "they tell of what was cut"
     assert path.read_bytes() == b"".join(lines[:40])
     assert path.with_name("journal.jsonl.damaged").read_bytes() == b"".join(lines)
     assert run(tmp_path, small())[0].digest == whole.digest
+
+
+@pytest.mark.parametrize("go_on", [fork, recipe_of, History.of, lambda folder: cut(folder, 1)])
+def test_what_is_no_run_is_refused(tmp_path: Path, go_on: Callable[[Path], object]) -> None:
+    with pytest.raises(ValueError, match="is not the folder of a run: it has no"):
+        go_on(tmp_path)
+    (tmp_path / JOURNAL).touch()
+    with pytest.raises(ValueError, match=r"is empty|only intact records"):
+        go_on(tmp_path)
+    with pytest.raises(ValueError, match=r"known: .* is empty"):
+        run(tmp_path / "new", small(known=[str(tmp_path)]))
 
 
 def test_another_version_goes_on_only_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +236,7 @@ def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> No
     assert len(spared.calls) < len(lonely.calls) / 2
     other = run(tmp_path / "other seed", small(seed=9, known=[str(tmp_path / "first")]))
     assert other[1].calls and other[0].digest != first.digest
-    with pytest.raises(ValueError, match=r"known = .* is not the folder of a run"):
+    with pytest.raises(ValueError, match=r"known: .* is not the folder of a run"):
         run(tmp_path / "wrong", small(known=[str(tmp_path)]))
 
 
