@@ -18,7 +18,7 @@ import logging
 import socket
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import Any
@@ -27,6 +27,7 @@ import ray
 from ray.exceptions import RayError
 
 from cluster.pool import batch_size, canary, run
+from cluster.ray_resources import Share, living_nodes, room_for
 from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
@@ -39,17 +40,6 @@ DEATHS = 2
 """A task under suspicion that this many actors died of is not tried again."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one worker takes of a cluster."""
-
-    cpus: float = 1.0
-    gpus: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
 
 
 class Worker:
@@ -137,7 +127,7 @@ class RayPool:
     ) -> None:
         self._evaluator, self._share, self._patience = evaluator, share or Share(), patience
         self._together = isinstance(evaluator, BatchEvaluator)
-        room = _room(self._share)
+        room = room_for(self._share)
         if room < (workers or 1):
             raise ValueError(
                 f"the Ray cluster has room for {room} workers of {self._share} each, not for {workers or 1}: "
@@ -243,7 +233,7 @@ class RayPool:
         if now < max(self._recruited + RECRUIT_SECONDS, self._starts.next):
             return
         self._recruited = now
-        room = _room(self._share)
+        room = room_for(self._share)
         wanted = room if self._wanted is None else min(self._wanted, room)
         for reference, actor in list(self._starting.items())[: max(self.size - wanted, 0)]:
             del self._starting[reference]
@@ -315,44 +305,15 @@ def _say_lost(call: _Call, reason: str) -> None:
     _log.warning("a Ray worker was lost, %d of its tasks are tried again elsewhere: %s", len(call.batch), reason)
 
 
-def has_working_gpu(works: Callable[[], bool]) -> bool:
-    """Whether the cluster has a GPU on which ``works``, called in a process that holds it, says yes."""
-    if not ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
-        return False
-    try:
-        return bool(ray.get(ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(works).remote(), timeout=READY_SECONDS))
-    except (RayError, TimeoutError):
-        return False
-
-
-def _room(share: Share) -> int:
-    """Workers that the nodes can hold; a worker takes its share from one node."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return sum(_fitting(node["Resources"], share) for node in nodes if node["Alive"])
-
-
-def _fitting(resources: Mapping[str, float], share: Share) -> int:
-    room = _times(share.cpus, resources.get("CPU", 0.0))
-    if share.gpus:
-        gpus = resources.get("GPU", 0.0)  # shares of less than one are cut from single GPUs
-        room = min(room, int(gpus) * _times(share.gpus, 1.0) if share.gpus < 1 else _times(share.gpus, gpus))
-    return room
-
-
 def _was_alive(call: _Call) -> bool:
     """Whether an actor is known to have begun its batch, and its node is still there."""
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    if call.alive is None or not any(one["NodeID"] == call.node and one["Alive"] for one in nodes):
+    if call.alive is None or call.node not in living_nodes():
         return False
     try:
         ray.get(call.alive, timeout=0.1)
     except (RayError, TimeoutError):
         return False
     return True
-
-
-def _times(part: float, whole: float) -> int:
-    return int(whole / part + 1e-6)
 
 
 def _reason(error: RayError) -> str:

@@ -84,8 +84,8 @@ class Evaluations:
         The run's.
     arrived:
         Shown every record that is written.
-    recovered:
-        Records that the journal had already.
+    written:
+        Records that the journal has already, and that are not written again; :meth:`learn` from them first.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Evaluations:
         pool: Pool,
         seed: int,
         arrived: Callable[[Record], None],
-        recovered: Iterable[Record] = (),
+        written: Iterable[Record] = (),
     ) -> None:
         self._journal, self._pool, self._seed, self._arrived = journal, pool, seed, arrived
         self._answers: dict[tuple[str, int], Answer] = {}
@@ -102,13 +102,8 @@ class Evaluations:
         self._asked: dict[tuple[_Key, Race | None], list[Request]] = {}
         self._tasks: dict[int, tuple[_Key, Race | None]] = {}
         self._next_task = 0
-        self._written: dict[tuple[str, int], str] = {}
+        self._written = {(one["phase"], one["number"]): one["digest"] for one in written if one["kind"] == "score"}
         self.last_failure: str | None = None
-        recovered = list(recovered)
-        self.learn(recovered)
-        for record in recovered:
-            if record["kind"] == "score":
-                self._written[(record["phase"], record["number"])] = record["digest"]
 
     def learn(self, records: Iterable[Record]) -> None:
         """Take over the answers of a journal whose evaluator and seed are this run's."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -104,18 +103,17 @@ def loop(run: Run, rules: Rules, reference: float) -> Searched:
     run.show({"kind": "phase", "phase": rules.policy.value})
     snapshots = Snapshots(run.folder, rules, run.journal)
     here = snapshots.last(broods, lag) or Progress()
-    under_way = deque((sent, _requests(run.settings, rules, sent)) for sent in here.under_way)
-    for _, requests in under_way:
-        run.evaluations.send(requests)
+    for sent in here.under_way:
+        run.evaluations.send(_requests(run.settings, rules, sent))
     while here.told < broods:
         while here.sent < min(here.told + lag, broods):
             state, litters = breed(here.state, rules, here.sent)
             sent = Sent(litters, Race(bar(state, rules), run.settings.fidelity.race_targets))
-            under_way.append((sent, _requests(run.settings, rules, sent)))
-            run.evaluations.send(under_way[-1][1])
+            run.evaluations.send(_requests(run.settings, rules, sent))
             here = replace(here, state=state, under_way=(*here.under_way, sent))
-        answers = run.evaluations.answers(under_way.popleft()[1])
-        pairs = zip(here.under_way[0].litters, answers, strict=True)
+        oldest = here.under_way[0]
+        answers = run.evaluations.answers(_requests(run.settings, rules, oldest))
+        pairs = zip(oldest.litters, answers, strict=True)
         brood = [_individual(litter, answer, run.settings.objectives) for litter, answer in pairs]
         here = told(here, rules, brood)
         _note_brood(run, here, rules, reference)

@@ -26,7 +26,8 @@ def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple
     from cluster.ray_session import session
 
     with session(settings.address, settings.workers):
-        from cluster.ray_pool import RayPool, Share, has_working_gpu
+        from cluster.ray_pool import RayPool
+        from cluster.ray_resources import Share, has_working_gpu
 
         gpus = settings.gpus_per_worker
         if gpus is None:
@@ -36,7 +37,7 @@ def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple
         share = Share(settings.cores_per_worker, gpus)
         pool = RayPool(at_work, settings.workers, share, settings.patience, judge=evaluator)
         try:
-            yield pool, "gpu" if at_work is not evaluator else "cpu"
+            yield pool, "gpu" if gpus else "cpu"
         finally:
             pool.close()
 

@@ -102,8 +102,7 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
             watcher(record)
 
         evaluations = Evaluations(journal, pool, settings.seed, show, recovered)
-        if len(recovered) < len(everything):
-            evaluations.learn(everything)
+        evaluations.learn(everything)
         for records in known:
             if _judge(records[0]) == _judge(journal.header):
                 evaluations.learn(record for record in records if not record.get("failure"))

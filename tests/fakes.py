@@ -113,7 +113,10 @@ def evaluations(
 ) -> Iterator[Evaluations]:
     """Evaluations through the journal of a folder, which may have one from before."""
     with Journal(folder / "journal.jsonl", {"kind": "header"}) as journal:
-        yield Evaluations(journal, pool(evaluator), SEED, arrived, journal.recovered())
+        recovered = journal.recovered()
+        found = Evaluations(journal, pool(evaluator), SEED, arrived, recovered)
+        found.learn(recovered)
+        yield found
 
 
 def recipe(n_in: int = 8, n_out: int = 8, budget: int = 40, **changes: Any) -> Settings:

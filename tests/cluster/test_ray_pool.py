@@ -14,7 +14,8 @@ import pytest
 
 import cluster.ray_pool
 from cluster.pool import map_tasks
-from cluster.ray_pool import RayPool, Share
+from cluster.ray_pool import RayPool
+from cluster.ray_resources import Share
 from evaluators.task import Outcome, Score
 from tests.cluster.faulty import DIES, DIES_ONCE, EXHAUSTS, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
 

@@ -1,0 +1,56 @@
+"""What a Ray cluster has, and what a worker takes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import ray
+from ray.exceptions import RayError
+
+_PROBE_SECONDS = 120.0
+"""How long a GPU may take to show that it works; kernels are compiled for it meanwhile."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker takes of a cluster."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+
+
+def living_nodes() -> dict[str, Mapping[str, float]]:
+    """The resources of every node that is there, by the node's id."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+
+
+def room_for(share: Share) -> int:
+    """Workers that the cluster can hold; each takes its share from one node."""
+    return sum(_room_on(resources, share) for resources in living_nodes().values())
+
+
+def has_working_gpu(works: Callable[[], bool]) -> bool:
+    """Whether the cluster has a GPU on which ``works``, called in a process that holds it, says yes."""
+    if not any(resources.get("GPU") for resources in living_nodes().values()):
+        return False
+    probe = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(works)
+    try:
+        return bool(ray.get(probe.remote(), timeout=_PROBE_SECONDS))
+    except (RayError, TimeoutError):
+        return False
+
+
+def _room_on(resources: Mapping[str, float], share: Share) -> int:
+    room = _times(share.cpus, resources.get("CPU", 0.0))
+    if share.gpus:
+        gpus = resources.get("GPU", 0.0)  # shares of less than one are cut from single GPUs
+        room = min(room, int(gpus) * _times(share.gpus, 1.0) if share.gpus < 1 else _times(share.gpus, gpus))
+    return room
+
+
+def _times(part: float, whole: float) -> int:
+    return int(whole / part + 1e-6)
