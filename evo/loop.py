@@ -10,10 +10,10 @@ from pathlib import Path
 
 from evaluators.task import Evaluator, Race, Stream
 from evo.bounds import Bounds
+from evo.champion import keep_best, write_champion
 from evo.confirm import Chosen, Finalist, Row, choose, hold_out
 from evo.evaluations import Answer, Request
 from evo.founders import founders
-from evo.header import CHAMPION, outcome_settings
 from evo.individual import Birth, Individual, Litter
 from evo.journal import Record
 from evo.rivals import BASELINE, GROWTH_RULE, KINDS, best_member, growth_rule, tuned
@@ -23,7 +23,6 @@ from evo.settings import Settings
 from evo.snapshot import Progress, Sent, Snapshots, told
 from evo.state import SAMPLED, Policy, Rules, State, bar, breed
 from evo.tune import Trial
-from topologies.files import Provenance, save
 from topologies.topology import Topology
 
 EVOLVED = "evolved champion"
@@ -171,7 +170,9 @@ def confirmed(run: Run, chosen: Mapping[str, Chosen], evolved: Searched, sampled
         run.evaluations, {kind: one for kind, one in entries.items() if one is not None}, baseline, fidelity
     )
     digest = _digest(evolved, sampled, champion)
-    file = _write_champion(run, evolved, champion, rows, digest)
+    known = (*evolved.state.leaders, *evolved.state.archive)
+    individual = next(one for one in known if one.topology == champion.finalist.topology)
+    file = write_champion(run, individual, champion, rows, digest)
     record = {"kind": "table", "rows": [_row_record(row) for row in rows], "digest": digest, "champion": file.name}
     run.note(record)
     return Result(run.folder, champion.finalist.topology, file, rows, digest)
@@ -243,9 +244,7 @@ def _note_brood(run: Run, here: Progress, rules: Rules, reference: float) -> Non
         }
     )
     if rules.policy is Policy.EVOLUTION and state.leaders:
-        leader = state.leaders[0]
-        provenance = Provenance(scores={"search": leader.error}, extra=_about(leader.birth))
-        save(leader.topology, run.folder / CHAMPION, provenance)  # whatever happens next, the best so far is on disk
+        keep_best(run, state.leaders[0])
 
 
 def _finalists(searched: Searched) -> list[Finalist]:
@@ -263,37 +262,6 @@ def _digest(evolved: Searched, sampled: Searched, champion: Chosen) -> str:
     archive = [one.topology.digest for one in evolved.state.archive]
     whole = json.dumps([evolved.chronicle, sampled.chronicle, archive, champion.finalist.topology.digest])
     return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _write_champion(run: Run, evolved: Searched, champion: Chosen, rows: Sequence[Row], digest: str) -> Path:
-    finalists = (*evolved.state.leaders, *evolved.state.archive)
-    individual = next(one for one in finalists if one.topology == champion.finalist.topology)
-    row, baseline = rows[0], rows[1]
-    fidelity = run.settings.fidelity.held_out(champion.choice.rate)
-    provenance = Provenance(
-        recipe=outcome_settings(run.settings),
-        seed=run.settings.seed,
-        scores={
-            "search": individual.error,
-            "choice": champion.choice.error,
-            "held-out": {
-                "error": row.error.mean,
-                "interval": [row.error.low, row.error.high],
-                "targets": fidelity.targets,
-                "steps": fidelity.steps,
-                "rate": champion.choice.rate,
-                "baseline": baseline.error.mean,
-                "baseline label": baseline.label,
-            },
-        },
-        parents=individual.birth.parent_digests,
-        extra=_about(individual.birth) | {"result digest": digest},
-    )
-    return save(champion.finalist.topology, run.folder / CHAMPION, provenance)
-
-
-def _about(birth: Birth) -> dict[str, str | int]:
-    return {"birth": birth.number, "operator": birth.operator, "family": birth.family}
 
 
 def _row_record(row: Row) -> dict[str, object]:

@@ -29,7 +29,8 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
         with progress:
             folder = study(settings, folder=folder, watcher=progress)
     except KeyboardInterrupt:
-        console.print(f"Stopped. Continue with: [bold]evofabric resume '{progress.folder}'[/bold]", soft_wrap=True)
+        if progress.folder is not None:
+            console.print(f'Stopped. Continue with: [bold]evofabric resume "{progress.folder}"[/bold]', soft_wrap=True)
         raise
     history = History.of(folder)
     for table in findings_tables(findings(samples(history))):
@@ -39,7 +40,7 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
     try:
         track(folder)
     except ValueError as error:
-        console.print(f"[yellow]{error}; catch up with: evofabric track {folder}", soft_wrap=True)
+        console.print(f'[yellow]{error}; catch up with: evofabric track "{folder}"', soft_wrap=True)
 
 
 class StudyProgress:
@@ -50,7 +51,7 @@ class StudyProgress:
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn())
         self._bar = Progress(*columns, TimeRemainingColumn(compact=True), console=console, transient=True)
         self._task: TaskID | None = None
-        self.folder = Path()
+        self.folder: Path | None = None
 
     def __enter__(self) -> StudyProgress:
         if self._console.is_terminal:
@@ -73,7 +74,7 @@ class StudyProgress:
             self._task = self._bar.add_task(record["phase"], total=record["count"])
             if not self._console.is_terminal:
                 self._console.print(f"{record['phase']} ({record['count']})")
-        elif record["kind"] in ("score", "proxy") and self._task is not None:
+        elif record["kind"] in ("score", "proxy") and self._task is not None:  # not what the journal knew
             self._bar.advance(self._task)
-        if record.get("failure"):
-            self._console.print(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")
+            if record.get("failure"):
+                self._console.print(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")

@@ -62,8 +62,8 @@ def findings_tables(found: tuple[Finding, ...]) -> Iterator[Table]:
         of_budget = sorted((one for one in found if one.budget == budget), key=lambda one: order.index(one.score))
         table = Table(
             title=f"Budget {budget}: how well scores predict the error",
-            caption="at rank: Kendall's tau over pairs of equal tangent rank; control: rightly\n"
-            f"told from the shuffled control ({of_budget[0].pairs} pairs differ); cost: of an error's",
+            caption="at rank: Kendall's tau over pairs of equal tangent rank; control: rightly told\n"
+            f"from the shuffled control ({of_budget[0].pairs} pairs differ); cost: of computing an error",
             box=box.SIMPLE_HEAD,
             title_justify="left",
             caption_justify="left",

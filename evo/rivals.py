@@ -37,6 +37,7 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
     settings = run.settings
 
     def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
+        """The trials' scores on the search stream."""
         return run.evaluations.evaluate(
             [
                 Request(
