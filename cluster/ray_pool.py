@@ -20,14 +20,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from textwrap import shorten
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from cluster.pool import batch_size, canary, run
-from cluster.ray_resources import Share, living_nodes, room_for
+from cluster.ray_resources import Share, gist, living_nodes, room_for
 from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
@@ -255,7 +254,7 @@ class RayPool:
         try:
             found, node = ray.get(reference)
         except RayError as error:
-            complaint = f"could not start: {_reason(error)}"
+            complaint = f"could not start: {gist(error)}"
         else:
             if found == self._proof:
                 self._idle.append((actor, node))
@@ -274,7 +273,7 @@ class RayPool:
         try:
             outcomes: list[Outcome] = ray.get(reference)
         except RayError as error:
-            return self._lost(call, _reason(error))
+            return self._lost(call, gist(error))
         self._idle.append((call.actor, call.node))
         self._seconds = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
         for task in call.batch:
@@ -314,9 +313,3 @@ def _was_alive(call: _Call) -> bool:
     except (RayError, TimeoutError):
         return False
     return True
-
-
-def _reason(error: RayError) -> str:
-    """The gist of Ray's long explanations, which stands at their end."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return shorten(lines[-1], 400, placeholder=" ...") if lines else type(error).__name__

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 
 import ray
 from ray.exceptions import RayError
+
+from evaluators.task import GpuEvaluator
 
 _PROBE_SECONDS = 120.0
 """How long a GPU may take to show that it works; kernels are compiled for it meanwhile."""
@@ -33,15 +36,31 @@ def room_for(share: Share) -> int:
     return sum(_room_on(resources, share) for resources in living_nodes().values())
 
 
-def has_working_gpu(works: Callable[[], bool]) -> bool:
-    """Whether the cluster has a GPU on which ``works``, called in a process that holds it, says yes."""
-    if not any(resources.get("GPU") for resources in living_nodes().values()):
-        return False
-    probe = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(works)
+def has_gpus() -> bool:
+    """Whether any node has a GPU."""
+    return any(resources.get("GPU") for resources in living_nodes().values())
+
+
+def gpu_trouble(evaluator: GpuEvaluator) -> str | None:
+    """Why an evaluator cannot use a GPU of the cluster, as tried on one of them; None if it can."""
+    remote = ray.remote(num_gpus=1, num_cpus=0, max_retries=0)(_trouble_here)
     try:
-        return bool(ray.get(probe.remote(), timeout=_PROBE_SECONDS))
-    except (RayError, TimeoutError):
-        return False
+        trouble: str | None = ray.get(remote.remote(evaluator), timeout=_PROBE_SECONDS)
+    except TimeoutError:
+        return f"none was free and ready within {_PROBE_SECONDS:.0f} s"
+    except RayError as error:
+        return gist(error)
+    return trouble
+
+
+def gist(error: RayError) -> str:
+    """The gist of Ray's long explanations, which stands at their end."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return shorten(lines[-1], 400, placeholder=" ...") if lines else type(error).__name__
+
+
+def _trouble_here(evaluator: GpuEvaluator) -> str | None:
+    return evaluator.gpu_trouble()
 
 
 def _room_on(resources: Mapping[str, float], share: Share) -> int:

@@ -42,7 +42,7 @@ class _Gpu(NamedTuple):
 def available() -> bool:
     """Whether this process has a GPU that can be used: what :func:`describe` would not refuse."""
     try:
-        _gpu()
+        describe()
     except (BrokenDeviceError, MemoryError):
         return False
     return True
@@ -86,6 +86,7 @@ def run(batch: Batch, pace: Pace) -> None:
         jobs, tables, given, kept, lowest = map(upload, batch[1:6])
         rates, floors = upload(pace.rates), upload(pace.floors)
         scratch = stack.enter_context(_memory(driver, 4 * batch.scratch))
+        _checked(driver.cuCtxSynchronize())  # uploads may still be on their way, and streams need not wait
         for launch in batch.launches:
             first_job = jobs + launch.start * batch.jobs.strides[0]
             values = (first_job, tables, given, rates, floors, len(pace.rates), *pace.memories, kept, lowest, scratch)
@@ -123,7 +124,10 @@ def compiled(architecture: str) -> bytes:
 
 def _gpu() -> _Gpu:
     """The GPU, current in the calling thread."""
-    gpu = _opened()
+    try:
+        gpu = _opened()
+    except RuntimeError as error:  # also the bindings' own, in many lines, where a library is missing
+        raise BrokenDeviceError(" ".join(str(error).split())) from None
     _checked(gpu.driver.cuCtxSetCurrent(gpu.context))
     return gpu
 
@@ -137,7 +141,7 @@ def _opened() -> _Gpu:
     try:
         _checked(driver.cuInit(0))
         device = _checked(driver.cuDeviceGet(0))
-    except BrokenDeviceError as error:
+    except RuntimeError as error:  # also the bindings' own, where there is no driver
         raise BrokenDeviceError(f"no GPU answers: {error}") from None
     context = _checked(driver.cuDevicePrimaryCtxRetain(device))
     _checked(driver.cuCtxSetCurrent(context))
@@ -170,7 +174,7 @@ def _memory(driver: Any, size: int) -> Iterator[int]:
 
 @contextmanager
 def _stream(driver: Any) -> Iterator[Any]:
-    """An ordinary stream: its work waits for copies made before, and later copies wait for it."""
+    """A stream, for work that goes on beside that of others."""
     stream = _checked(driver.cuStreamCreate(0))
     try:
         yield stream

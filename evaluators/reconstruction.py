@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from evaluators.keys import generator
 from evaluators.schedule import one_cycle
 from evaluators.targets import target
-from evaluators.task import Fidelity, Score, Stream, Task
+from evaluators.task import BrokenDeviceError, Fidelity, Score, Stream, Task
 from topologies.canonical import canonical
+from topologies.families.blocks import dense, low_rank
+from topologies.families.butterfly import butterfly
+from topologies.families.clos import clos
 from topologies.initialise import initial_weights
 from topologies.topology import Topology
 
@@ -75,11 +78,24 @@ class MatrixReconstruction:
         """The same scores, from the GPU of whatever process makes them."""
         return GpuReconstruction()
 
-    def gpu_works(self) -> bool:
-        """Whether this process has a GPU that can be used."""
-        from evaluators.gpu import available
-
-        return available()
+    def gpu_trouble(self) -> str | None:
+        """In one line why the GPU of this process cannot be used, or what it does not score as the CPU does."""
+        shapes = {
+            "deep": butterfly(16, 6),
+            "shallow": clos(12, 4, 3, 4),
+            "rectangular": low_rank(20, 9, 3),
+            "dense": dense(24, 24),
+        }
+        fidelity = Fidelity(targets=3, steps=20, rates=(0.3, 1.2))
+        tasks = [Task(0, topology, fidelity, Stream.SEARCH, seed=0) for topology in shapes.values()]
+        try:
+            found = self.on_gpu().evaluate_many(tasks)
+        except (BrokenDeviceError, MemoryError) as error:
+            return str(error)
+        for shape, task, score in zip(shapes, tasks, found, strict=True):
+            if score != self.evaluate(task.topology, fidelity, task.stream, task.seed):
+                return f"it does not score a {shape} topology as the CPU does"
+        return None
 
 
 class GpuReconstruction:

@@ -3,7 +3,7 @@
 The kernel, ``reconstruction.cu``, repeats the operations of :mod:`evaluators.reconstruction_cpu` in the same order
 with the same roundings, so that a cluster of both kinds of machines gives one result. This module decides how many
 problems a thread block trains, and lays out tables and numbers for it; :mod:`evaluators.gpu` compiles and launches.
-Candidates of any shapes are in flight together, and the host is idle until all are done.
+Candidates of any shapes are in flight together, and the host does nothing until all are done.
 
 Device memory of one problem in flight, in bytes: 16 for every trainable edge, 4 more for every trainable edge and
 block in flight (of 8 inputs; at most 8 blocks), and ``4 * n_in * n_out`` for its target; the problems of a candidate

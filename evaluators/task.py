@@ -103,8 +103,8 @@ class GpuEvaluator(Evaluator, Protocol):
         """The same evaluator on the GPU of whatever process it is in."""
         ...
 
-    def gpu_works(self) -> bool:
-        """Whether this process has a GPU, and what it takes to use it."""
+    def gpu_trouble(self) -> str | None:
+        """In one line why this process cannot use a GPU, or not to the same bits; None if it can."""
         ...
 
 

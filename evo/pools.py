@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.task import Evaluator, GpuEvaluator
 from evo.settings import ClusterSettings
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -27,12 +30,11 @@ def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple
 
     with session(settings.address, settings.workers):
         from cluster.ray_pool import RayPool
-        from cluster.ray_resources import Share, has_working_gpu
+        from cluster.ray_resources import Share
 
         gpus = settings.gpus_per_worker
         if gpus is None:
-            able = isinstance(evaluator, GpuEvaluator) and has_working_gpu(evaluator.gpu_works)
-            gpus = 1.0 if able else 0.0
+            gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
         share = Share(settings.cores_per_worker, gpus)
         pool = RayPool(at_work, settings.workers, share, settings.patience, judge=evaluator)
@@ -40,6 +42,18 @@ def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple
             yield pool, "gpu" if gpus else "cpu"
         finally:
             pool.close()
+
+
+def _can_use_gpus(evaluator: Evaluator) -> bool:
+    """Whether the cluster has GPUs on which the evaluator works as it does here; where it does not, say why."""
+    from cluster.ray_resources import gpu_trouble, has_gpus
+
+    if not isinstance(evaluator, GpuEvaluator) or not has_gpus():
+        return False
+    trouble = gpu_trouble(evaluator)
+    if trouble is not None:
+        _log.warning("the cluster's GPUs are not used: %s", trouble)
+    return trouble is None
 
 
 def named_evaluator(name: str) -> Evaluator:

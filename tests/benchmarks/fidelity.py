@@ -17,6 +17,7 @@ from evaluators.keys import generator
 from evo.bounds import Bounds
 from evo.settings import FidelitySettings
 from evo.variation import sample
+from tests.benchmarks.problems import table
 from topologies.expression import parse
 from topologies.topology import Topology
 
@@ -43,9 +44,9 @@ LADDER = (
     Fidelity(2, 150, (1.0,)),
     Fidelity(4, 300, (1.0,)),
     Fidelity(4, 300, (0.45, 1.0, 2.0)),
+    Fidelity(DEFAULT.targets, 600, DEFAULT.rates),
     DEFAULT.search,
-    Fidelity(8, 1200, DEFAULT.rates),
-    Fidelity(16, 1200, DEFAULT.rates),
+    Fidelity(16, DEFAULT.steps, DEFAULT.rates),
     DEFAULT.choice,
 )
 FULL = Fidelity(32, 4000, (0.15, 0.3, 0.6, 1.2, 2.4, 4.8))
@@ -54,20 +55,17 @@ SAMPLES = 48
 
 def rates_table() -> Table:
     """Error at the default rates of the search and of the choice stream, and at the best rate of a wide grid."""
-    table = Table(title="Error at default rates and at the best of a wide grid, 32 targets", title_justify="left")
-    table.add_column("member")
-    for steps in (DEFAULT.steps, DEFAULT.full_steps):
-        for heading in (f"{steps} steps", "wide", "best rate"):
-            table.add_column(heading, justify="right")
+    headings = (f"{DEFAULT.steps} steps", "wide", f"{DEFAULT.full_steps} steps", "wide")
+    result = table("Error on 32 targets at default rates, and at the best of a wide grid", "member", *headings)
     task = MatrixReconstruction()
     for name in MEMBERS:
         cells = []
         for steps, rates in ((DEFAULT.steps, DEFAULT.rates), (DEFAULT.full_steps, DEFAULT.full_rates)):
-            ours = task.evaluate(parse(name), Fidelity(32, steps, rates), Stream.SEARCH, 0)
-            wide = task.evaluate(parse(name), Fidelity(32, steps, WIDE), Stream.SEARCH, 0)
-            cells += [f"{ours.error:.4f}", f"{wide.error:.4f}", f"{wide.rate:g}"]
-        table.add_row(name, *cells)
-    return table
+            for tried in (rates, WIDE):
+                score = task.evaluate(parse(name), Fidelity(32, steps, tried), Stream.SEARCH, 0)
+                cells.append(f"{score.error:.4f}")
+        result.add_row(name, *cells)
+    return result
 
 
 def samples() -> list[Topology]:
@@ -82,17 +80,15 @@ def ladder_table() -> Table:
     task, drawn = MatrixReconstruction(), samples()
     truth = [task.evaluate(topology, FULL, Stream.HELD_OUT, 0).error for topology in drawn]
     best = np.argsort(truth)[: len(truth) // 3]
-    table = Table(
-        title=f"{len(drawn)} random topologies, against {FULL.targets} fresh targets of {FULL.steps} steps",
-        title_justify="left",
+    result = table(
+        f"{len(drawn)} random topologies, against {FULL.targets} fresh targets of {FULL.steps} steps",
+        *("targets", "steps", "rates", "ms each", "mean error", "Spearman", "of the best third"),
     )
-    for heading in ("targets", "steps", "rates", "ms each", "mean error", "Spearman", "of the best third"):
-        table.add_column(heading, justify="right")
     for fidelity in LADDER:
         start = time.perf_counter()
         errors = np.array([task.evaluate(topology, fidelity, Stream.SEARCH, 0).error for topology in drawn])
         cost = (time.perf_counter() - start) / len(drawn)
-        table.add_row(
+        result.add_row(
             str(fidelity.targets),
             str(fidelity.steps),
             str(len(fidelity.rates)),
@@ -101,9 +97,11 @@ def ladder_table() -> Table:
             f"{spearmanr(errors, truth).statistic:.2f}",
             f"{spearmanr(errors[best], np.array(truth)[best]).statistic:.2f}",
         )
-    table.add_section()
-    table.add_row(str(FULL.targets), str(FULL.steps), str(len(FULL.rates)), "", f"{np.mean(truth):.4f}", "1.00", "1.00")
-    return table
+    result.add_section()
+    result.add_row(
+        str(FULL.targets), str(FULL.steps), str(len(FULL.rates)), "", f"{np.mean(truth):.4f}", "1.00", "1.00"
+    )
+    return result
 
 
 if __name__ == "__main__":
