@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.lanes import BLOCK
+from evaluators.lanes import BLOCK, LANES, TILE
 from evaluators.reconstruction_cpu import Edges, Plan
 from topologies.topology import Topology
 
@@ -75,7 +75,7 @@ class Part(NamedTuple):
     @property
     def memory(self) -> int:
         """Bytes of device memory, with a job and tables of its own."""
-        edges = sum(int(edges.other.size) for edges in (self.plan.from_inputs, self.plan.into, self.plan.out_of))
+        edges = sum(int(edges.tile.size) for edges in (self.plan.from_inputs, self.plan.into, self.plan.out_of))
         tables = 2 * edges + 4 * int(self.plan.first[-1]) + self.plan.depth + 2
         return 4 * (self.scratch + self.goals + self.weights + 2 * self.problems + tables + len(Job._fields))
 
@@ -231,4 +231,4 @@ def _bounds(edges: Edges) -> NDArray[np.int64]:
 
 def _ends(edges: Edges, first: NDArray[np.int64]) -> NDArray[np.int64]:
     """Far ends, numbered through all layers, and slots; ``first`` is where the far layer of each group begins."""
-    return np.stack([edges.other + np.repeat(first, np.diff(edges.start)), edges.slot], axis=1)
+    return np.stack([edges.tile // TILE + np.repeat(first, np.diff(edges.start)), edges.lanes // LANES], axis=1)

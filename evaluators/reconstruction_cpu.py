@@ -26,6 +26,7 @@ from evaluators.lanes import (
     LANES,
     TILE,
     aligned,
+    at,
     fma,
     fold,
     load_lanes,
@@ -48,14 +49,14 @@ class Edges(NamedTuple):
     """Edges grouped by the neuron at one end; in each group the trainable come first.
 
     Group ``g`` holds its trainable edges at ``start[g]:middle[g]`` and its constants at ``middle[g]:start[g + 1]``.
-    ``other`` is the neuron at the far end, numbered within its layer; ``slot`` the number of the edge's weight, where
-    all constants share the slot after the last trainable one, which holds 1.
+    ``tile`` says where the tile of the neuron at the far end begins among those of its layer, and ``lanes`` where the
+    edge's weight does, both in floats; all constants share the weight after the last trainable one, which holds 1.
     """
 
     start: _Indices
     middle: _Indices
-    other: _Indices
-    slot: _Indices
+    tile: NDArray[np.int32]
+    lanes: NDArray[np.int32]
 
 
 class Plan(NamedTuple):
@@ -78,46 +79,29 @@ class Plan(NamedTuple):
 
 def plan(topology: Topology) -> Plan:
     """Arrange a topology's edges for the compiled loops."""
-    widths = np.array(topology.widths)
-    trainable = np.concatenate([layer.trainable for layer in topology.layers])
-    n_slots = int(trainable.sum())
-    slots = np.split(
-        np.where(trainable, np.cumsum(trainable) - 1, n_slots),
-        np.cumsum([layer.n_edges for layer in topology.layers])[:-1],
-    )
-    n_blocks = -(-topology.n_in // BLOCK)
-    head, *rest = topology.layers
-    from_inputs = _grouped(head.sources, head.targets, slots[0], n_slots, n_blocks * BLOCK)
-    nothing = np.zeros(0, dtype=np.int64)
-    into = [_grouped(nothing, nothing, nothing, n_slots, head.n_out)]
-    out_of = []
-    for layer, slot in zip(rest, slots[1:], strict=True):
-        into.append(_grouped(layer.targets, layer.sources, slot, n_slots, layer.n_out))
-        out_of.append(_grouped(layer.sources, layer.targets, slot, n_slots, layer.n_in))
-    out_of.append(_grouped(nothing, nothing, nothing, n_slots, topology.n_out))
+    layers, widths = topology.layers, np.array(topology.widths)
     first = np.concatenate(([0, 0], np.cumsum(widths[1:])))
-    return Plan(topology.depth, n_blocks, n_slots, widths, first, from_inputs, _chain(into), _chain(out_of))
+    sources = np.concatenate([layer.sources for layer in layers], dtype=np.int64)
+    targets = np.concatenate([layer.targets for layer in layers], dtype=np.int64)
+    trainable = np.concatenate([layer.trainable for layer in layers])
+    n_slots = int(trainable.sum())
+    slots = np.where(trainable, np.cumsum(trainable) - 1, n_slots)
+    n_blocks, n_neurons = -(-topology.n_in // BLOCK), int(first[-1])
+    head, *rest = (layer.n_edges for layer in layers)
+    level = np.repeat(np.arange(2, topology.depth + 1), rest)
+    from_inputs = _grouped(sources[:head], targets[:head], slots[:head], n_slots, n_blocks * BLOCK)
+    into = _grouped(first[level] + targets[head:], sources[head:], slots[head:], n_slots, n_neurons)
+    out_of = _grouped(first[level - 1] + sources[head:], targets[head:], slots[head:], n_slots, n_neurons)
+    return Plan(topology.depth, n_blocks, n_slots, widths, first, from_inputs, into, out_of)
 
 
-def _grouped(near: NDArray[np.integer], far: NDArray[np.integer], slot: _Indices, n_slots: int, groups: int) -> Edges:
-    constant = slot == n_slots
-    order = np.lexsort((far, constant, near))
-    start = np.concatenate(([0], np.cumsum(np.bincount(near, minlength=groups))))
-    middle = start[:-1] + np.bincount(near[~constant], minlength=groups)
-    return Edges(start, middle, far[order].astype(np.int64), slot[order].astype(np.int64))
-
-
-def _chain(parts: list[Edges]) -> Edges:
-    """One grouping after the other."""
-    offsets = np.cumsum([0, *(part.other.size for part in parts)])
-    starts = [part.start[:-1] + offset for part, offset in zip(parts, offsets, strict=False)]
-    middles = [part.middle + offset for part, offset in zip(parts, offsets, strict=False)]
-    return Edges(
-        np.concatenate([*starts, offsets[-1:]]),
-        np.concatenate(middles),
-        np.concatenate([part.other for part in parts]),
-        np.concatenate([part.slot for part in parts]),
-    )
+def _grouped(near: _Indices, far: _Indices, slots: _Indices, n_slots: int, groups: int) -> Edges:
+    constant = slots == n_slots
+    order = np.argsort((2 * near + constant) * (far.max(initial=0) + 1) + far)
+    ends = np.cumsum(np.bincount(near, minlength=groups))
+    start = np.concatenate(([0], ends))
+    middle = ends - np.bincount(near[constant], minlength=groups)
+    return Edges(start, middle, (TILE * far[order]).astype(np.int32), (LANES * slots[order]).astype(np.int32))
 
 
 def train(
@@ -220,17 +204,17 @@ def _forward(plan, block, weight, hidden):  # type: ignore[no-untyped-def]
     edges = plan.from_inputs
     for row in range(BLOCK):
         for e in range(edges.start[block * BLOCK + row], edges.start[block * BLOCK + row + 1]):
-            store(hidden, edges.other[e] * TILE + row * LANES, load_lanes(weight, edges.slot[e] * LANES))
+            store(hidden, at(edges.tile, e) + row * LANES, load_lanes(weight, at(edges.lanes, e)))
     edges = plan.into
     for layer in range(2, plan.depth + 1):
-        before = plan.first[layer - 1]
+        before = plan.first[layer - 1] * TILE
         for k in range(plan.first[layer], plan.first[layer] + plan.widths[layer]):
             total = splat_tile(np.float32(0))
-            for e in range(edges.start[k], edges.middle[k]):
-                factor = spread(load_lanes(weight, edges.slot[e] * LANES))
-                total = fma(factor, load_tile(hidden, (before + edges.other[e]) * TILE), total)
-            for e in range(edges.middle[k], edges.start[k + 1]):
-                total = total + load_tile(hidden, (before + edges.other[e]) * TILE)
+            for e in range(at(edges.start, k), at(edges.middle, k)):
+                factor = spread(load_lanes(weight, at(edges.lanes, e)))
+                total = fma(factor, load_tile(hidden, before + at(edges.tile, e)), total)
+            for e in range(at(edges.middle, k), at(edges.start, k + 1)):
+                total = total + load_tile(hidden, before + at(edges.tile, e))
             store(hidden, k * TILE, total)
 
 
@@ -246,21 +230,21 @@ def _backward(plan, block, weight, hidden, above, below, gradient):  # type: ign
             neuron = plan.first[layer] + k
             value = load_tile(hidden, neuron * TILE)
             total = splat_tile(np.float32(0))
-            for e in range(edges.start[neuron], edges.middle[neuron]):
-                place = edges.slot[e] * LANES
-                arriving = load_tile(above, edges.other[e] * TILE)
+            for e in range(at(edges.start, neuron), at(edges.middle, neuron)):
+                place = at(edges.lanes, e)
+                arriving = load_tile(above, at(edges.tile, e))
                 total = fma(spread(load_lanes(weight, place)), arriving, total)
                 store(gradient, place, load_lanes(gradient, place) + fold(value * arriving))
-            for e in range(edges.middle[neuron], edges.start[neuron + 1]):
-                total = total + load_tile(above, edges.other[e] * TILE)
+            for e in range(at(edges.middle, neuron), at(edges.start, neuron + 1)):
+                total = total + load_tile(above, at(edges.tile, e))
             store(below, k * TILE, total)
         above, below = below, above
     edges = plan.from_inputs
     for row in range(BLOCK):
         group = block * BLOCK + row
         for e in range(edges.start[group], edges.middle[group]):
-            place = edges.slot[e] * LANES
-            arriving = load_lanes(above, edges.other[e] * TILE + row * LANES)
+            place = at(edges.lanes, e)
+            arriving = load_lanes(above, at(edges.tile, e) + row * LANES)
             store(gradient, place, load_lanes(gradient, place) + arriving)
     return above, below
 

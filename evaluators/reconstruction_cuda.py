@@ -142,7 +142,7 @@ def _parts(problems: Sequence[Problem], device: Device) -> list[Part]:
             members = slice(start, start + shape.problems)
             some = Problem(problem.topology, problem.weights[members], problem.targets[members], problem.rates[members])
             parts.append(Part(number, members, some, arranged, shape))
-    return sorted(parts, key=lambda part: -part.plan.into.other.size * part.plan.n_blocks * part.shape.problems)
+    return sorted(parts, key=lambda part: -part.plan.into.tile.size * part.plan.n_blocks * part.shape.problems)
 
 
 def _batches(parts: list[Part], memory: int) -> Iterator[list[Part]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
+from rich import box
 from rich.table import Table
 
 from evaluators.reconstruction import start_of
@@ -80,7 +81,7 @@ def geometric_mean(ratios: list[float]) -> float:
 
 def table(title: str, *headings: str) -> Table:
     """An empty table whose first column is text and whose others are numbers."""
-    result = Table(title=title, title_justify="left")
+    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0)
     for place, heading in enumerate(headings):
         result.add_column(heading, justify="right" if place else "left", no_wrap=not place)
     return result
