@@ -34,7 +34,7 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print_json(settings.model_dump_json())
     console.print(plan_table(phases))
     console.print(
-        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, "
+        f"at most about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, "
         "measured on one small evaluation",
         soft_wrap=True,
     )

@@ -33,9 +33,9 @@ def loops_table() -> Table:
     The errors are after one run with Adam's usual memories, the only ones the default loop has.
     """
     result = table(
-        f"Loops over kernel: {TARGETS} targets, {STEPS} steps, one core",
+        f"The afternoon loop over the kernel: {TARGETS} targets, {STEPS} steps, one core",
         "candidate",
-        "afternoon",
+        "loop",
         "with fused Adam",
         "padded bmm",
         "share of sgemm",
