@@ -9,9 +9,12 @@ import random
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -292,6 +295,17 @@ def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
     first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
     assert "the search goes on" in first and uri in first and "refused" in first
     assert f'evofabric track "{finished.folder}"' in last
+
+
+def test_a_database_that_somebody_else_holds_is_one_line(finished: History, runs: Path) -> None:
+    run = rewritten(finished, runs / "held").folder
+    with closing(sqlite3.connect(runs / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("begin immediate")  # it can be read, so that MLflow is well under way when it fails
+        command = [sys.executable, "-m", "evofabric", "track", str(run)]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("evofabric: MLflow in ") and told.stderr.endswith(": database is locked\n")
+    assert told.stderr.count("\n") == 1
 
 
 def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
