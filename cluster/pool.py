@@ -125,6 +125,8 @@ def _score(evaluator: Evaluator, task: Task) -> Score | str:
         score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
         if not isinstance(score, Score):
             raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
+        if not score.errors:
+            raise ValueError("the evaluator returned a Score without errors")
     except PASSED_ON:
         raise
     except Exception as error:

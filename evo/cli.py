@@ -46,7 +46,7 @@ PoolName = Annotated[
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="X...", help="Files (.safetensors, .npz) or family expressions.", show_default=False),
+    typer.Argument(metavar="X...", help="Files, runs' folders or family expressions.", show_default=False),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
 
@@ -161,12 +161,12 @@ def score(
 ) -> None:
     """Compare topologies with the tuned baseline on held-out targets."""
     from evo.compare import scores
+    from evo.founders import topology_named
     from evo.rivals import BASELINE, KINDS
     from evo.settings import overridden, validate
     from evo.tables import final_table
-    from topologies.expression import resolve
 
-    found = [resolve(name) for name in names]
+    found = [topology_named(name) for name in names]
     if len({(one.n_in, one.n_out) for one in found}) > 1:
         sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
         raise ValueError(f"only topologies of one size can be compared: {sizes}")
@@ -217,11 +217,11 @@ def show(
     ] = "uniform",
 ) -> None:
     """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
+    from evo.founders import topology_named
     from evo.show import draw_each, draw_together
     from evo.tables import summary_table
-    from topologies.expression import resolve
 
-    topologies = {name: resolve(name) for name in names}
+    topologies = {name: topology_named(name) for name in names}
     for name, topology in topologies.items():
         console.print(summary_table(name, topology))
     asked = any((controllability, errors, spectrum))
@@ -249,20 +249,20 @@ def proxies(
 
 @app.command(epilog="Example: [bold]evofabric export champion.safetensors masks.npz[/bold]")
 def export(
-    name: Annotated[str, typer.Argument(metavar="X", help="A file or family expression.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="X", help="A file, run's folder or expression.", show_default=False)],
     file: Annotated[
         Path, typer.Argument(help="Where to write: .npz (dense masks) or .safetensors.", show_default=False)
     ],
 ) -> None:
     """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
-    from topologies.expression import resolve
+    from evo.founders import topology_named
     from topologies.files import save
     from topologies.masks import save_masks
 
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:
         raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
-    console.print(f"written to {writers[file.suffix](resolve(name), file)}")
+    console.print(f"written to {writers[file.suffix](topology_named(name), file)}")
 
 
 @app.command(epilog="Example: [bold]evofabric runs[/bold]")

@@ -11,13 +11,14 @@ import numpy as np
 
 from evaluators.task import Evaluator, Fidelity, Score, Stream
 from evo.confirm import Finalist, Interval, Row, choose, hold_out, interval
+from evo.founders import topology_named
+from evo.header import CHAMPION
 from evo.pools import named_evaluator
 from evo.rivals import BASELINE, KINDS, best_member, tuned
 from evo.run import Watcher, open_run
 from evo.settings import Settings, validate
 from evo.tune import Trial
 from topologies.canonical import canonical
-from topologies.expression import resolve
 from topologies.files import read
 
 
@@ -44,7 +45,7 @@ def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[
 
     Learning rates are chosen on the choice stream, as in a search. The baseline is tuned at the recipe's budget.
     """
-    topologies = {name: canonical(resolve(name)) for name in names}
+    topologies = {name: canonical(topology_named(name)) for name in names}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline = KINDS[BASELINE]
         chosen = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}
@@ -71,13 +72,14 @@ class Verification:
 
 
 def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
-    """Train the topology of a champion file on the held-out targets again and compare with what the file says.
+    """Train the topology of a champion's file or a run's folder on the held-out targets again, and compare.
 
     Raises
     ------
     ValueError
         When the file is damaged or states no held-out score.
     """
+    path = path / CHAMPION if path.is_dir() else path
     topology, provenance = read(path)
     stated = provenance.scores.get("held-out")
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:

@@ -99,10 +99,20 @@ def named(settings: Settings) -> dict[str, Topology]:
     return {name: _sized(name, settings.n_in, settings.n_out) for name in names}
 
 
-def _sized(name: str, n_in: int, n_out: int) -> Topology:
-    """The topology of a file or expression, or the champion of a run's folder."""
+def topology_named(name: str) -> Topology:
+    """The topology of a file or expression, or the champion of a run's folder.
+
+    Raises
+    ------
+    ValueError
+        When it is none of these, or the file or expression is refused.
+    """
     champion = Path(name) / CHAMPION
-    topology = resolve(str(champion) if champion.is_file() else name)
+    return resolve(champion if champion.is_file() else name)
+
+
+def _sized(name: str, n_in: int, n_out: int) -> Topology:
+    topology = topology_named(name)
     if (topology.n_in, topology.n_out) != (n_in, n_out):
         raise ValueError(f"{name!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
     return topology

@@ -81,7 +81,7 @@ def records_of(folder: Path) -> list[Record]:
     journal = journal_of(folder)
     records, _ = read(journal)
     if not records:
-        raise ValueError(f"{journal} is empty: the run was stopped before it began, start it again")
+        raise ValueError(f"{journal} has no whole record: the run was stopped before it began, start it again")
     return records
 
 
@@ -124,12 +124,12 @@ def agree(records: Sequence[Record], settings: Settings, evaluator: Evaluator) -
         raise ValueError(f"it is a run of another recipe ({', '.join(differ)} differ): choose another folder")
     program = next(record for record in reversed(records) if record["kind"] in ("header", "fork"))
     mine = _program(evaluator)
-    if program["packages"]["evofabric"] != mine["packages"]["evofabric"] or program["canary"] != mine["canary"]:
-        raise ValueError(
-            f"it was begun with evofabric {program['packages']['evofabric']} (canary {program['canary']}), this is "
-            f"{mine['packages']['evofabric']} (canary {mine['canary']}), which may compute something else: "
-            "go on in a copy of the run with --fork"
-        )
+    begun_with, this = program["packages"]["evofabric"], mine["packages"]["evofabric"]
+    how = "go on in a copy of the run with --fork"
+    if begun_with != this:
+        raise ValueError(f"it was begun with evofabric {begun_with}, this is {this}, perhaps another result: {how}")
+    if program["canary"] != mine["canary"]:
+        raise ValueError(f"the evaluator does not compute what it did when the run was begun: {how}")
     return [{"kind": "extended", "broods": more, "time": time.time()}] if differ else []
 
 

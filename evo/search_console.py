@@ -34,8 +34,8 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print_json(settings.model_dump_json())
     console.print(plan_table(phases))
     console.print(
-        f"at most about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, "
-        "measured on one small evaluation",
+        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
+        "one evaluation of a large topology; starting and filing the results takes some seconds more",
         soft_wrap=True,
     )
 

@@ -52,6 +52,13 @@ def test_a_batch_that_is_not_answered_as_it_should_be_goes_one_by_one(
     assert [one.score for one in outcomes] == [Score((float(task.topology.n_edges),)) for task in TASKS]
 
 
+def test_a_score_without_errors_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "measure", lambda name, topology: 0.0)
+    monkeypatch.setattr(Batches, "evaluate", lambda *asked: Score(()))
+    outcomes = pool.run(Batches(fails), TASKS, "")
+    assert {one.failure for one in outcomes} == {"ValueError: the evaluator returned a Score without errors"}
+
+
 @pytest.mark.parametrize("error", [MemoryError(), BrokenDeviceError("the GPU is gone")], ids=["memory", "device"])
 def test_what_says_nothing_of_a_task_is_passed_on_from_its_measures_too(
     error: Exception, monkeypatch: pytest.MonkeyPatch

@@ -194,9 +194,9 @@ def test_what_is_no_run_is_refused(tmp_path: Path, go_on: Callable[[Path], objec
     with pytest.raises(ValueError, match="is not the folder of a run: it has no"):
         go_on(tmp_path)
     (tmp_path / JOURNAL).touch()
-    with pytest.raises(ValueError, match=r"is empty|only intact records"):
+    with pytest.raises(ValueError, match=r"no whole record|only intact records"):
         go_on(tmp_path)
-    with pytest.raises(ValueError, match=r"known: .* is empty"):
+    with pytest.raises(ValueError, match=r"known: .* no whole record"):
         run(tmp_path / "new", small(known=[str(tmp_path)]))
 
 
@@ -207,7 +207,11 @@ def test_another_version_goes_on_only_in_a_copy(tmp_path: Path, monkeypatch: pyt
     settings = small(evaluator="tests.fakes:HashEvaluator")
     known = evo.header.version
     monkeypatch.setattr(evo.header, "version", lambda name: "9.9" if name == "evofabric" else known(name))
-    with pytest.raises(ValueError, match=r"begun with evofabric .*, this is 9.9 .*: go on in a copy .* with --fork"):
+    with pytest.raises(ValueError, match=r"begun with evofabric .*, this is 9.9, .*: go on in a copy .* with --fork"):
+        run(folder, settings)
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match="evaluator does not compute what it did"):
+        patch.setattr(evo.header, "version", known)
+        patch.setattr(evo.header, "canary", lambda evaluator: "another score")
         run(folder, settings)
     copy = fork(folder)
     assert copy.name == "run-fork"
