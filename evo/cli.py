@@ -175,8 +175,10 @@ def score(
     console.print(final_table(scores(settings, names, _quiet), KINDS[BASELINE]))
 
 
-@app.command(epilog="Example: [bold]evofabric verify runs/.../champion.safetensors[/bold]")
-def verify(file: Annotated[Path, typer.Argument(help="A champion's file.", show_default=False)]) -> None:
+@app.command(epilog="Example: [bold]evofabric verify runs/quick-32x32-b640-s1-20260102-030405[/bold]")
+def verify(
+    file: Annotated[Path, typer.Argument(help="A run's folder or champion file.", show_default=False)],
+) -> None:
     """Train a champion again on its held-out targets and compare with what its file says; exit code 1 if it differs."""
     from evo.compare import verify as verified
 

@@ -12,7 +12,7 @@ import numpy as np
 from evaluators.task import Evaluator, Fidelity, Score, Stream
 from evo.confirm import Finalist, Interval, Row, choose, hold_out, interval
 from evo.founders import topology_named
-from evo.header import CHAMPION
+from evo.header import topology_file
 from evo.pools import named_evaluator
 from evo.rivals import BASELINE, KINDS, best_member, tuned
 from evo.run import Watcher, open_run
@@ -41,7 +41,7 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
 
 
 def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[Row, ...]:
-    """The final table for the files and expressions in ``names``, all of the recipe's size; the baseline comes first.
+    """The final table for files, runs' folders and expressions, all of the recipe's size; the baseline comes first.
 
     Learning rates are chosen on the choice stream, as in a search. The baseline is tuned at the recipe's budget.
     """
@@ -79,7 +79,7 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     ValueError
         When the file is damaged or states no held-out score.
     """
-    path = path / CHAMPION if path.is_dir() else path
+    path = topology_file(path)
     topology, provenance = read(path)
     stated = provenance.scores.get("held-out")
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from evaluators.keys import generator
 from evo.bounds import Bounds
-from evo.header import CHAMPION
+from evo.header import topology_file
 from evo.settings import Settings
 from evo.tune import Trial
 from evo.variation import fill
 from topologies.canonical import canonical
-from topologies.expression import resolve
+from topologies.expression import is_expression, resolve
 from topologies.topology import Topology
 
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
@@ -107,8 +107,7 @@ def topology_named(name: str) -> Topology:
     ValueError
         When it is none of these, or the file or expression is refused.
     """
-    champion = Path(name) / CHAMPION
-    return resolve(champion if champion.is_file() else name)
+    return resolve(name if is_expression(name) else topology_file(Path(name)))
 
 
 def _sized(name: str, n_in: int, n_out: int) -> Topology:

@@ -70,6 +70,12 @@ def journal_of(folder: Path) -> Path:
     return journal
 
 
+def topology_file(path: Path) -> Path:
+    """The champion's file where ``path`` is the folder of a run that has one, else ``path`` itself."""
+    champion = path / CHAMPION
+    return champion if champion.is_file() else path
+
+
 def records_of(folder: Path) -> list[Record]:
     """The records of the run in a folder, its header first.
 

@@ -15,6 +15,7 @@ from evaluators.reconstruction_batch import Batch
 from evaluators.reconstruction_cuda import Pace
 
 COMPILER = shutil.which("g++")
+FLAGS = ("-std=c++20", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
 KERNELS = ("train_shared", "train_shared_values", "train_global")
 GLUE = """
 #include "cuda_on_cpu.h"
@@ -36,8 +37,7 @@ def build(folder: Path, *options: str) -> Callable[[Batch, Pace], None]:
     source, library = folder / "kernel.cpp", folder / "kernel.so"
     source.write_text(GLUE)
     includes = [f"-I{Path(__file__).parent}", f"-I{Path(reconstruction_cuda.__file__).parent}"]
-    flags = ["-std=c++20", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-pthread"]
-    subprocess.run([str(COMPILER), *flags, *options, *includes, str(source), "-o", str(library)], check=True)
+    subprocess.run([str(COMPILER), *FLAGS, *options, *includes, str(source), "-o", str(library)], check=True)
     function = ctypes.CDLL(str(library)).run
     function.restype = ctypes.c_bool
 

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.kernel
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-FLAGS = ("-std=c++20", "-O2", "-march=native", "-ffp-contract=off", "-shared", "-fPIC", "-pthread")
 STORIES = (
     "gives_the_bits_of_the_cpu_kernel",
     "can_be_used_from_any_thread",
@@ -39,7 +38,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if gpu.available():
         pytest.skip("a real driver is here, and a GPU on which to test the kernel itself")
     folder = tmp_path_factory.mktemp("driver_on_cpu")
-    command = [cuda_on_cpu.COMPILER, *FLAGS, "-fvisibility=hidden", f"-I{ROOT / 'evaluators'}"]
+    command = [cuda_on_cpu.COMPILER, *cuda_on_cpu.FLAGS, "-fvisibility=hidden", f"-I{ROOT / 'evaluators'}"]
     subprocess.run([*command, str(HERE / "driver_on_cpu.cpp"), "-o", str(folder / "libcuda.so.1")], check=True)
     return folder
 

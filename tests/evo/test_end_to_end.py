@@ -50,7 +50,7 @@ def test_what_can_be_reconstructed_is_and_what_is_not_connected_is_not(result: R
 
 
 def test_the_file_alone_gives_the_held_out_score_again(result: Result) -> None:
-    found = verify(result.champion_file)
+    found = verify(result.folder)
     assert found.agrees
     assert found.found.mean == found.stated == result.rows[0].error.mean
 
