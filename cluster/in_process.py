@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from cluster.pool import run
+from evaluators.run import run
 from evaluators.task import BrokenDeviceError, Evaluator, Outcome, Task
 
 

@@ -25,8 +25,9 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from cluster.pool import batch_size, canary, run
+from cluster.pool import batch_size
 from cluster.ray_resources import Share, gist, living_nodes, room_for
+from evaluators.run import canary, run
 from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
@@ -45,9 +46,6 @@ class Worker:
     """Lives in an actor: holds the evaluator, evaluates batches of tasks one by one."""
 
     def __init__(self, evaluator: Evaluator) -> None:
-        from evofabric import check_packages
-
-        check_packages()
         gpus = ray.get_gpu_ids()
         place = f"gpu {','.join(str(gpu) for gpu in gpus)}" if gpus else "cpu"
         self._device = f"{place} on {socket.gethostname()}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Stream, Task
 
 if TYPE_CHECKING:
-    from evaluators.capacity import Capacity
-    from evaluators.controllability import Controllability
-    from evaluators.matching import ConstraintMatching
-    from evaluators.reconstruction import MatrixReconstruction
-    from evaluators.tangent_rank import TangentRank
+    from evaluators.controllability.evaluator import Controllability
+    from evaluators.proxies.capacity import Capacity
+    from evaluators.proxies.matching import ConstraintMatching
+    from evaluators.proxies.tangent_rank import TangentRank
+    from evaluators.reconstruction.evaluator import MatrixReconstruction
 
 __all__ = [
     "Capacity",
@@ -29,11 +29,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Capacity": "evaluators.capacity",
-    "ConstraintMatching": "evaluators.matching",
-    "Controllability": "evaluators.controllability",
-    "MatrixReconstruction": "evaluators.reconstruction",
-    "TangentRank": "evaluators.tangent_rank",
+    "Capacity": "evaluators.proxies.capacity",
+    "ConstraintMatching": "evaluators.proxies.matching",
+    "Controllability": "evaluators.controllability.evaluator",
+    "MatrixReconstruction": "evaluators.reconstruction.evaluator",
+    "TangentRank": "evaluators.proxies.tangent_rank",
 }
 
 

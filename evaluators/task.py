@@ -124,7 +124,7 @@ class Race:
 class Task:
     """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer.
 
-    Where there are ``siblings``, the data-free score ``screen`` (of :mod:`evaluators.data_free`) chooses one of
+    Where there are ``siblings``, the data-free score ``screen`` (of :mod:`evaluators.proxies.registry`) chooses one of
     ``(topology, *siblings)``, and only that one is evaluated. ``measures`` are data-free scores wanted of it besides.
     """
 

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evo.loop import Result, search
+    from evo.experiment.search import Result, search
     from evo.settings import Settings
 
 __all__ = ["Result", "Settings", "search"]
 
-_LAZY = {"Result": "evo.loop", "Settings": "evo.settings", "search": "evo.loop"}
+_LAZY = {"Result": "evo.experiment.search", "Settings": "evo.settings", "search": "evo.experiment.search"}
 
 
 def __getattr__(name: str) -> Any:

@@ -80,7 +80,7 @@ def search(
 ) -> None:
     """Search for the best topology: tune the baseline, evolve, compare on held-out targets."""
     settings = _settings(recipe, overrides, ray_address, workers, pool)
-    from evo.search_console import search_and_show, show_plan
+    from evo.console.search import search_and_show, show_plan
 
     if dry_run:
         show_plan(settings, console)
@@ -90,7 +90,7 @@ def search(
         for seed in range(settings.seed, settings.seed + seeds)
     }
     if seeds > 1:
-        from evo.tables import spread_table
+        from evo.report.tables import spread_table
 
         console.print(spread_table(rows))
 
@@ -109,18 +109,18 @@ def resume(
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
     _one_thread()
-    from evo import header
-    from evo.search_console import search_and_show
+    from evo.console.search import search_and_show
     from evo.settings import validate, validate_as
-    from evo.snapshot import cut
+    from evo.storage import header
+    from evo.storage.checkpoint import cut
 
     if before_record is not None:
         cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
     recipe = header.recipe_of(folder, broods)
     if "budgets" in recipe:
-        from evo.proxies import StudySettings
-        from evo.proxy_console import study_and_show
+        from evo.studies.proxies.console import study_and_show
+        from evo.studies.proxies.study import StudySettings
 
         study_and_show(_placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
         return
@@ -137,9 +137,9 @@ def tune(
     workers: Workers = None,
 ) -> None:
     """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
-    from evo.compare import tuning
-    from evo.rivals import KINDS
-    from evo.tables import trials_table
+    from evo.experiment.compare import tuning
+    from evo.report.tables import trials_table
+    from evo.storage.results import KINDS
 
     if family not in KINDS:
         raise ValueError(f"family {family!r} is not tuned; {', '.join(KINDS)} are")
@@ -160,13 +160,13 @@ def score(
     workers: Workers = None,
 ) -> None:
     """Compare topologies with the tuned baseline on held-out targets."""
-    from evo.compare import scores
-    from evo.founders import topology_named
-    from evo.rivals import BASELINE, KINDS
+    from evo.experiment.compare import scores
+    from evo.report.tables import final_table
     from evo.settings import overridden, validate
-    from evo.tables import final_table
+    from evo.storage.results import BASELINE, KINDS
+    from topologies.names import resolve
 
-    found = [topology_named(name) for name in names]
+    found = [resolve(name) for name in names]
     if len({(one.n_in, one.n_out) for one in found}) > 1:
         sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
         raise ValueError(f"only topologies of one size can be compared: {sizes}")
@@ -180,7 +180,7 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A run's folder or champion file.", show_default=False)],
 ) -> None:
     """Train a champion again on its held-out targets and compare with what its file says; exit code 1 if it differs."""
-    from evo.compare import verify as verified
+    from evo.experiment.compare import verify as verified
 
     found = verified(file)
     stated = found.stated_interval
@@ -196,7 +196,7 @@ def verify(
 @app.command(epilog="Example: [bold]evofabric families[/bold]")
 def families() -> None:
     """List the families of topologies, their parameters and an example of each."""
-    from evo.tables import families_table
+    from evo.report.tables import families_table
 
     console.print(families_table())
 
@@ -219,11 +219,11 @@ def show(
     ] = "uniform",
 ) -> None:
     """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
-    from evo.founders import topology_named
-    from evo.show import draw_each, draw_together
-    from evo.tables import summary_table
+    from evo.console.show import draw_each, draw_together
+    from evo.report.tables import summary_table
+    from topologies.names import resolve
 
-    topologies = {name: topology_named(name) for name in names}
+    topologies = {name: resolve(name) for name in names}
     for name, topology in topologies.items():
         console.print(summary_table(name, topology))
     asked = any((controllability, errors, spectrum))
@@ -242,9 +242,9 @@ def proxies(
 ) -> None:
     """Study how well scores that need no target matrices predict the error, and what they cost."""
     _one_thread()
-    from evo.proxies import StudySettings
-    from evo.proxy_console import study_and_show
     from evo.settings import load_as
+    from evo.studies.proxies.console import study_and_show
+    from evo.studies.proxies.study import StudySettings
 
     study_and_show(_placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
 
@@ -257,21 +257,21 @@ def export(
     ],
 ) -> None:
     """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
-    from evo.founders import topology_named
     from topologies.files import save
     from topologies.masks import save_masks
+    from topologies.names import resolve
 
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:
         raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
-    console.print(f"written to {writers[file.suffix](topology_named(name), file)}")
+    console.print(f"written to {writers[file.suffix](resolve(name), file)}")
 
 
 @app.command(epilog="Example: [bold]evofabric runs[/bold]")
 def runs(folder: Runs = Path("runs")) -> None:
     """List runs: their state, best error against the baseline, and result digest."""
-    from evo.listing import runs as listed
-    from evo.tables import runs_table
+    from evo.report.listing import runs as listed
+    from evo.report.tables import runs_table
 
     found = listed(folder)
     console.print(
@@ -282,7 +282,7 @@ def runs(folder: Runs = Path("runs")) -> None:
 @app.command(epilog="Example: [bold]evofabric ui --port 5001[/bold]")
 def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:
     """Browse runs in MLflow's web interface, on this machine only."""
-    from evo.ui import serve_ui
+    from evo.tracking.ui import serve_ui
 
     serve_ui(folder, port)
 
@@ -293,8 +293,11 @@ def track(
     uri: Annotated[str | None, typer.Option(help="Tracking server; by default the database beside the run.")] = None,
 ) -> None:
     """Make a run's MLflow records again from its journal; what is there already is not changed."""
-    from evo.tracking import track as tracked
+    from evo.storage.history import History
+    from evo.studies.proxies.report import track as track_study
+    from evo.tracking.store import track as track_search
 
+    tracked = track_study if History.of(run).is_study else track_search
     console.print(f"tracked as MLflow run {tracked(run, uri)}")
 
 

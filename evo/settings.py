@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from evaluators.data_free import check
+from evaluators.proxies.registry import check
 from evaluators.task import Fidelity
 
 Count = Annotated[int, Field(ge=1)]
@@ -134,7 +134,7 @@ class Settings(_Section):
     baseline: str | None = None
     """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
     screen: DataFree | None = None
-    """A data-free score (``evaluators.data_free``) that chooses one of several siblings before it is evaluated."""
+    """A data-free score (:mod:`evaluators.proxies.registry`) that chooses one of several siblings to be evaluated."""
     siblings: Annotated[int, Field(ge=2)] = 4
     """Topologies bred for every birth where there is a screen."""
     objectives: tuple[DataFree, ...] = ()

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from cluster.in_process import InProcessPool
-from cluster.pool import Pool, run
+from cluster.pool import Pool
+from evaluators.run import run
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
-from evo.evaluations import Evaluations
-from evo.journal import Journal, Record
 from evo.settings import Settings, validate
+from evo.storage.evaluations import Evaluations
+from evo.storage.journal import Journal, Record
 from topologies import Topology
 
 SEED = 3

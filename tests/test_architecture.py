@@ -7,25 +7,58 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 HOME = Path(__file__).parents[1]
 
+FLOORS = ("topologies", "evaluators", "cluster", "evo")
+"""The top-level packages; each may import those before it."""
+
 ROOMS = {
-    "topologies": set[str](),
-    "evaluators": {"topologies"},
-    "cluster": {"evaluators", "topologies", "evofabric"},
-    "evo": {"cluster", "evaluators", "topologies", "evofabric"},
-    "evofabric": {"evo"},
+    "topologies.kernel": {"topologies"},
+    "topologies.families": {"topologies"},
+    "topologies": {"topologies.families", "topologies.models"},  # its public names, and expressions of families
+    "topologies.models": {"topologies", "topologies.kernel"},
+    "evaluators": {"evaluators.controllability", "evaluators.proxies", "evaluators.reconstruction"},  # public names
+    "evaluators.reconstruction": {"evaluators"},
+    "evaluators.controllability": {"evaluators"},
+    "evaluators.proxies": {"evaluators", "evaluators.controllability"},
+    "cluster": set[str](),
+    "evo.settings": set[str](),
+    "evo.variation": set[str](),
+    "evo.algorithm": {"evo.variation"},
+    "evo.storage": {"evo.settings", "evo.variation", "evo.algorithm"},
+    "evo.experiment": {"evo.settings", "evo.variation", "evo.algorithm", "evo.storage"},
+    "evo.report": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment"},
+    "evo.tracking": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment", "evo.report"},
+    "evo.studies": {"evo.settings", "evo.variation", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
+    "evo.console": {"evo.settings", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
+    "evo.cli": {
+        f"evo.{room}" for room in ("settings", "storage", "experiment", "report", "tracking", "studies", "console")
+    },
+    "evo.tracked_model": {"evo.tracking"},
+    "evo": {"evo.settings", "evo.experiment"},  # its public names
+    "evofabric": {"evo.cli"},
 }
-"""Each room, and the others that it may import."""
+"""Every room, and the others of its floor that it may import; those of the floors below are open to all."""
+
+PUBLIC = {"topologies/__init__.py", "evaluators/__init__.py", "evo/__init__.py"}
+"""Files that offer the public names of a floor, and no part of the order of its rooms."""
+
+FACADE = {
+    ("topologies/topology.py", "topologies.canonical"),
+    ("topologies/topology.py", "topologies.crop"),
+    ("topologies/topology.py", "topologies.files"),
+}
+"""The only imports that go in a circle: the methods of ``Topology`` that are functions of other files."""
 
 LIBRARIES = {
-    "deap": {"evo/selection.py"},
-    "optuna": {"evo/tune.py"},
-    "mlflow": {"evo/tracking.py", "evo/tracked_model.py"},  # the model file is run by MLflow itself
+    "deap": {"evo/algorithm/selection.py"},
+    "optuna": {"evo/experiment/tune.py"},
+    "mlflow": {"evo/tracking/*.py"},
     "ray": {"cluster/ray_*.py"},
     "typer": {"evo/cli.py"},
 }
@@ -37,52 +70,97 @@ SLOW = {"torch", "ray", "mlflow", "numba", "optuna", "deap", "scipy", "matplotli
 
 def modules() -> Iterator[Path]:
     """Every module of ours, tests apart."""
-    for room in ROOMS:
-        yield from (HOME / room).rglob("*.py")
+    for floor in FLOORS:
+        yield from (HOME / floor).rglob("*.py")
     yield HOME / "evofabric.py"
 
 
+def place(module: Path) -> str:
+    """A file's path from the top of the project."""
+    return module.relative_to(HOME).as_posix()
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a file or a package of ours."""
+    path = HOME / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
 def imported(module: Path) -> set[str]:
-    """Top-level names that a module imports anywhere in it, also within functions and for type checkers only."""
+    """Dotted names that a module imports anywhere in it, also within functions and for type checkers only."""
     names = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(room_of(module) if node.level else (node.module or "").split(".")[0])
+            package = ".".join(module.relative_to(HOME).parts[: -node.level]) if node.level else ""
+            base = ".".join(filter(None, (package, node.module)))
+            full = {f"{base}.{alias.name}" for alias in node.names}
+            names |= {name if is_module(name) else base for name in full}
     return names
 
 
-def room_of(module: Path) -> str:
-    """The top-level package or module that a file belongs to."""
-    return module.relative_to(HOME).parts[0].removesuffix(".py")
+def room_of(name: str) -> str | None:
+    """The room that a module or file belongs to, None for what is not ours."""
+    parts = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".").split(".")
+    rooms = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((room for room in rooms if room in ROOMS), None)
 
 
-IMPORTS = {path.relative_to(HOME).as_posix(): imported(path) for path in modules()}
+IMPORTS = {place(path): imported(path) for path in modules()}
 
 
-def test_the_walk_sees_imports_of_every_form(tmp_path: Path) -> None:
-    assert set(ROOMS) == {room_of(HOME / name) for name in IMPORTS}
-    assert {"topologies", "evaluators", "numpy"} <= IMPORTS["evaluators/reconstruction.py"]
-    assert "mlflow" in IMPORTS["evo/tracking.py"]  # within functions
+def rooms_imported(file: str) -> set[str]:
+    """The rooms that a file imports, its own left out."""
+    return {room for name in IMPORTS[file] if (room := room_of(name)) is not None and room != room_of(file)}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_the_rooms_below_it(room: str) -> None:
-    allowed = ROOMS[room] | {room}
-    strays = {name: found & set(ROOMS) - allowed for name, found in IMPORTS.items() if room_of(HOME / name) == room}
-    assert {name: found for name, found in strays.items() if found} == {}
+def test_the_walk_sees_imports_of_every_form() -> None:
+    assert {room_of(file) for file in IMPORTS} == set(ROOMS)
+    assert {"evaluators.task", "topologies.canonical", "numpy"} <= IMPORTS["evaluators/reconstruction/evaluator.py"]
+    assert "evaluators.reconstruction.cpu" in IMPORTS["evaluators/reconstruction/evaluator.py"]  # within a function
+    assert "mlflow" in IMPORTS["evo/tracking/store.py"]
+    assert "evo.report.figures" in IMPORTS["evo/report/artifacts.py"]  # `from evo.report import figures`
+
+
+@pytest.mark.parametrize("file", IMPORTS)
+def test_a_room_imports_only_the_rooms_below_it(file: str) -> None:
+    room = room_of(file)
+    assert room is not None
+    floor = room.split(".")[0]
+    lower = FLOORS[: FLOORS.index(floor)] if floor in FLOORS else ()
+    allowed = {other for other in ROOMS if other.split(".")[0] in lower} | ROOMS[room]
+    assert rooms_imported(file) - allowed == set()
+
+
+def test_rooms_import_one_another_one_way() -> None:
+    graph: dict[str, set[str]] = {room: set() for room in ROOMS}
+    for file in IMPORTS.keys() - PUBLIC:
+        graph[room_of(file) or ""] |= rooms_imported(file) - {"topologies", "evaluators", "evo"}
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = {file.removesuffix(".py").removesuffix("/__init__").replace("/", "."): file for file in IMPORTS}
+    graph = {
+        file: {
+            files[name] for name in found if name in files and (file, name) not in FACADE and files[name] not in PUBLIC
+        }
+        for file, found in IMPORTS.items()
+    }
+    assert list(TopologicalSorter({file: found - {file} for file, found in graph.items()}).static_order())
+    assert all(name in IMPORTS[file] for file, name in FACADE)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_each_big_library_has_its_place(library: str) -> None:
-    users = {name for name, found in IMPORTS.items() if library in found}
+    users = {file for file, found in IMPORTS.items() if library in {name.split(".")[0] for name in found}}
     assert users
-    assert {name for name in users if not any(fnmatch(name, place) for place in LIBRARIES[library])} == set()
+    assert {file for file in users if not any(fnmatch(file, place) for place in LIBRARIES[library])} == set()
 
 
 def test_nothing_of_ours_imports_tests() -> None:
-    assert [name for name, found in IMPORTS.items() if "tests" in found] == []
+    assert [file for file, found in IMPORTS.items() if any(name.split(".")[0] == "tests" for name in found)] == []
 
 
 def loaded_after(program: str) -> set[str]:

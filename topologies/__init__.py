@@ -17,10 +17,10 @@ from topologies.families.random import bernoulli, expander, random_regular
 from topologies.topology import Layer, Topology
 
 if TYPE_CHECKING:
-    from topologies.cascade import SparseCascade
     from topologies.files import load
+    from topologies.models.cascade import SparseCascade
 
-_LAZY = {"SparseCascade": "topologies.cascade", "load": "topologies.files"}
+_LAZY = {"SparseCascade": "topologies.models.cascade", "load": "topologies.files"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,6 @@ import ast
 import inspect
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from topologies.families import FAMILIES, find
@@ -56,29 +55,6 @@ def render(name: str, arguments: Mapping[str, object]) -> str:
     return call_text(find(name).build, arguments)
 
 
-def resolve(text: str | Path) -> Topology:
-    """The topology of an expression, of a ``.safetensors`` file, or of a ``.npz`` file of dense masks.
-
-    Raises
-    ------
-    ValueError
-        When it is none of these, or the file or expression is refused.
-    """
-    if is_expression(str(text)):
-        return parse(str(text))
-    from topologies.files import load  # files need more libraries than expressions do
-    from topologies.masks import load_masks
-
-    reader = {".safetensors": load, ".npz": load_masks}.get(Path(text).suffix.lower())
-    if reader is None:
-        example = _guess(str(text)).example
-        raise ValueError(f"{str(text)!r} is no .safetensors or .npz file and no family expression, such as {example}")
-    try:
-        return reader(Path(text))
-    except OSError as problem:
-        raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
-
-
 def _call(text: str) -> ast.Call:
     """The syntax tree of one call."""
     try:
@@ -86,11 +62,11 @@ def _call(text: str) -> ast.Call:
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
     if not isinstance(tree, ast.Call) or len(text) > _LONGEST:
-        raise ValueError(f"{text[:60]!r} is not a family expression, such as {_guess(text).example}")
+        raise ValueError(f"{text[:60]!r} is not a family expression, such as {likely(text).example}")
     return tree
 
 
-def _guess(text: str) -> Family:
+def likely(text: str) -> Family:
     """The family whose name is nearest to how ``text`` begins."""
     return find(nearest(text.strip().partition("(")[0], FAMILIES))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.crossover import crossover
 from evo.variation.layers import insert_layer, remove_layer, share
 from evo.variation.neurons import insert_neurons, permute, remove_neurons, shift_width

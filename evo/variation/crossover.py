@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks
 from evo.variation.repair import repair
 from topologies.topology import Topology

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks, add, count, remove, step_size
 from evo.variation.proposal import operator
 from topologies.topology import CONSTANT, TRAINABLE

@@ -12,7 +12,7 @@ from functools import wraps
 
 import numpy as np
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks
 from evo.variation.repair import repair
 from topologies.topology import Topology

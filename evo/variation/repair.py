@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import (
     Mask,
     Masks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, add, count, freezable, one_per_neuron, remove, step_size
 from evo.variation.proposal import operator
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE

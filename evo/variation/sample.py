@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evo.bounds import Bounds
+from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks, add, apportion
 from evo.variation.repair import repair
 from topologies.topology import CONSTANT, TRAINABLE, Topology

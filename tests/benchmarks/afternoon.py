@@ -20,7 +20,7 @@ def train(
     schedule: NDArray[np.float32],
     fused: bool | None = None,
 ) -> NDArray[np.float64]:
-    """Least squared error of each target, shape ``(targets,)``; arguments as ``reconstruction_cpu.train``'s."""
+    """Least squared error of each target, shape ``(targets,)``; arguments as ``cpu.train``'s."""
     goal = torch.tensor(targets)
     trainable = [torch.tensor(mask == 1, dtype=torch.float32) for mask in topology.masks()]
     constant = [torch.tensor(mask == 2, dtype=torch.float32) for mask in topology.masks()]

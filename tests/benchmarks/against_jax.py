@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from rich.table import Table
 
-from evaluators.schedule import one_cycle
+from evaluators.reconstruction.schedule import one_cycle
 from tests.benchmarks import afternoon, jax_loop
 from tests.benchmarks.problems import (
     CANDIDATES,

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from rich.table import Table
 
-from evaluators.schedule import one_cycle
+from evaluators.reconstruction.schedule import one_cycle
 from tests.benchmarks import afternoon
 from tests.benchmarks.problems import (
     CANDIDATES,

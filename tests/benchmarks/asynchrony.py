@@ -18,16 +18,15 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from evaluators.data_free import measure
-from evaluators.keys import generator
+from evaluators.proxies.registry import measure
+from evaluators.rng import generator
 from evaluators.task import Race, Score
-from evo.bounds import Bounds
-from evo.founders import Founder
-from evo.individual import Individual
+from evo.algorithm.individual import Founder, Individual
+from evo.algorithm.nsga2 import Policy, Rules, bar, breed
+from evo.algorithm.progress import Progress, Sent, told
 from evo.settings import LoopSettings
-from evo.snapshot import Progress, Sent, told
-from evo.state import Policy, Rules, bar, breed
 from evo.variation import fill
+from evo.variation.bounds import Bounds
 from tests.benchmarks.problems import table
 from topologies.canonical import canonical
 from topologies.expression import parse
@@ -66,7 +65,7 @@ def search(brood_size: int, lag: int, seed: int, policy: Policy = Policy.EVOLUTI
 
 
 def advance(here: Progress, rules: Rules, lag: int, broods: int) -> Progress:
-    """The loop of :func:`evo.loop.loop`, without journal and workers, until so many broods are told."""
+    """The loop of :func:`evo.experiment.search.loop`, without journal and workers, until so many broods are told."""
     while here.told < broods:
         while here.sent < here.told + lag:
             state, litters = breed(here.state, rules, here.sent)

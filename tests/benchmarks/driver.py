@@ -13,14 +13,15 @@ from unittest.mock import patch
 
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
-from evaluators.keys import generator
-from evo.individual import Birth, Litter
-from evo.loop import rules_of
-from evo.rivals import BASELINE, KINDS, best_member, tuned
-from evo.run import Run, Watcher, open_run
-from evo.selection import tournament
+from evaluators.rng import generator
+from evo.algorithm.individual import Birth, Litter
+from evo.algorithm.nsga2 import Policy, Rules, State
+from evo.algorithm.selection import tournament
+from evo.experiment.baselines import best_member, tuned
+from evo.experiment.search import rules_of
 from evo.settings import Settings, validate
-from evo.state import Policy, Rules, State
+from evo.storage.results import BASELINE, KINDS
+from evo.storage.run import Run, Watcher, open_run
 from tests.fakes import HashEvaluator
 from topologies import Topology
 
@@ -45,7 +46,10 @@ def settings(**loop: int) -> Settings:
 def running(recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambda record: None) -> Iterator[Run]:
     """A run in a folder, new or begun before, on a pool of ours."""
     folder.mkdir(exist_ok=True)
-    with patch("evo.pools.InProcessPool", lambda _: pool), open_run(recipe, evaluator(), folder, watcher) as run:
+    with (
+        patch("evo.storage.pools.InProcessPool", lambda _: pool),
+        open_run(recipe, evaluator(), folder, watcher) as run,
+    ):
         yield run
 
 
@@ -72,7 +76,7 @@ class Quick:
         return time.thread_time() + self._charged
 
     def __call__(self, state: State, rules: Rules, brood: int) -> tuple[State, tuple[Litter, ...]]:
-        """As :func:`evo.state.breed`."""
+        """As :func:`evo.algorithm.nsga2.breed`."""
         since = time.thread_time()
         founders, size = len(rules.founders), rules.brood_size
         births = range(founders) if brood == 0 else range(founders + size * (brood - 1), founders + size * brood)

@@ -13,10 +13,10 @@ from rich.table import Table
 from scipy.stats import spearmanr
 
 from evaluators import Fidelity, MatrixReconstruction, Stream
-from evaluators.keys import generator
-from evo.bounds import Bounds
+from evaluators.rng import generator
 from evo.settings import FidelitySettings
 from evo.variation import sample
+from evo.variation.bounds import Bounds
 from tests.benchmarks.problems import table
 from topologies.expression import parse
 from topologies.topology import Topology

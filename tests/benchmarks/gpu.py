@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from evaluators import gpu, reconstruction_cpu
-from evaluators.reconstruction_batch import Batch, Problem
-from evaluators.reconstruction_cuda import Pace, train_many, train_on
-from evaluators.schedule import EPSILON, Schedule, one_cycle
+from evaluators.reconstruction import cpu, gpu_driver
+from evaluators.reconstruction.gpu import train_many, train_on
+from evaluators.reconstruction.gpu_layout import Batch, Pace, Problem
+from evaluators.reconstruction.schedule import EPSILON, Schedule, one_cycle
 from tests.benchmarks.afternoon import dense_layers
 from tests.benchmarks.problems import CANDIDATES, TARGETS, geometric_mean, problem, table
 from topologies import Topology
@@ -32,7 +32,7 @@ def main() -> None:
     """Print the table."""
     console = Console()
     try:
-        gpu.describe()
+        gpu_driver.describe()
     except RuntimeError as reason:
         console.print(f"no GPU to measure: {reason}", markup=False)
         return
@@ -47,7 +47,7 @@ def check(candidates: Sequence[Topology]) -> str:
     """Whether CPU and GPU give the same bits."""
     schedule, problems = one_cycle(CHECKED_STEPS), [asked(topology) for topology in candidates]
     same = [
-        all(map(np.array_equal, found, reconstruction_cpu.train(*given, schedule)))
+        all(map(np.array_equal, found, cpu.train(*given, schedule)))
         for given, found in zip(problems, train_many(problems, schedule), strict=True)
     ]
     return f"{sum(same)} of {len(same)} candidates have the same bits on CPU and GPU after {CHECKED_STEPS} steps"
@@ -90,12 +90,12 @@ def ours(population: Sequence[Topology], schedule: Schedule) -> tuple[float, flo
     def timed(batch: Batch, pace: Pace) -> None:
         nonlocal on_gpu
         start = time.perf_counter()
-        gpu.run(batch, pace)
+        gpu_driver.run(batch, pace)
         on_gpu += time.perf_counter() - start
 
-    train_on(gpu.describe(), gpu.run, problems, one_cycle(2))
+    train_on(gpu_driver.describe(), gpu_driver.run, problems, one_cycle(2))
     start = time.perf_counter()
-    train_on(gpu.describe(), timed, problems, schedule)
+    train_on(gpu_driver.describe(), timed, problems, schedule)
     return time.perf_counter() - start, on_gpu
 
 

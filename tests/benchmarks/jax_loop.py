@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.schedule import EPSILON, Schedule
+from evaluators.reconstruction.schedule import EPSILON, Schedule
 from tests.benchmarks import afternoon
 from topologies.topology import Topology
 
@@ -58,7 +58,7 @@ def compiled(
 ) -> tuple[Callable[[], NDArray[np.float32]], float]:
     """A run that returns the least squared error of each target, and the seconds its compilation took.
 
-    Arguments as ``reconstruction_cpu.train``'s, with one peak learning rate for all targets.
+    Arguments as ``evaluators.reconstruction.cpu.train``'s, with one peak learning rate for all targets.
     """
     trainable = [jnp.asarray(mask == 1, jnp.float32) for mask in topology.masks()]
     constant = [jnp.asarray(mask == 2, jnp.float32) if (mask == 2).any() else None for mask in topology.masks()]

@@ -15,16 +15,16 @@ from unittest.mock import patch
 
 from rich.table import Table
 
-import evo.snapshot
+import evo.storage.checkpoint
 from cluster.in_process import InProcessPool
-from evo.header import JOURNAL
-from evo.history import History
-from evo.journal import Record
-from evo.loop import loop
+from evo.algorithm.nsga2 import Rules
+from evo.experiment.search import loop
 from evo.settings import Settings
-from evo.state import Rules
-from evo.tracker import PERIOD, SHARE
-from evo.tracking import Store
+from evo.storage.header import JOURNAL
+from evo.storage.history import History
+from evo.storage.journal import Record
+from evo.tracking.background import PERIOD, SHARE
+from evo.tracking.store import Store
 from tests.benchmarks.driver import Quick, evaluator, running, settings
 from tests.benchmarks.problems import table
 
@@ -46,12 +46,12 @@ def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tu
         if keep:
             kept.append(record)
         if record["kind"] == "phase":  # what comes before this is shown again, not new
-            evo.snapshot.PERIOD = math.inf
+            evo.storage.checkpoint.PERIOD = math.inf
         elif record["kind"] == "brood" and record["number"] == recipe.loop.broods:
-            evo.snapshot.PERIOD = 0.0
+            evo.storage.checkpoint.PERIOD = 0.0
 
     quick, before, since = Quick(0.0), _peak(), time.thread_time()
-    with patch("evo.loop.breed", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
+    with patch("evo.experiment.search.breed", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
         loop(run, base, 1.0)
     return before, _peak(), quick.clock() - since
 

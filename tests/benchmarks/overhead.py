@@ -1,7 +1,7 @@
 """What the search itself costs: the driver's time a birth, workers that idle, and what a long run leaves behind.
 
 The loop is the real one, on 32 x 32 and 640 trainable edges; only the evaluator is a hash of the digest, and workers
-live on a simulated clock (:mod:`cluster.simulated`). Times are of the driver's processor, so that other programs
+live on a simulated clock (:mod:`tests.cluster.simulated`). Times are of the driver's processor, so that other programs
 disturb them little. Run with `python -m tests.benchmarks.overhead [FIGURE.png]`; `--help` says what can be left out.
 """
 
@@ -26,15 +26,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.in_process import InProcessPool
-from cluster.simulated import Nodes, SimulatedPool
-from evo.journal import Record
-from evo.loop import loop
-from evo.progress import ProgressDisplay
+from evo.algorithm.nsga2 import Rules
+from evo.console.progress import ProgressDisplay
+from evo.experiment.search import loop
 from evo.settings import Settings
-from evo.state import Rules
+from evo.storage.journal import Record
 from tests.benchmarks.driver import Quick, evaluator, rules, running, settings
 from tests.benchmarks.long_run import long_table, tracking_table
 from tests.benchmarks.problems import table
+from tests.cluster.simulated import Nodes, SimulatedPool
 
 LAGS = (1, 2, 3, 4)
 CROWDS = ((2, 16), (2, 32), (4, 32), (8, 16), (8, 32), (16, 16), (16, 32), (32, 32), (100, 100), (100, 200))
@@ -46,15 +46,15 @@ LIFE = 4 * 3600.0
 HANDING_OVER = 0.0036
 """Driver's seconds that a call of a Ray actor costs besides the loop's own."""
 PARTS = {
-    "evo.loop.breed": "breed",
-    "evo.loop.told": "tell",
-    "evo.evaluations._record": "journal",
-    "evo.journal.Journal.append": "journal",
-    "evo.evaluations.Evaluations.send": "cache",
-    "evo.evaluations.Evaluations.answers": "cache",
-    "evo.loop._note_brood": "note of a brood",
-    "evo.snapshot.Snapshots.keep": "snapshot",
-    "evo.run.log_record": "watchers",
+    "evo.experiment.search.breed": "breed",
+    "evo.experiment.search.told": "tell",
+    "evo.storage.evaluations._record": "journal",
+    "evo.storage.journal.Journal.append": "journal",
+    "evo.storage.evaluations.Evaluations.send": "cache",
+    "evo.storage.evaluations.Evaluations.answers": "cache",
+    "evo.experiment.search._note_brood": "note of a brood",
+    "evo.storage.checkpoint.Snapshots.keep": "snapshot",
+    "evo.storage.run.log_record": "watchers",
 }
 """What the driver does, and which part of its bill that is."""
 
@@ -150,7 +150,7 @@ def work(
 
     with (
         tempfile.TemporaryDirectory() as name,
-        patch("evo.loop.breed", quick),
+        patch("evo.experiment.search.breed", quick),
         running(recipe, pool, Path(name), look) as run,
     ):
         loop(run, replace(base, brood_size=brood_size), 1.0)

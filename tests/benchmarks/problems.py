@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 
-from evaluators.reconstruction import start_of
-from evaluators.reconstruction_cpu import train
-from evaluators.schedule import Schedule, one_cycle
-from evaluators.targets import target
+from evaluators.reconstruction.cpu import train
+from evaluators.reconstruction.evaluator import start_of
+from evaluators.reconstruction.schedule import Schedule, one_cycle
+from evaluators.reconstruction.targets import target
 from evaluators.task import Stream
 from topologies import Topology, butterfly, clos, hypercube, low_rank, parallel_butterfly, random_regular, torus
 

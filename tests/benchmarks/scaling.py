@@ -10,7 +10,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from rich.table import Table
 
 from evaluators import Fidelity, MatrixReconstruction, Stream
-from evaluators.schedule import one_cycle
+from evaluators.reconstruction.schedule import one_cycle
 from tests.benchmarks.problems import CANDIDATES, TARGETS, kernel, seconds, table
 from topologies import random_regular
 

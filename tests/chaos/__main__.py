@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="of the moments of the faults")
     parser.add_argument("--only", default="", help="faults whose names hold this")
     asked = parser.parse_args()
-    logging.getLogger("evo.journal").setLevel(logging.ERROR)
+    logging.getLogger("evo.storage.journal").setLevel(logging.ERROR)
     order = [*FAULTS, *list(IN_PROCESS) * asked.rounds][: asked.rounds]
     console, folder, home = Console(), Path(tempfile.mkdtemp(prefix="chaos-")), Home()
     console.print(f"{asked.rounds} rounds with --seed {asked.seed} in {folder}", highlight=False)

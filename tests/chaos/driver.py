@@ -21,15 +21,15 @@ from types import TracebackType
 from typing import Any
 
 import evo.cli
-import evo.pools
-import evo.run
-import evo.snapshot
-import evo.tracker
+import evo.storage.checkpoint
+import evo.storage.pools
+import evo.storage.run
+import evo.tracking.background
 import evofabric
 from cluster.in_process import InProcessPool
 from evaluators.task import Evaluator, Outcome, Task
-from evo.journal import Journal, Record
 from evo.settings import ClusterSettings
+from evo.storage.journal import Journal, Record
 from tests.chaos.evaluator import note, notes
 from tests.chaos.steps import STEPS, durable, fell, wrap
 
@@ -142,13 +142,17 @@ def watch(moments: Sequence[tuple[int, float, str]]) -> None:
 
 def prepare(plan: dict[str, Any]) -> None:
     """Let a fault be about to fall."""
-    cluster, open_pool = ClusterSettings(**plan["cluster"]), evo.run.open_pool
-    evo.pools.InProcessPool = Threads  # type: ignore[misc, assignment]
-    evo.run.open_pool = lambda _, evaluator: open_pool(cluster, evaluator)
+    cluster, open_pool = ClusterSettings(**plan["cluster"]), evo.storage.run.open_pool
+    evo.storage.pools.InProcessPool = Threads  # type: ignore[misc, assignment]
+    evo.storage.run.open_pool = lambda _, evaluator: open_pool(cluster, evaluator)
     if not plan["tracked"]:
-        evo.tracker.Tracker = Untracked  # type: ignore[misc, assignment]
-    evo.tracker.PERIOD, evo.tracker.PAUSES, evo.tracker.SHARE = 0.05, (0.1, 0.5), 1.0
-    evo.snapshot.PERIOD = 0.0 if plan["snapshots"] else 3600.0
+        evo.tracking.background.Tracker = Untracked  # type: ignore[misc, assignment]
+    evo.tracking.background.PERIOD, evo.tracking.background.PAUSES, evo.tracking.background.SHARE = (
+        0.05,
+        (0.1, 0.5),
+        1.0,
+    )
+    evo.storage.checkpoint.PERIOD = 0.0 if plan["snapshots"] else 3600.0
     wrap(Journal, "append", None, lambda _, records: note("durable", keys=durable(records)))
     if plan["step"]:
         STEPS[plan["step"]](plan["place"])

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from evo.header import JOURNAL
-from evo.journal import read
+from evo.storage.header import JOURNAL
+from evo.storage.journal import read
 from tests.chaos import evaluator
 from tests.chaos.stage import FAILED, KILLED, STOPPED, Stage
 from tests.chaos.steps import durable

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evo.header import JOURNAL
-from evo.journal import Record, read
+from evo.storage.header import JOURNAL
+from evo.storage.journal import Record, read
 from tests.chaos import evaluator
 from tests.chaos.evaluator import DIARY, ONCE
 from tests.chaos.steps import durable

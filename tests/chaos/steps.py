@@ -12,14 +12,14 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import evo.evaluations
-import evo.journal
-import evo.loop
-import evo.run
-import evo.snapshot
-import evo.tracker
+import evo.experiment.search
+import evo.storage.checkpoint
+import evo.storage.evaluations
+import evo.storage.journal
+import evo.storage.run
+import evo.tracking.background
 from evaluators.task import Fidelity
-from evo.journal import Journal, Record
+from evo.storage.journal import Journal, Record
 from tests.chaos.evaluator import key, note
 
 
@@ -101,7 +101,7 @@ def half_a_record(place: int) -> None:
             fell("half a record on disk")
             die()
 
-    wrap(evo.journal, "write", strike, None)
+    wrap(evo.storage.journal, "write", strike, None)
 
 
 def before_telling(place: int) -> None:
@@ -131,12 +131,16 @@ def interrupted_in_write(place: int) -> None:
 
             os.fsync = interrupt
 
-    wrap(evo.journal, "write", strike, None)
+    wrap(evo.storage.journal, "write", strike, None)
 
 
 def interrupted_again(place: int) -> None:
     """A second Ctrl-C while the first is obeyed."""
-    ways: list[tuple[Any, str]] = [(evo.run.Run, "end"), (Journal, "__exit__"), (evo.tracker.Tracker, "__exit__")]
+    ways: list[tuple[Any, str]] = [
+        (evo.storage.run.Run, "end"),
+        (Journal, "__exit__"),
+        (evo.tracking.background.Tracker, "__exit__"),
+    ]
     owner, name = ways[place]
 
     def strike(*_: object) -> None:
@@ -197,12 +201,12 @@ def disk_fills(place: int) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         room -= len(data)
 
-    wrap(evo.journal, "write", strike, None)
+    wrap(evo.storage.journal, "write", strike, None)
 
 
 def forgetful(place: int) -> None:
     """Nothing is killed, but what the journal knows is not taken over: a mistake that the rounds must notice."""
-    evo.evaluations.Evaluations.learn = lambda *_: None  # type: ignore[method-assign]
+    evo.storage.evaluations.Evaluations.learn = lambda *_: None  # type: ignore[method-assign]
 
 
 STEPS: dict[str, Callable[[int], None]] = {
@@ -211,12 +215,12 @@ STEPS: dict[str, Callable[[int], None]] = {
     "before telling": before_telling,
     "interrupted in write": interrupted_in_write,
     "interrupted again": interrupted_again,
-    "snapshot": within(evo.snapshot, "write_whole", "a snapshot"),
-    "champion": within(evo.loop, "save", "the champion's file"),
-    "breeding": at_call(evo.loop, "breed", "a brood is bred"),
-    "agreeing": at_call(evo.run, "agree", "the journal is read"),
-    "recovering": at_call(evo.evaluations.Evaluations, "learn", "known answers are taken over"),
-    "snapshot read": at_call(evo.loop.Snapshots, "last", "the snapshot is looked for"),
+    "snapshot": within(evo.storage.checkpoint, "write_whole", "a snapshot"),
+    "champion": within(evo.experiment.search, "save", "the champion's file"),
+    "breeding": at_call(evo.experiment.search, "breed", "a brood is bred"),
+    "agreeing": at_call(evo.storage.run, "agree", "the journal is read"),
+    "recovering": at_call(evo.storage.evaluations.Evaluations, "learn", "known answers are taken over"),
+    "snapshot read": at_call(evo.experiment.search.Snapshots, "last", "the snapshot is looked for"),
     "disk fills": disk_fills,
     "forgetful": forgetful,
 }

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evo.tracking import local_uri, prepare, track
+from evo.tracking.store import local_uri, prepare, track
 from tests.chaos import evaluator
 from tests.chaos.rounds import Dice, interrupted_again, stopped
 from tests.chaos.stage import KILLED, REPOSITORY, Stage

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.pool import map_tasks, run
-from cluster.simulated import Nodes, SimulatedPool
-from evaluators.keys import generator
+from cluster.pool import map_tasks
+from evaluators.rng import generator
+from evaluators.run import run
 from evaluators.task import Fidelity, Outcome, Score, Stream
 from tests.cluster.faulty import EXHAUSTS, FINE, Faulty, tasks
+from tests.cluster.simulated import Nodes, SimulatedPool
 from tests.fakes import HashEvaluator
 
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cluster.in_process import InProcessPool
-from cluster.pool import Pool, map_tasks, run
-from cluster.simulated import SimulatedPool
+from cluster.pool import Pool, map_tasks
+from evaluators.run import run
 from evaluators.task import Evaluator, Outcome
 from tests.cluster.faulty import FINE, NOT_A_NUMBER, NOT_A_SCORE, RAISES, SECONDS, SLOW, Faulty, tasks
+from tests.cluster.simulated import SimulatedPool
 from tests.fakes import ShufflingPool
 
 

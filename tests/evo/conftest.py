@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evo.history import History
-from evo.loop import search
+from evo.experiment.search import search
+from evo.storage.history import History
 from tests.evo.histories import Formula, small
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from evaluators.task import Fidelity, Score, Stream
-from evo.header import CHAMPION, JOURNAL
-from evo.history import History
-from evo.journal import Journal, Record
 from evo.settings import Settings
+from evo.storage.header import JOURNAL
+from evo.storage.history import History
+from evo.storage.journal import Journal, Record
 from tests.fakes import recipe
+from topologies.names import CHAMPION
 from topologies.topology import Topology
 
 

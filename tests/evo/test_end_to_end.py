@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from evo.compare import verify
-from evo.loop import EVOLVED, Result, search
+from evo.experiment.compare import verify
+from evo.experiment.search import Result, search
 from evo.settings import Settings
+from evo.storage.results import EVOLVED
 from tests.fakes import recipe
 from topologies import SparseCascade, load
 

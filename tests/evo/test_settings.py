@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators.task import Fidelity
-from evo.proxies import StudySettings
 from evo.settings import Settings, load, load_as, overridden, validate
+from evo.studies.proxies.study import StudySettings
 
 quick = settings(max_examples=50, deadline=None)
 RECIPES = sorted((Path(__file__).parents[2] / "runs").glob("*.toml"))

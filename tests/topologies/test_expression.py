@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import topologies
 from topologies import Topology, butterfly, clos, torus
-from topologies.expression import is_expression, parse, read, render, resolve
+from topologies.expression import is_expression, parse, read, render
 from topologies.families import FAMILIES
+from topologies.names import resolve
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_resolve_reads_files(tmp_path: Path) -> None:
         ("nowhere.safetensors", "cannot read .*nowhere.safetensors: .*no such file"),
         ("nowhere.npz", "cannot read .*nowhere.npz"),
         ("nowhere" * 99 + ".npz", "cannot read .*too long"),
-        ("champion.pt", r"'champion.pt' is no .safetensors or .npz file and no family expression"),
+        ("champion.pt", r"'champion.pt' is no .safetensors or .npz file, no run's folder and no family expression"),
         ("butterflies", r"no family expression, such as butterfly\(32, 20\)"),
         ("", "no family expression"),
     ],

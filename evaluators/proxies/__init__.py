@@ -1,0 +1,1 @@
+"""Scores that need no target matrices: the registry of their names, and the scores themselves."""

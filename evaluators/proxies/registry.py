@@ -1,0 +1,106 @@
+"""Scores that need no target matrices, by name: what a recipe can screen candidates by, or want beside the error.
+
+All are small for a topology that promises a small reconstruction error, so that any of them can take its place.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from topologies.topology import Topology
+
+_HUGE = 1e300
+
+
+def _capacity(topology: Topology) -> float:
+    from evaluators.proxies.capacity import predict
+
+    return predict(topology)
+
+
+def _controllability(topology: Topology) -> float:
+    from evaluators.controllability.evaluator import Controllability
+
+    return -Controllability("uniform").analyse(topology).total
+
+
+def _unfairness(topology: Topology) -> float:
+    """That of the least fair K there is where a topology has ratios but controls none: it is no good topology."""
+    from evaluators.controllability.evaluator import Controllability
+
+    control = Controllability("uniform").analyse(topology)
+    return control.unfairness if control.total or not control.wanted else math.sqrt(control.matrix.size - 1)
+
+
+def _tangent_rank(topology: Topology) -> float:
+    from evaluators.proxies.tangent_rank import TangentRank
+
+    return -float(TangentRank().analyse(topology))
+
+
+def _effective_rank(topology: Topology) -> float:
+    from evaluators.proxies.tangent_rank import TangentRank
+
+    return -TangentRank().spectrum(topology).effective_rank
+
+
+def _matching(topology: Topology) -> float:
+    from evaluators.proxies.matching import ConstraintMatching
+
+    return -float(ConstraintMatching().analyse(topology).count)
+
+
+def _bandwidth(topology: Topology) -> float:
+    from evaluators.proxies.graph_measures import bandwidth
+
+    return -float(bandwidth(topology))
+
+
+def _synflow(topology: Topology) -> float:
+    """Infinite where no parameter is on a path."""
+    from evaluators.proxies.graph_measures import synflow
+
+    log_score = synflow(topology)
+    return log_score if log_score > -math.inf else math.inf
+
+
+MEASURES: dict[str, Callable[[Topology], float]] = {
+    "capacity": _capacity,
+    "controllability": _controllability,
+    "unfairness": _unfairness,
+    "tangent_rank": _tangent_rank,
+    "effective_rank": _effective_rank,
+    "matching": _matching,
+    "bandwidth": _bandwidth,
+    "synflow": _synflow,
+    "depth": lambda topology: float(topology.depth),
+}
+"""Negated where the measure itself is large for a good topology."""
+
+
+def measure(name: str, topology: Topology) -> float:
+    """A data-free score of a topology, a finite number; small is promising, and what is no number is not at all.
+
+    Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`MEASURES`.
+    """
+    check(name)
+    value = np.nan_to_num(MEASURES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    return float(f"{value:.10g}")
+
+
+def check(name: str) -> str:
+    """The name, if it is one; else ValueError."""
+    if name not in MEASURES:
+        near = difflib.get_close_matches(name, MEASURES, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(MEASURES)}"
+        raise ValueError(f"there is no data-free score {name!r}: {hint}")
+    return name

@@ -1,0 +1,5 @@
+"""The matrix-reconstruction task (paper, section V): the evaluator, its targets and schedule, and its kernels."""
+
+from evaluators.reconstruction.evaluator import MatrixReconstruction
+
+__all__ = ["MatrixReconstruction"]

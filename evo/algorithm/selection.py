@@ -1,0 +1,76 @@
+"""Who survives and who breeds: NSGA-II from DEAP, for small errors, few edges, and small values of added objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from deap import base, tools
+
+from evo.algorithm.individual import Individual
+
+WORST = 1e9
+"""Stands for an infinite error, which DEAP's crowding distance could not subtract."""
+
+
+@cache
+def _fitness_class(objectives: int) -> type[base.Fitness]:
+    """DEAP's fitness with so many values, all of them better when smaller."""
+    return type("_Fitness", (base.Fitness,), {"weights": (-1.0,) * objectives})
+
+
+@dataclass(eq=False)
+class _Candidate:
+    """What DEAP sees of an individual."""
+
+    individual: Individual
+    fitness: base.Fitness = field(init=False)
+
+    def __post_init__(self) -> None:
+        values = [min(max(value, -WORST), WORST) for value in _objectives(self.individual)]
+        self.fitness = _fitness_class(len(values))(values)
+
+
+def _objectives(individual: Individual) -> tuple[float, ...]:
+    return (individual.error, float(individual.topology.n_edges), *individual.measures)
+
+
+def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
+    """The best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement."""
+    if not individuals:
+        return ()  # which DEAP's sorting cannot take
+    chosen = tools.selNSGA2([_Candidate(individual) for individual in individuals], count, nd="log")
+    return tuple(candidate.individual for candidate in chosen)
+
+
+def front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
+    """Those that no other dominates, in order of birth; of equals the firstborn."""
+    best: dict[tuple[float, ...], Individual] = {}
+    for individual in sorted(individuals, key=lambda one: one.birth.number):
+        best.setdefault(_objectives(individual), individual)
+    candidates = [_Candidate(individual) for individual in best.values() if np.isfinite(individual.error)]
+    if not candidates:
+        return ()
+    first = tools.sortLogNondominated(candidates, len(candidates), first_front_only=True)
+    return tuple(sorted((one.individual for one in first), key=lambda one: one.birth.number))
+
+
+def tournament(population: Sequence[Individual], generator: np.random.Generator) -> Individual:
+    """The individual with the least error of three drawn at random.
+
+    Survival keeps the whole front; breeding leans towards its accurate end, where the champion will be.
+    """
+    drawn = generator.integers(len(population), size=3)
+    return min((population[int(place)] for place in drawn), key=lambda one: (one.error, one.birth.number))
+
+
+def hypervolume(individuals: Sequence[Individual], reference: tuple[float, float]) -> float:
+    """Area that the individuals dominate below ``reference`` (error, edges), relative to the whole."""
+    area, ceiling = 0.0, reference[0]
+    for individual in sorted(front(individuals), key=lambda one: one.topology.n_edges):
+        if individual.error < ceiling and individual.topology.n_edges < reference[1]:
+            area += (ceiling - individual.error) * (reference[1] - individual.topology.n_edges)
+            ceiling = individual.error
+    return area / (reference[0] * reference[1])

@@ -1,0 +1,93 @@
+"""What a person sees while a search runs: one line that lives, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from evaluators.task import Fidelity
+from evo.experiment.plan import cost, plan
+from evo.settings import Settings
+from evo.storage.journal import Record
+
+QUIET_SECONDS = 15.0
+"""Without a terminal, a line is written at most this often."""
+
+
+class ProgressDisplay:
+    """A watcher (:data:`evo.storage.run.Watcher`) that shows births, best against baseline, and the time left."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self._console = console
+        self._total = sum(phase.cost for phase in plan(settings))
+        self._words: dict[str, str] = {"phase": "starting workers", "births": "", "best": ""}
+        self._announced = False
+        self._done = self._known = 0.0  # work; known is what the journal held
+        self._started = self._spoke = time.monotonic()
+        self._bar = Progress(
+            TextColumn("[bold]{task.fields[phase]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[births]}"),
+            TextColumn("{task.fields[best]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=60,
+        )
+        self._task = self._bar.add_task("search", total=self._total, **self._fields())
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, record: Record) -> None:
+        """Take notice of a record."""
+        if record["kind"] == "header" and "workers" in record:
+            self._say(f"{record['workers']} workers ready; results in {record['folder']}")
+        elif record["kind"] == "phase":
+            if not self._announced:
+                self._announced, self._known, self._started = True, self._done, time.monotonic()
+                self._bar.reset(self._task, completed=int(self._known))
+            self._words |= {"phase": record["phase"], "births": "", "best": ""}
+            self._say_quietly(always=True)
+        elif record["kind"] == "score":
+            self._done += cost(Fidelity(record["targets"], record["steps"], tuple(record["rates"])))
+            if record["failure"] and self._announced:  # not one that the journal knew
+                self._say(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")
+        elif record["kind"] == "brood":
+            best = "none yet" if record["best"] is None else f"{record['best']:.4f}"
+            self._words |= {
+                "births": f"{record['births']} births",
+                "best": f"best {best}, baseline {record['baseline']:.4f}",
+            }
+            self._say_quietly()
+        if self._announced:
+            self._bar.update(self._task, completed=min(self._done, self._total), **self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        return dict(self._words)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _say_quietly(self, always: bool = False) -> None:
+        now = time.monotonic()
+        if self._console.is_terminal or not self._announced or not (always or now - self._spoke > QUIET_SECONDS):
+            return
+        self._spoke = now
+        share, gained = min(1.0, self._done / self._total), (self._done - self._known) / self._total
+        left = f", about {(now - self._started) * (1 - share) / gained:.0f} s left" if gained > 0.02 else ""
+        words = ", ".join(word for word in self._words.values() if word)
+        self._say(f"{share:4.0%}  {words}{left}")

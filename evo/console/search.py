@@ -1,0 +1,73 @@
+"""A search in the terminal: what it would cost, a line that lives while it runs, and what it found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from cluster.ray_session import usable_cores
+from evo.console.progress import ProgressDisplay
+from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.search import Result, search
+from evo.report.tables import final_table, how_to_use, plan_table, verdict
+from evo.settings import Settings
+from evo.storage.header import named
+from evo.storage.journal import Record
+from evo.storage.results import BASELINE, KINDS
+from evo.tracking.background import Tracker
+from topologies.names import CHAMPION
+
+
+def show_plan(settings: Settings, console: Console) -> None:
+    """Print a recipe with all its defaults, and an estimate of its cost.
+
+    Raises
+    ------
+    ValueError
+        For a recipe that cannot be followed.
+    """
+    named(settings)
+    phases = plan(settings)
+    seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
+    workers = settings.cluster.workers or usable_cores()
+    console.print_json(settings.model_dump_json())
+    console.print(plan_table(phases))
+    console.print(
+        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
+        "one evaluation of a large topology; starting and filing the results takes some seconds more",
+        soft_wrap=True,
+    )
+
+
+def search_and_show(settings: Settings, folder: Path | None, console: Console) -> Result:
+    """Run a search, or what is left of the one in a folder; track it and print what it found.
+
+    Raises
+    ------
+    ValueError
+        As :func:`evo.experiment.search.search` does.
+    """
+    where = folder
+
+    def watch(record: Record) -> None:
+        nonlocal where
+        if record["kind"] == "header":
+            where = Path(record["folder"])
+        tracker(record)
+        progress(record)
+
+    try:
+        with Tracker(settings) as tracker, ProgressDisplay(settings, console) as progress:
+            result = search(settings, folder=folder, watcher=watch)
+    except KeyboardInterrupt:
+        if where is not None:
+            best = where / CHAMPION
+            kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
+            how = f'[bold]evofabric resume "{where}"[/bold]'
+            console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
+        raise
+    console.print(final_table(result.rows, KINDS[BASELINE]))
+    console.print(verdict(result.rows))
+    console.print(how_to_use(result), soft_wrap=True)
+    return result

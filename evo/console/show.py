@@ -1,0 +1,83 @@
+"""Pictures of topologies by name, written where a person asks for them (``evofabric show``)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from evaluators.controllability.evaluator import Reading
+from topologies.expression import is_expression
+from topologies.topology import Topology
+
+
+def draw_each(topologies: Mapping[str, Topology], out: Path) -> Iterator[Path]:
+    """Draw every topology's layers and masks into a folder; yields the files.
+
+    Raises
+    ------
+    ValueError
+        Where the folder cannot be written.
+    """
+    from topologies.draw import draw_masks, draw_topology
+
+    for name, topology in topologies.items():
+        title = name if is_expression(name) else Path(name).name
+        for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
+            path = out / f"{_file_stem(name)}{suffix}.png"
+            with _writing(out):
+                out.mkdir(parents=True, exist_ok=True)
+                draw(topology, title).savefig(path)
+            yield path
+
+
+def draw_together(
+    topologies: Mapping[str, Topology],
+    controllability: Path | None,
+    errors: Path | None,
+    spectrum: Path | None,
+    reading: Reading = "uniform",
+) -> Iterator[Path]:
+    """Draw all topologies side by side into those files that are named; yields the files.
+
+    Raises
+    ------
+    ValueError
+        Where a file cannot be written, or its name ends in no format that pictures have.
+    """
+    from evo.report.pictures import control_maps, errors_beside_control, spectra
+
+    named = {_label(name): topology for name, topology in topologies.items()}
+    wanted: tuple[tuple[Path | None, Callable[[], Figure]], ...] = (
+        (controllability, lambda: control_maps(named, reading)),
+        (errors, lambda: errors_beside_control(named)),
+        (spectrum, lambda: spectra(named)),
+    )
+    for path, draw in wanted:
+        if path is not None:
+            with _writing(path):
+                draw().savefig(path)
+            yield path
+
+
+def _label(name: str) -> str:
+    """An expression, or a file with the folder that it is in: most champions are called the same."""
+    return name if is_expression(name) else "/".join(Path(name).parts[-2:])
+
+
+def _file_stem(name: str) -> str:
+    """A file's own name, or an expression without what file names should not hold."""
+    return (
+        Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else re.sub(r"[^\w.=]+", "-", name).strip("-")
+    )
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot write to {path}: {error.strerror}") from None

@@ -1,0 +1,1 @@
+"""What is kept of a run: journal, header, evaluations, checkpoints, history, champion file and log."""

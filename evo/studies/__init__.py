@@ -1,0 +1,1 @@
+"""Studies: experiments on the methods themselves, each with a recipe, a table and pictures."""

@@ -1,0 +1,164 @@
+"""What a study of data-free scores found: a function of its journal alone (see :mod:`evo.studies.proxies.study`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.report.correlation import Estimate, kendall, sign_agreement, spearman
+from evo.storage.history import History, error
+from evo.storage.journal import Record
+from evo.storage.results import interval
+from evo.studies.proxies.study import ORIGINAL, SHUFFLED, TANGENT_RANK, phase
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A score of all specimens of a budget and of their shuffled controls, shape ``(specimens,)``.
+
+    ``ms`` is its median time in milliseconds; ``trains`` says whether it is a cheap reconstruction.
+    """
+
+    original: _Floats
+    shuffled: _Floats
+    ms: float
+    trains: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The specimens of one budget, those left out that could not be evaluated.
+
+    ``errors`` has shape ``(specimens,)``, and so has ``worse``: the error of each one's shuffled control less its
+    own, zero where the two are not told apart (paired over the targets, 95 %). ``ms`` is the median time of an error.
+    """
+
+    budget: int
+    families: tuple[str, ...]
+    errors: _Floats
+    worse: _Floats
+    ms: float
+    scores: Mapping[str, Scored]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How well one score predicts the error at one budget; estimates have 95 % intervals over specimens.
+
+    ``spearman`` and ``kendall`` are over all specimens, ``at_equal_rank`` is Kendall's over pairs of equal tangent
+    rank, ``from_shuffled`` the share of specimens for which the score says rightly whether they or their shuffled
+    control is better; ``pairs`` is how many such there are. 1 is a perfect prediction each time, and by chance
+    correlations are 0 and shares 1/2. ``ms`` is the time of a score, ``cost`` its part of an error's.
+    """
+
+    budget: int
+    score: str
+    trains: bool
+    spearman: Estimate
+    kendall: Estimate
+    at_equal_rank: Estimate
+    from_shuffled: Estimate
+    pairs: int
+    ms: float
+    cost: float
+
+
+def samples(history: History) -> tuple[Sample, ...]:
+    """The specimens of every budget that is complete, with their errors and scores."""
+    return tuple(
+        _sample(history, budget)
+        for budget in history.settings["budgets"]
+        if len(history.scores(phase(SHUFFLED, budget))) == history.settings["specimens"]
+    )
+
+
+def findings(found: tuple[Sample, ...]) -> tuple[Finding, ...]:
+    """How well every score predicts at every budget."""
+    return tuple(_finding(sample, name) for sample in found for name in sample.scores)
+
+
+def ranking(found: tuple[Finding, ...]) -> list[str]:
+    """The scores by the least of their Spearman correlations over the budgets, best first; undefined counts as none."""
+    least: dict[str, float] = {}
+    for one in found:
+        value = one.spearman.value if np.isfinite(one.spearman.value) else 0.0
+        least[one.score] = min(value, least.get(one.score, 1.0))
+    return sorted(least, key=lambda name: -least[name])
+
+
+def _sample(history: History, budget: int) -> Sample:
+    full = {arm: history.scores(phase(arm, budget)) for arm in (ORIGINAL, SHUFFLED)}
+    errors = np.array([error(one) for one in full[ORIGINAL]])
+    kept = np.isfinite(errors)
+    worse = np.array([_worse(*pair) for pair in zip(full[ORIGINAL], full[SHUFFLED], strict=True)])
+    scores = {
+        name: Scored(one.original[kept], one.shuffled[kept], one.ms, one.trains)
+        for name, one in (*_data_free(history, budget), *_cheap(history, budget))
+    }
+    families = tuple(one["family"] for one, keep in zip(full[ORIGINAL], kept, strict=True) if keep)
+    return Sample(budget, families, errors[kept], worse[kept], _ms(full[ORIGINAL]), scores)
+
+
+def _worse(own: Record, shuffled: Record) -> float:
+    if own["failure"] or shuffled["failure"]:
+        return 0.0
+    difference = interval(np.subtract(shuffled["errors"], own["errors"]))
+    return 0.0 if difference.low <= 0 <= difference.high else difference.mean
+
+
+def _data_free(history: History, budget: int) -> Iterator[tuple[str, Scored]]:
+    """Scores that both arms have; None stands for infinity."""
+    found: dict[str, dict[str, Record]] = {}
+    for one in history.records:
+        if one["kind"] == "proxy" and one["budget"] == budget:
+            found.setdefault(one["score"], {})[one["arm"]] = one
+    for name, arms in found.items():
+        if len(arms) == 2:
+            original, shuffled = (
+                np.array([np.inf if value is None else value for value in arms[arm]["values"]])
+                for arm in (ORIGINAL, SHUFFLED)
+            )
+            yield name, Scored(original, shuffled, arms[ORIGINAL]["ms"], False)
+
+
+def _cheap(history: History, budget: int) -> Iterator[tuple[str, Scored]]:
+    for place, settings in enumerate(history.settings["cheap"]):
+        arms = [history.scores(phase(arm, budget, place)) for arm in (ORIGINAL, SHUFFLED)]
+        original, shuffled = (np.array([error(one) for one in arm]) for arm in arms)
+        rates = len(settings["rates"])
+        name = f"reconstruction {settings['targets']}x{settings['steps']}" + (f"x{rates}" if rates > 1 else "")
+        yield name, Scored(original, shuffled, _ms(arms[0]), True)
+
+
+def _ms(records: list[Record]) -> float:
+    """Median milliseconds of the evaluations that were made."""
+    seconds = [one["seconds"] for one in records if one["device"] != "cache"]
+    return 1000 * float(np.median(seconds)) if seconds else float("nan")
+
+
+def _finding(sample: Sample, name: str) -> Finding:
+    score = sample.scores[name]
+    rank = sample.scores.get(TANGENT_RANK)
+    apart = sample.worse != 0
+    return Finding(
+        budget=sample.budget,
+        score=name,
+        trains=score.trains,
+        spearman=spearman(score.original, sample.errors),
+        kendall=kendall(score.original, sample.errors),
+        at_equal_rank=kendall(score.original, sample.errors, None if rank is None else rank.original),
+        from_shuffled=sign_agreement(_rise(score)[apart], sample.worse[apart]),
+        pairs=int(apart.sum()),
+        ms=score.ms,
+        cost=score.ms / sample.ms,
+    )
+
+
+def _rise(score: Scored) -> _Floats:
+    """The sign of a score's change by shuffling; infinite before and after is no change."""
+    return np.asarray(np.sign((score.shuffled > score.original).astype(float) - (score.shuffled < score.original)))

@@ -1,0 +1,104 @@
+"""Constraint matching against brute force, and the L0 count on the paper's example (Fig. 7)."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from evaluators import ConstraintMatching, Fidelity, Stream
+from evaluators.proxies.matching import l0_count
+from evaluators.reconstruction.targets import target
+from tests.evaluators.random_topologies import topologies
+from topologies import Topology, butterfly, clos, dense, low_rank
+
+fast = settings(max_examples=30, deadline=None)
+
+FIGURE_7 = {
+    "diagonal layer": Topology.from_masks([[[2], [1]], [[2, 2]], np.eye(2, dtype=int)]),
+    "trainable last layer": Topology.from_masks([[[2], [1]], [[1, 1]]]),
+}
+"""Inputs i, j meet in neuron n, which both outputs read: two magnitudes and one ratio."""
+
+
+def served_by(topology: Topology) -> list[np.ndarray]:
+    """For every trainable edge, in order, the entries with a path through it: ``(n_in, n_out)`` bool."""
+    masks = [(mask > 0).astype(int) for mask in topology.masks()]
+    found = []
+    for place, layer in enumerate(topology.layers):
+        before, after = np.eye(topology.n_in, dtype=int), np.eye(topology.n_out, dtype=int)
+        for mask in masks[:place]:
+            before = before @ mask
+        for mask in reversed(masks[place + 1 :]):
+            after = mask @ after
+        ends = zip(layer.sources[layer.trainable], layer.targets[layer.trainable], strict=True)
+        found += [np.outer(before[:, source], after[target_]) > 0 for source, target_ in ends]
+    return found
+
+
+class TestMatching:
+    @fast
+    @given(topologies(4))
+    def test_as_many_as_networkx_finds_and_each_by_an_edge_of_its_own(self, topology: Topology) -> None:
+        matching, serves = ConstraintMatching().analyse(topology), served_by(topology)
+        used = matching.edge_of[matching.edge_of >= 0]
+        assert np.unique(used).size == used.size == matching.count
+        for entry, edge in np.ndenumerate(matching.edge_of):
+            assert edge < 0 or serves[edge][entry]
+        graph = nx.Graph()
+        graph.add_nodes_from(range(len(serves)))
+        for edge, entries in enumerate(serves):
+            graph.add_edges_from((edge, (int(i), int(k))) for i, k in np.argwhere(entries))
+        most = nx.bipartite.hopcroft_karp_matching(graph, range(len(serves)))
+        assert matching.count == len(most) // 2
+
+    @pytest.mark.parametrize("name", FIGURE_7)
+    def test_figure_7_serves_three_of_four(self, name: str) -> None:
+        assert ConstraintMatching().analyse(FIGURE_7[name]).count == 3
+
+    def test_it_counts_greed_as_much_as_fairness(self) -> None:
+        """The same number of entries, once spread over all outputs and once all at one (the paper's objection)."""
+        fair = Topology.from_masks([np.eye(6, dtype=int)])
+        greedy = Topology.from_masks([np.pad(np.ones((6, 1), int), ((0, 0), (0, 5)))])
+        assert ConstraintMatching().analyse(fair).count == ConstraintMatching().analyse(greedy).count == 6
+
+    def test_parameters_beyond_the_entries_serve_nothing(self) -> None:
+        assert ConstraintMatching().analyse(low_rank(4, 5, 6, skip=False)).count == 20
+
+    def test_the_score_is_the_share_of_entries_not_served(self) -> None:
+        fidelity = Fidelity(2, 1, (0.1,))
+        assert ConstraintMatching().evaluate(dense(4, 4), fidelity, Stream.SEARCH, 0).errors == (0, 0)
+        assert ConstraintMatching().evaluate(butterfly(16, 6), fidelity, Stream.SEARCH, 1).errors == (1 - 96 / 256,) * 2
+
+    @pytest.mark.parametrize("masks", [[np.full((3, 2), 2)], [np.zeros((3, 2), int)], [[[1, 0]], [[0], [1]]]])
+    def test_nothing_to_match(self, masks: list[np.ndarray]) -> None:
+        matching = ConstraintMatching().analyse(Topology.from_masks(masks))
+        assert matching.count == 0 and (matching.edge_of == -1).all()
+
+    def test_too_many_choices_are_refused_in_one_line(self) -> None:
+        with pytest.raises(ValueError, match="at most 134217728 are matched"):
+            ConstraintMatching().analyse(butterfly(256, 40))
+
+
+class TestL0Count:
+    @pytest.mark.parametrize("name", FIGURE_7)
+    def test_figure_7_three_of_four_constraints_and_one_ratio(self, name: str) -> None:
+        found = l0_count(FIGURE_7[name], 6, 1200)
+        assert found.count.tolist() == [3] * 6
+        assert found.ratios.tolist() == [1] * 6
+
+    def test_a_single_layer_makes_its_own_entries_right(self) -> None:
+        mask = np.random.default_rng(3).integers(0, 2, (6, 5))
+        found = l0_count(Topology.from_masks([mask]), 4, 600)
+        by_chance = [int((np.abs(target(6, 5, index, Stream.SEARCH, 0)[mask == 0]) < 1e-3).sum()) for index in range(4)]
+        assert found.count.tolist() == [mask.sum() + more for more in by_chance]
+
+    def test_no_more_than_matching_allows_and_most_of_it(self) -> None:
+        topology = clos(8, 4, 2, 4)
+        count, most = l0_count(topology, 4, 600).count, ConstraintMatching().analyse(topology).count
+        assert (count <= most).all() and (count >= 0.75 * most).all()
+
+    def test_without_parameters_nothing_is_right(self) -> None:
+        found = l0_count(Topology.from_masks([np.full((3, 2), 2)]), 3, 5)
+        assert found.count.tolist() == [0, 0, 0] and found.ratios.tolist() == [-2, -2, -2]

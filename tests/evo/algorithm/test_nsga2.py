@@ -1,0 +1,233 @@
+"""The state machine: what it breeds, what it learns, and that nothing but scores and seed decides either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evaluators.task import Fidelity, Score, Stream
+from evo.algorithm.individual import Birth, Individual
+from evo.algorithm.nsga2 import Policy, Rules, State, bar, breed, tell, within
+from evo.experiment.initial_population import founders
+from evo.variation.bounds import Bounds
+from tests.fakes import HashEvaluator
+from topologies import Topology
+from topologies.expression import parse
+
+OWN = ("butterfly(8, 4)", "clos(8, 2, 3, 2)", "random_regular(8, 8, 8, 3, 3)", "parallel_butterfly(8, 1, 3)")
+BOUNDS = Bounds(budget=48, max_depth=6, max_width=16, max_edges=110)
+RULES = Rules(
+    policy=Policy.EVOLUTION,
+    n_in=8,
+    n_out=8,
+    bounds=BOUNDS,
+    brood_size=7,
+    population=6,
+    leaders=3,
+    limits=(100, 4),
+    founders=founders({}, {name: parse(name) for name in OWN}, BOUNDS, 1),
+    seed=1,
+)
+SAMPLED = replace(RULES, policy=Policy.RANDOM)
+policies = pytest.mark.parametrize("rules", [RULES, SAMPLED], ids=["evolution", "random"])
+
+Scorer = Callable[[Topology], Score | None]
+
+
+def by_digest(topology: Topology) -> Score | None:
+    """A score that looks random, none for one topology in eight."""
+    if int(topology.digest, 16) % 8 == 0:
+        return None
+    return HashEvaluator().evaluate(topology, Fidelity(2, 1, (0.1,)), Stream.SEARCH, 1)
+
+
+def shallow_is_good(topology: Topology) -> Score | None:
+    """The depth alone."""
+    return Score((topology.depth / 10,))
+
+
+def born(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Birth, ...]]:
+    """A brood without siblings."""
+    state, litters = breed(state, rules, brood)
+    assert all(len(litter) == 1 for litter in litters)
+    return state, tuple(birth for (birth,) in litters)
+
+
+def drive(
+    rules: Rules, broods: int, lag: int = 1, score: Scorer = by_digest
+) -> tuple[list[list[Individual]], list[State]]:
+    """What was told, brood by brood, and the state after each; brood k + lag is bred when brood k has been told."""
+    state = State()
+    waiting: list[tuple[Birth, ...]] = []
+    told: list[list[Individual]] = []
+    states: list[State] = []
+    for k in range(min(lag, broods)):
+        state, births = born(state, rules, k)
+        waiting.append(births)
+    for k in range(broods):
+        told.append([Individual(birth, score(birth.topology)) for birth in waiting.pop(0)])
+        state = tell(state, rules, told[-1])
+        states.append(state)
+        if k + lag < broods:
+            state, births = born(state, rules, k + lag)
+            waiting.append(births)
+    return told, states
+
+
+def everyone(broods: list[list[Individual]]) -> list[Individual]:
+    """All of them in order of birth."""
+    return [one for brood in broods for one in brood]
+
+
+def test_the_first_brood_is_the_founders() -> None:
+    _, births = born(State(), RULES, 0)
+    assert [birth.topology for birth in births] == [founder.topology for founder in RULES.founders]
+    assert [(birth.number, birth.brood, birth.parents, birth.operator) for birth in births] == [
+        (number, 0, (), "founder") for number in range(len(OWN))
+    ]
+
+
+def test_the_first_brood_of_the_control_is_a_sample_of_as_many() -> None:
+    _, births = born(State(), SAMPLED, 0)
+    assert len(births) == len(RULES.founders)
+    assert {(birth.operator, birth.family, birth.parents) for birth in births} == {("sample", "sample", ())}
+    assert not {birth.topology.digest for birth in births} & {founder.topology.digest for founder in RULES.founders}
+
+
+@policies
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_births_are_numbered_in_a_row_and_no_topology_is_born_twice(rules: Rules, lag: int) -> None:
+    told = everyone(drive(rules, 6, lag)[0])
+    assert [one.birth.number for one in told] == list(range(len(OWN) + 5 * RULES.brood_size))
+    assert [one.birth.brood for one in told] == [0] * len(OWN) + list(np.repeat(range(1, 6), RULES.brood_size))
+    assert len({one.topology.digest for one in told}) == len(told)
+
+
+@policies
+def test_every_birth_is_within_the_bounds(rules: Rules) -> None:
+    assert all(BOUNDS.admits(one.topology) for one in everyone(drive(rules, 6)[0]))
+
+
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_parents_are_births_that_were_told_before(lag: int) -> None:
+    told = everyone(drive(RULES, 8, lag)[0])
+    for one in told:
+        parents = [told[number].birth for number in one.birth.parents]
+        assert all(parent.brood <= one.birth.brood - lag for parent in parents)
+        if parents:
+            assert one.birth.family == parents[0].family
+        else:
+            assert one.birth.operator in ("founder", "sample")
+    late = [one.birth for one in told if one.birth.brood >= lag + 1]
+    assert sum(birth.operator == "sample" for birth in late) < len(late) / 4
+    assert len({birth.operator for birth in late}) > 4
+    assert {birth.operator for birth in late if len(birth.parents) == 2} == {"crossover"}
+
+
+@policies
+@pytest.mark.parametrize("lag", [1, 2, 3])
+def test_a_longer_search_begins_like_a_shorter_one(rules: Rules, lag: int) -> None:
+    long = everyone(drive(rules, 7, lag)[0])
+    for broods in (1, 2, 4):
+        short = everyone(drive(rules, broods, lag)[0])
+        assert short == long[: len(short)]
+
+
+@policies
+def test_breeding_and_telling_change_nothing_that_they_are_given(rules: Rules) -> None:
+    told, states = drive(rules, 3)
+    before = replace(states[-1])
+    first, again = breed(states[-1], rules, 3), breed(states[-1], rules, 3)
+    assert first == again
+    assert states[-1] == before
+    assert tell(states[0], rules, told[1]) == tell(states[0], rules, told[1])
+
+
+def test_another_seed_breeds_others() -> None:
+    one, other = (everyone(drive(replace(SAMPLED, seed=seed), 2)[0]) for seed in (1, 2))
+    shared = {birth.topology.digest for birth in one} & {birth.topology.digest for birth in other}
+    assert len(shared) < len(one) / 4  # small topologies are met by chance
+
+
+def test_the_control_learns_nothing_and_evolution_does() -> None:
+    for rules, learns in ((SAMPLED, False), (RULES, True)):
+        one, other = everyone(drive(rules, 5)[0]), everyone(drive(rules, 5, score=shallow_is_good)[0])
+        assert ([each.birth for each in one] != [each.birth for each in other]) == learns
+
+
+def test_evolution_follows_what_it_is_told() -> None:
+    def few_edges(topology: Topology) -> Score:
+        return Score((topology.n_edges / 200,))
+
+    evolved, sampled = (everyone(drive(rules, 10, score=few_edges)[0]) for rules in (RULES, SAMPLED))
+    late_mean = [np.mean([one.topology.n_edges for one in told[-30:]]) for told in (evolved, sampled)]
+    assert late_mean[0] < late_mean[1] - 3
+
+
+@policies
+def test_archive_and_leaders_are_those_of_everything_told(rules: Rules) -> None:
+    told, states = drive(rules, 6)
+    for k, state in enumerate(states):
+        known = [one for one in everyone(told[: k + 1]) if one.score is not None]
+        points = {one: (one.error, one.topology.n_edges) for one in known}
+        assert list(state.archive) == [
+            one
+            for one, (error, n_edges) in points.items()
+            if not any(e <= error and n <= n_edges and (e, n) != (error, n_edges) for e, n in points.values())
+        ]
+        allowed = [one for one in known if one.topology.n_edges <= 100 and one.topology.depth <= 4]
+        assert list(state.leaders) == sorted(allowed, key=lambda one: one.error)[: RULES.leaders]
+        assert len(state.population) == min(RULES.population, len(everyone(told[: k + 1])))
+        assert min(known, key=lambda one: one.error) in state.population
+
+
+def test_what_failed_never_leads_and_is_never_bred_again() -> None:
+    told, states = drive(RULES, 6)
+    failed = {one.topology.digest for one in everyone(told) if one.score is None}
+    assert failed
+    final = states[-1]
+    assert not failed & {one.topology.digest for one in (*final.archive, *final.leaders)}
+    assert failed <= final.bred
+
+
+def test_a_search_goes_on_where_all_evaluations_fail() -> None:
+    told, states = drive(RULES, 4, score=lambda topology: None)
+    assert len(everyone(told)) == len(OWN) + 3 * RULES.brood_size
+    assert states[-1].archive == states[-1].leaders == ()
+
+
+@policies
+def test_a_brood_is_empty_where_nothing_new_is_to_be_found(rules: Rules) -> None:
+    dense_only = Bounds(budget=16, max_depth=1, max_width=4, max_edges=16)
+    only = founders({}, {"dense": parse("dense(4, 4, skip=False)")}, dense_only, 1)
+    narrow = replace(rules, n_in=4, n_out=4, bounds=dense_only, founders=only)
+    told, states = drive(narrow, 3)
+    assert [len(brood) for brood in told] == [1, 0, 0]
+    assert len(states[-1].population) == 1
+
+
+def test_a_search_without_any_birth_ends_quietly() -> None:
+    impossible = Bounds(budget=20, max_depth=1, max_width=5, max_edges=25)
+    told, states = drive(replace(SAMPLED, n_in=5, n_out=5, bounds=impossible), 3)
+    assert everyone(told) == []
+    assert states[-1].population == states[-1].archive == states[-1].leaders == ()
+
+
+def test_the_bar_of_a_race_is_the_error_of_the_last_leader_once_there_are_enough() -> None:
+    told, states = drive(RULES, 6)
+    assert bar(State(), RULES) == float("inf")
+    few = replace(states[-1], leaders=states[-1].leaders[:2])
+    assert bar(few, RULES) == float("inf")
+    allowed = [one.error for one in everyone(told) if one.topology.n_edges <= 100 and one.topology.depth <= 4]
+    assert bar(states[-1], RULES) == sorted(allowed)[2]
+
+
+def test_limits_are_edges_and_depth() -> None:
+    topology = RULES.founders[0].topology  # a butterfly of depth 4
+    edges = topology.n_edges
+    assert within(topology, (edges, 4))
+    assert not within(topology, (edges - 1, 4))
+    assert not within(topology, (edges, 3))

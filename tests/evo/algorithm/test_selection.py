@@ -1,0 +1,153 @@
+"""Selection against definitions written out: every pair compared, every cell counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluators.task import Score
+from evo.algorithm.individual import Birth, Individual
+from evo.algorithm.selection import front, hypervolume, survivors, tournament
+from topologies import Topology
+
+quick = settings(max_examples=50, deadline=None)
+
+Point = tuple[float, int]
+points = st.lists(
+    st.tuples(st.sampled_from([0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, float("inf")]), st.integers(1, 9)), max_size=14
+)
+
+
+def individual(number: int, point: Point) -> Individual:
+    """Of an error, infinite for a failure, and a number of edges."""
+    error, n_edges = point
+    birth = Birth(number, 0, Topology.from_masks([np.ones((1, n_edges))]), (), "test", "test")
+    return Individual(birth, Score((error,)) if np.isfinite(error) else None)
+
+
+def individuals(found: Sequence[Point]) -> list[Individual]:
+    """Born in the order given."""
+    return [individual(number, point) for number, point in enumerate(found)]
+
+
+def point(one: Individual) -> Point:
+    """Error and edges."""
+    return one.error, one.topology.n_edges
+
+
+def dominates(one: Point, other: Point) -> bool:
+    """At least as good in both and better in one."""
+    return one[0] <= other[0] and one[1] <= other[1] and one != other
+
+
+def ranks(found: Sequence[Point]) -> list[int]:
+    """The non-domination rank of every point: fronts are peeled off one after the other."""
+    rank, left, number = [-1] * len(found), set(range(len(found))), 0
+    while left:
+        peeled = {i for i in left if not any(dominates(found[j], found[i]) for j in left)}
+        for i in peeled:
+            rank[i] = number
+        left -= peeled
+        number += 1
+    return rank
+
+
+@quick
+@given(points, st.integers(1, 16))
+def test_survivors_are_those_of_the_least_rank(found: list[Point], count: int) -> None:
+    chosen = survivors(individuals(found), count)
+    numbers = [one.birth.number for one in chosen]
+    assert len(set(numbers)) == len(numbers) == min(count, len(found))
+    rank = ranks(found)
+    assert sorted(rank[number] for number in numbers) == sorted(rank)[: len(numbers)]
+
+
+def test_of_a_front_that_does_not_fit_the_ends_and_the_loneliest_survive() -> None:
+    line = [(0.1, 90), (0.5, 50), (0.51, 49), (0.52, 48), (0.9, 10)]
+    by_loneliness = [{(0.1, 90), (0.9, 10)}, {(0.5, 50)}, {(0.52, 48)}, {(0.51, 49)}]  # 0.5 has 0.41 around it
+    for count, last in ((2, 1), (3, 2), (4, 3), (5, 4)):
+        assert {point(one) for one in survivors(individuals(line), count)} == set().union(*by_loneliness[:last])
+
+
+def test_nothing_survives_of_nothing() -> None:
+    assert survivors([], 5) == ()
+
+
+@quick
+@given(points)
+def test_the_front_is_what_nothing_dominates_and_of_equals_the_firstborn(found: list[Point]) -> None:
+    expected = [
+        number
+        for number, one in enumerate(found)
+        if np.isfinite(one[0]) and not any(dominates(other, one) for other in found) and one not in found[:number]
+    ]
+    shuffled = np.random.default_rng(len(found)).permutation(len(found))
+    everyone = individuals(found)
+    assert [one.birth.number for one in front([everyone[k] for k in shuffled])] == expected
+
+
+@quick
+@given(st.lists(st.tuples(points.filter(bool).map(lambda some: some[0]), st.integers(-2, 2)), max_size=12))
+def test_a_recipes_objectives_count_like_the_others(found: list[tuple[Point, int]]) -> None:
+    ones = [replace(individual(number, point), measures=(float(more),)) for number, (point, more) in enumerate(found)]
+    values = [(*point(one), *one.measures) for one in ones]
+    best = [
+        one
+        for one, mine in zip(ones, values, strict=True)
+        if np.isfinite(one.error)
+        and not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in values)
+        and values.index(mine) == one.birth.number
+    ]
+    assert list(front(ones)) == best
+
+
+def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:
+    fine = individual(0, (0.9, 9))
+    failed = [individual(1, (float("inf"), 1)), Individual(individual(2, (0.5, 1)).birth, Score((float("nan"), 0.0)))]
+    assert front([fine, *failed]) == (fine,)
+    assert front(failed) == ()
+    assert hypervolume(failed, (1.0, 10.0)) == 0.0
+    for seed in range(20):
+        winner = tournament([fine, *failed], np.random.default_rng(seed))
+        drawn = np.random.default_rng(seed).integers(3, size=3)
+        assert (winner is fine) == (0 in drawn)
+
+
+@quick
+@given(points, st.integers(1, 12))
+def test_hypervolume_counts_the_cells_that_are_dominated(found: list[Point], ceiling: int) -> None:
+    counted = sum(
+        any(error <= cell / 20 and n_edges <= edges for error, n_edges in found)
+        for cell in range(20)  # errors from cell / 20 to (cell + 1) / 20
+        for edges in range(ceiling)  # edges from this number to the next
+    )
+    assert hypervolume(individuals(found), (1.0, float(ceiling))) == pytest.approx(counted / (20 * ceiling))
+
+
+def test_hypervolume_of_one_point_is_its_rectangle() -> None:
+    assert hypervolume(individuals([(0.25, 4)]), (1.0, 10.0)) == pytest.approx(0.75 * 0.6)
+    assert hypervolume(individuals([(0.25, 4)]), (0.5, 5.0)) == pytest.approx(0.5 * 0.2)
+    assert hypervolume([], (1.0, 10.0)) == 0.0
+
+
+def test_a_tournament_is_won_by_the_best_of_three_draws() -> None:
+    population = individuals([(0.4, 1), (0.1, 9), (0.3, 2), (0.2, 2)])
+    generator, rounds = np.random.default_rng(1), 4000
+    wins = np.bincount([tournament(population, generator).birth.number for _ in range(rounds)], minlength=4)
+    worse = np.array([0, 3, 1, 2])  # how many of the others are worse
+    expected = ((worse + 1) ** 3 - worse**3) / 4**3
+    np.testing.assert_allclose(wins / rounds, expected, atol=4 * np.sqrt(0.25 / rounds))
+
+
+def test_of_equals_in_a_tournament_the_firstborn_wins() -> None:
+    twins = individuals([(0.3, 5), (0.3, 1)])
+    for order in (twins, twins[::-1]):
+        for seed in range(20):
+            drawn = np.random.default_rng(seed).integers(2, size=3)
+            expected = twins[0] if any(order[k] is twins[0] for k in drawn) else twins[1]
+            assert tournament(order, np.random.default_rng(seed)) is expected

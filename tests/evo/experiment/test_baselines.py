@@ -1,0 +1,151 @@
+"""The hand-derived topologies: the growth rule in closed form, the baseline a user gives, the best of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evaluators.task import Fidelity, Score, Stream
+from evo.experiment.baselines import best_member, candidates, growth_rule, tuned
+from evo.experiment.tune import Trial
+from evo.storage.results import BASELINE, KINDS
+from evo.storage.run import Run, open_run
+from tests.fakes import SEED, HashEvaluator, recipe
+from topologies import Topology, parallel_butterfly
+from topologies.canonical import canonical
+from topologies.expression import parse
+from topologies.families import FAMILIES, members
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """A run of 8 x 8 and 40 parameters."""
+    with open_run(recipe(), HashEvaluator(), tmp_path, lambda record: None) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("n", "digits"), [(4, 2), (8, 3), (16, 4)])
+def test_the_growth_rule_deepens_one_butterfly_to_twice_its_digits_and_then_adds_copies(n: int, digits: int) -> None:
+    assert growth_rule(n, n, digits * n - 1) is None
+    for budget in range(digits * n, 7 * digits * n, n - 1):
+        p, d = max(1, budget // (2 * digits * n)), min(2 * digits, budget // n)
+        found = growth_rule(n, n, budget)
+        assert found is not None
+        assert found.label == f"p = {p}, d = {d}"
+        assert found.topology == canonical(parallel_butterfly(n, p, d))
+        assert found.topology.n_trainable == p * d * n <= budget
+
+
+def test_the_growth_rule_at_the_size_and_budget_of_the_paper() -> None:
+    found = growth_rule(32, 32, 640)
+    assert found is not None
+    assert (found.label, found.topology.n_trainable) == ("p = 2, d = 10", 640)
+
+
+def test_the_growth_rule_fits_rectangles() -> None:
+    found = growth_rule(8, 12, 90)
+    assert found is not None
+    assert (found.topology.n_in, found.topology.n_out, found.topology.is_connected) == (8, 12, True)
+    assert found.topology.n_trainable <= 90
+
+
+def test_every_kind_is_a_family_and_the_baseline_comes_first() -> None:
+    assert next(iter(KINDS)) == BASELINE
+    assert set(KINDS) <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", KINDS)
+def test_candidates_are_the_connected_members_where_there_are_any(family: str) -> None:
+    assert candidates(family, 16, 16, 256) == members(family, 16, 16, 256) != []
+    assert all(one.topology().n_trainable <= 40 for one in candidates(family, 16, 16, 40))
+
+
+def test_where_all_connected_members_are_too_large_shallower_ones_stand_in() -> None:
+    assert members("hypercube", 16, 16, 150) == []
+    shallow = [one.topology() for one in candidates("hypercube", 16, 16, 150)]
+    assert shallow
+    assert not any(one.is_connected for one in shallow)
+    assert all(one.n_trainable <= 150 for one in shallow)
+
+
+def test_a_family_is_tuned_on_the_search_stream_and_ranked_on_the_choice_stream(tmp_path: Path) -> None:
+    evaluator, settings_ = HashEvaluator(), recipe()
+    with open_run(settings_, evaluator, tmp_path, lambda record: None) as run:
+        trials = tuned(run, "clos")
+        assert {(fidelity, stream) for _, fidelity, stream in evaluator.calls} == {
+            (settings_.fidelity.search, Stream.SEARCH)
+        }
+        asked = len(evaluator.calls)
+        assert asked == len(trials) == len(members("clos", 8, 8, 40))
+        best = best_member(run, "clos", trials)
+    ranked = evaluator.calls[asked:]
+    assert {(fidelity, stream) for _, fidelity, stream in ranked} == {(settings_.fidelity.choice, Stream.CHOICE)}
+    assert [digest for digest, _, _ in ranked] == [one.topology.digest for one in trials[:3]]
+    choice = {one.expression: on_choice(one.topology).error for one in trials[:3]}
+    assert best.finalist.label == min(choice, key=choice.__getitem__)
+    assert best.choice.error == min(choice.values())
+
+
+def on_choice(topology: Topology) -> Score:
+    """What the evaluator says on the choice stream."""
+    return HashEvaluator().evaluate(topology, recipe().fidelity.choice, Stream.CHOICE, SEED)
+
+
+def test_a_baseline_that_is_given_is_not_tuned(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    with open_run(recipe(baseline="random_regular(8, 8, 8, 3, 2)"), evaluator, tmp_path, lambda record: None) as run:
+        (only,) = tuned(run, BASELINE)
+        assert only.topology == canonical(parse("random_regular(8, 8, 8, 3, 2)"))
+        assert only.score is not None
+        assert len(evaluator.calls) == 1
+        assert len(tuned(run, "butterfly")) == len(members("butterfly", 8, 8, 40))
+
+
+def test_a_baseline_of_another_size_is_refused(tmp_path: Path) -> None:
+    changed = recipe(baseline="butterfly(16, 4)")
+    with (
+        pytest.raises(ValueError, match=r"'butterfly\(16, 4\)' is 16 x 16, the recipe 8 x 8"),
+        open_run(changed, HashEvaluator(), tmp_path, lambda record: None) as run,
+    ):
+        tuned(run, BASELINE)
+
+
+def test_a_baseline_above_the_budget_is_refused(tmp_path: Path) -> None:
+    changed = recipe(baseline="butterfly(8, 6)")
+    words = r"baseline 'butterfly\(8, 6\)' has 48 trainable edges, more than the budget of 40"
+    with (
+        pytest.raises(ValueError, match=words),
+        open_run(changed, HashEvaluator(), tmp_path, lambda record: None) as run,
+    ):
+        tuned(run, BASELINE)
+
+
+def test_members_that_failed_are_not_among_the_finalists(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    names = ["clos(8, 2, 3, 2)", "clos(8, 2, 2, 2)", "clos(8, 3, 2, 2)"]
+    made = [Trial(number, name, canonical(parse(name))) for number, name in enumerate(names)]
+    trials = [replace(made[0], score=Score((0.5,))), *made[1:]]
+    with open_run(recipe(), evaluator, tmp_path, lambda record: None) as run:
+        assert best_member(run, "clos", trials).finalist.label == names[0]
+    assert [digest for digest, _, _ in evaluator.calls] == [made[0].topology.digest]
+
+
+def test_a_family_of_which_nothing_could_be_evaluated_has_no_best_member(tmp_path: Path) -> None:
+    class Hopeless(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            if seed:
+                raise RuntimeError("no")
+            return super().evaluate(topology, fidelity, stream, seed)
+
+    with open_run(recipe(), Hopeless(), tmp_path, lambda record: None) as run:
+        assert best_member(run, "clos", tuned(run, "clos")) is None
+
+
+def test_phases_are_announced(run: Run) -> None:
+    seen = []
+    shown = replace(run, show=seen.append)
+    tuned(shown, "butterfly")
+    assert seen == [{"kind": "phase", "phase": "tune butterfly"}]

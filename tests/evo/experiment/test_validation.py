@@ -1,0 +1,145 @@
+"""The final table: what is chosen where, and intervals as a textbook has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from evaluators.task import Fidelity, Score, Stream
+from evo.experiment.validation import choose, hold_out
+from evo.settings import FidelitySettings
+from evo.storage.results import Chosen, Finalist, interval
+from tests.fakes import evaluations
+from topologies import Topology, butterfly, clos, hypercube
+
+FIDELITY = FidelitySettings(full_targets=3, full_steps=7, full_rates=(0.1, 0.2), held_out_targets=4)
+ONE, TWO, THREE = (
+    Finalist("one", butterfly(8, 3)),
+    Finalist("two", hypercube(8, 3)),
+    Finalist("three", clos(8, 2, 3, 2)),
+)
+
+
+@dataclass
+class Scripted:
+    """Says what it is told to of each topology and stream; fails where it was told nothing."""
+
+    script: dict[tuple[str, Stream], Score]
+    calls: list[tuple[str, Fidelity, Stream]] = field(default_factory=list)
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        """The score in the script."""
+        self.calls.append((topology.digest, fidelity, stream))
+        return self.script[topology.digest, stream]
+
+
+def scripted(stream: Stream, errors: dict[str, list[float]]) -> dict[tuple[str, Stream], Score]:
+    """Scores on a stream by label; the rate is the first error."""
+    topologies = {one.label: one.topology for one in (ONE, TWO, THREE)}
+    return {(topologies[label].digest, stream): Score(tuple(told), told[0]) for label, told in errors.items()}
+
+
+def test_the_choice_stream_chooses_at_full_fidelity(tmp_path: Path) -> None:
+    judge = Scripted(scripted(Stream.CHOICE, {"one": [0.5, 0.5], "two": [0.1, 0.7], "three": [0.6, 0.3]}))
+    with evaluations(tmp_path, judge) as asked:
+        chosen = choose(asked, "kind", [ONE, TWO, THREE], FIDELITY)
+    assert chosen == Chosen(TWO, Score((0.1, 0.7), 0.1))
+    assert {(fidelity, stream) for _, fidelity, stream in judge.calls} == {(Fidelity(3, 7, (0.1, 0.2)), Stream.CHOICE)}
+
+
+def test_the_first_of_equals_is_chosen_and_failures_never(tmp_path: Path) -> None:
+    judge = Scripted(scripted(Stream.CHOICE, {"two": [0.5, 0.25], "three": [0.25, 0.5]}))
+    with evaluations(tmp_path, judge) as asked:
+        assert choose(asked, "kind", [ONE, TWO, THREE], FIDELITY).finalist == TWO
+        assert choose(asked, "backwards", [ONE, THREE, TWO], FIDELITY).finalist == THREE
+        for hopeless in ([ONE], []):
+            assert choose(asked, "hopeless", hopeless, FIDELITY) is None
+
+
+def test_the_best_third_are_ranked_again_on_four_times_as_many_targets_at_the_rate_each_chose(tmp_path: Path) -> None:
+    one, two, three = (finalist.topology.digest for finalist in (ONE, TWO, THREE))
+    others = [Finalist(f"other {depth}", butterfly(8, depth)) for depth in (4, 5)]
+
+    class Careful:
+        asked: ClassVar[list[tuple[str, Fidelity]]] = []
+
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            self.asked.append((topology.digest, fidelity))
+            first, closer = {one: (0.2, 0.4), two: (0.3, 0.3), three: (0.6, 0.0)}.get(topology.digest, (0.9, 0.0))
+            return Score((first if fidelity.targets == 3 else closer,) * fidelity.targets, fidelity.rates[-1])
+
+    with evaluations(tmp_path, Careful()) as asked:
+        best = choose(asked, "kind", [THREE, ONE, TWO, *others], FIDELITY)
+    assert best == Chosen(TWO, Score((0.3,) * 12, 0.2))
+    assert Careful.asked[5:] == [(one, Fidelity(12, 7, (0.2,))), (two, Fidelity(12, 7, (0.2,)))]
+
+
+def chosen(errors: dict[str, list[float]]) -> dict[str, Chosen]:
+    """As if these had been chosen, at rates 0.1, 0.2 and 0.3."""
+    named = {"one": ONE, "two": TWO, "three": THREE}
+    return {
+        label: Chosen(named[label], Score((9.0,), rate)) for label, rate in zip(errors, (0.1, 0.2, 0.3), strict=False)
+    }
+
+
+def test_rows_come_from_held_out_targets_at_the_rate_chosen_before(tmp_path: Path) -> None:
+    errors = {"one": [0.1, 0.2, 0.3, 0.4], "two": [0.2, 0.2, 0.4, 0.4], "three": [0.5, 0.6, 0.6, 0.9]}
+    judge = Scripted(scripted(Stream.HELD_OUT, errors))
+    with evaluations(tmp_path, judge) as asked:
+        rows = hold_out(asked, chosen(errors), "two", FIDELITY)
+    assert [(row.kind, row.label, row.errors) for row in rows] == [(k, k, tuple(told)) for k, told in errors.items()]
+    assert judge.calls == [
+        (one.topology.digest, Fidelity(4, 7, (rate,)), Stream.HELD_OUT)
+        for one, rate in ((ONE, 0.1), (TWO, 0.2), (THREE, 0.3))
+    ]
+    for row in rows:
+        told = np.array(errors[row.kind])
+        assert row.error.mean == pytest.approx(told.mean())
+        if row.kind == "two":
+            assert row.difference is None
+        else:
+            paired = stats.ttest_rel(told, errors["two"]).confidence_interval(0.95)
+            assert row.difference is not None
+            assert (row.difference.low, row.difference.high) == pytest.approx((paired.low, paired.high))
+
+
+def test_a_row_that_fails_is_left_out_unless_the_table_is_about_it(tmp_path: Path) -> None:
+    judge = Scripted(scripted(Stream.HELD_OUT, {"one": [0.1] * 4, "two": [0.2] * 4}))
+    entries = chosen({"one": [], "two": [], "three": []})
+    with evaluations(tmp_path, judge) as asked:
+        assert [row.kind for row in hold_out(asked, entries, "two", FIDELITY)] == ["one", "two"]
+        with pytest.raises(ValueError, match="the three could not be evaluated on held-out targets"):
+            hold_out(asked, entries, "three", FIDELITY)
+        with pytest.raises(ValueError, match="the three could not be evaluated on held-out targets"):
+            hold_out(asked, {"three": entries["three"], **entries}, "two", FIDELITY)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=20))
+def test_the_interval_is_that_of_students_t_test(values: list[float]) -> None:
+    found = interval(np.array(values))
+    assert found.mean == pytest.approx(np.mean(values))
+    if np.ptp(values) > 1e-3:
+        expected = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+        assert (found.low > 0 or found.high < 0) == (stats.ttest_1samp(values, 0.0).pvalue < 0.05)
+
+
+def test_the_interval_covers_the_mean_19_times_in_20() -> None:
+    generator = np.random.default_rng(5)
+    found = [interval(generator.normal(0.3, 0.1, 8)) for _ in range(1500)]
+    covered = np.mean([one.low <= 0.3 <= one.high for one in found])
+    assert abs(covered - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 1500)
+
+
+def test_values_that_are_all_equal_or_alone_have_no_width() -> None:
+    for values in ([0.25], [0.25, 0.25, 0.25]):
+        found = interval(np.array(values))
+        assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)

@@ -1,0 +1,104 @@
+"""The list of runs: a state in one word for whatever became of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluators.task import Fidelity, Score, Stream
+from evo.experiment.search import search
+from evo.report.listing import RunSummary, runs
+from evo.storage.header import JOURNAL
+from evo.storage.journal import Journal, read
+from tests.fakes import HashEvaluator, recipe
+from topologies import Topology
+
+
+class StopsAfter(HashEvaluator):
+    """Raises something after a number of evaluations."""
+
+    def __init__(self, number: int, error: BaseException) -> None:
+        super().__init__()
+        self.number, self.error = number, error
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        """A score, until it is time."""
+        if len(self.calls) == self.number:
+            raise self.error
+        return super().evaluate(topology, fidelity, stream, seed)
+
+
+def begun(folder: Path, evaluator: HashEvaluator) -> None:
+    """A run in a folder, however it ends."""
+    folder.mkdir(parents=True)
+    search(recipe(), evaluator, folder=folder)
+
+
+def only(folder: Path) -> RunSummary:
+    """The one run that is listed."""
+    (summary,) = runs(folder)
+    return summary
+
+
+def test_no_folder_and_an_empty_one_have_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "something else").mkdir(parents=True)
+    assert runs(tmp_path / "empty") == []
+    assert runs(tmp_path / "nowhere") == []
+
+
+def test_a_finished_run_shows_its_held_out_errors_and_digest(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    result = search(recipe(), HashEvaluator(), folder=tmp_path / "b")
+    champion, baseline = result.rows[:2]
+    births = sum(
+        one.get("phase") == "evolution" and one["kind"] == "score" for one in read(tmp_path / "b" / JOURNAL)[0]
+    )
+    assert only(tmp_path) == RunSummary(
+        "b", "finished", births, champion.error.mean, baseline.error.mean, result.digest
+    )
+
+
+def test_a_run_that_was_stopped_shows_its_best_so_far(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        begun(tmp_path / "a", StopsAfter(110, KeyboardInterrupt()))
+    summary = only(tmp_path)
+    assert (summary.name, summary.state, summary.digest) == ("a", "stopped", None)
+    told = [one for one in read(tmp_path / "a" / JOURNAL)[0] if one["kind"] == "brood" and one["phase"] == "evolution"]
+    assert 0 < summary.births == told[-1]["births"]
+    assert (summary.best, summary.baseline) == (told[-1]["best"], told[-1]["baseline"])
+
+
+def test_a_run_that_failed_before_its_first_brood(tmp_path: Path) -> None:
+    class Broken(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            if seed:
+                raise RuntimeError("broken")
+            return super().evaluate(topology, fidelity, stream, seed)
+
+    with pytest.raises(ValueError, match="fails on every topology"):
+        begun(tmp_path / "a", Broken())
+    assert only(tmp_path) == RunSummary("a", "failed", 0, None, None, None)
+
+
+def test_a_run_is_running_while_a_process_holds_its_journal_and_killed_when_none_does(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        begun(tmp_path / "a", StopsAfter(30, KeyboardInterrupt()))
+    journal = tmp_path / "a" / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[:-1]))  # as if the process had died without a word
+    assert only(tmp_path).state == "stopped"
+    with Journal(journal, {}):
+        assert only(tmp_path).state == "running"
+    assert only(tmp_path).state == "stopped"
+
+
+def test_a_damaged_journal_is_listed_as_such_beside_the_others(tmp_path: Path) -> None:
+    for name in ("c", "a"):
+        with pytest.raises(KeyboardInterrupt):
+            begun(tmp_path / name, StopsAfter(30, KeyboardInterrupt()))
+    journal = tmp_path / "a" / JOURNAL
+    journal.write_bytes(b"x" + journal.read_bytes())
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / JOURNAL).write_bytes(b"")
+    assert [(one.name, one.state) for one in runs(tmp_path)] == [("a", "damaged"), ("b", "damaged"), ("c", "stopped")]

@@ -1,0 +1,198 @@
+"""Scores by request: each evaluated once, whoever asks, in whatever order answers come, before and after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster.in_process import InProcessPool
+from evaluators.task import Evaluator, Fidelity, Race, Score, Stream
+from evo.storage.evaluations import Answer, Request, score_of, topology_of
+from evo.storage.journal import Record, read
+from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, evaluations
+from topologies import Topology, butterfly, clos, hypercube, random_regular
+
+LOW, HIGH = Fidelity(2, 5, (0.1, 0.3)), Fidelity(4, 9, (0.3,))
+SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(9)]
+
+
+def request(number: int, topology: Topology, phase: str = "phase", fidelity: Fidelity = LOW, **about: str) -> Request:
+    """A request on the search stream."""
+    return Request(phase, number, topology, fidelity, Stream.SEARCH, about)
+
+
+def requests(phase: str = "phase") -> list[Request]:
+    """One request for every topology in SOME."""
+    return [request(number, topology, phase) for number, topology in enumerate(SOME)]
+
+
+def expected(one: Request) -> Score:
+    """What the evaluator says when asked directly."""
+    return HashEvaluator().evaluate(one.topology, one.fidelity, one.stream, SEED)
+
+
+def scores_in(folder: Path) -> list[Record]:
+    """The score records of a journal, as they were written."""
+    return [record for record in read(folder / "journal.jsonl")[0] if record["kind"] == "score"]
+
+
+@pytest.mark.parametrize("pool", [InProcessPool, ShufflingPool, lambda one: ShufflingPool(one, 1)])
+def test_scores_come_in_the_order_of_the_requests(tmp_path: Path, pool: type[ShufflingPool]) -> None:
+    with evaluations(tmp_path, HashEvaluator(), pool) as asked:
+        assert asked.evaluate(requests()) == [expected(one) for one in requests()]
+    assert sorted(record["number"] for record in scores_in(tmp_path)) == list(range(len(SOME)))
+
+
+def test_the_journal_is_written_in_the_order_of_arrival(tmp_path: Path) -> None:
+    with evaluations(tmp_path, HashEvaluator(), ShufflingPool) as asked:
+        asked.evaluate(requests())
+    arrived = [record["number"] for record in scores_in(tmp_path)]
+    assert sorted(arrived) == list(range(len(SOME)))
+    assert arrived != sorted(arrived)
+
+
+def test_groups_of_requests_may_overlap(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
+        first, second = requests("first")[:6], [request(n, one, "second", HIGH) for n, one in enumerate(SOME[:4])]
+        asked.send(first)
+        asked.send(second)
+        assert asked.answers(second) == [Answer(expected(one)) for one in second]
+        assert asked.answers(first) == [Answer(expected(one)) for one in first]
+        assert asked.answers([]) == []
+    assert len(evaluator.calls) == 10
+
+
+def test_one_topology_in_flight_twice_is_evaluated_once(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    twice = [request(0, SOME[0]), request(1, SOME[1]), request(2, SOME[0]), request(0, SOME[0], "another phase")]
+    with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
+        assert asked.evaluate(twice) == [expected(one) for one in twice]
+    assert len(evaluator.calls) == 2
+    devices = {(record["phase"], record["number"]): record["device"] for record in scores_in(tmp_path)}
+    assert sorted(devices.values()) == ["cache", "cache", "shuffled", "shuffled"]
+    assert devices["phase", 0] == "shuffled"
+
+
+def test_a_score_that_is_known_is_not_computed_again_but_is_recorded_for_whom_it_was_asked(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    with evaluations(tmp_path, evaluator) as asked:
+        asked.evaluate(requests())
+        assert asked.evaluate(requests("again")) == [expected(one) for one in requests()]
+    assert len(evaluator.calls) == len(SOME)
+    again = [record for record in scores_in(tmp_path) if record["phase"] == "again"]
+    assert {(record["device"], record["seconds"]) for record in again} == {("cache", 0.0)}
+    assert [record["digest"] for record in again] == [topology.digest for topology in SOME]
+
+
+def test_another_fidelity_or_stream_is_another_score(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    with evaluations(tmp_path, evaluator) as asked:
+        several = [
+            Request("phase", number, SOME[0], fidelity, stream)
+            for number, (fidelity, stream) in enumerate((f, s) for f in (LOW, HIGH) for s in Stream)
+        ]
+        assert asked.evaluate(several) == [expected(one) for one in several]
+    assert len(evaluator.calls) == len(several)
+
+
+def test_a_race_travels_with_the_task_and_a_winner_is_looked_at_more_closely(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    bar = expected(request(0, SOME[0])).error
+    racing = [replace(one, race=Race(bar, 16)) for one in requests()]
+    with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
+        scores = asked.evaluate(racing)
+    winners = [one for one in requests() if expected(one).error < bar]
+    assert 0 < len(winners) < len(SOME)
+    closer = Fidelity(16, LOW.steps, (0.1,))  # at the rate that was chosen
+    assert scores == [expected(replace(one, fidelity=closer) if one in winners else one) for one in requests()]
+    assert len(evaluator.calls) == len(SOME) + len(winners)
+    judge = HashEvaluator()
+    with evaluations(tmp_path, judge) as asked:
+        assert asked.evaluate(racing) == scores
+    assert judge.calls == []
+
+
+def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:
+    topology = clos(8, 2, 3, 2)
+    seen: list[Record] = []
+    with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
+        score = asked.evaluate([Request("evolution", 7, topology, LOW, Stream.CHOICE, {"operator": "rewire"})])[0]
+    (record,) = scores_in(tmp_path)
+    assert score is not None
+    said = {
+        "phase": "evolution", "number": 7, "digest": topology.digest, "operator": "rewire", "stream": "choice",
+        "n_trainable": topology.n_trainable, "n_edges": topology.n_edges, "depth": 3,
+        "targets": 2, "steps": 5, "rates": [0.1, 0.3], "rate": 0.1, "errors": list(score.errors), "failure": None,
+    }  # fmt: skip
+    assert said.items() <= record.items()
+    assert score_of(record) == score
+    assert topology_of(record) == topology
+    assert seen == [record]
+
+
+@pytest.mark.parametrize("kept", range(len(SOME) + 1))
+def test_what_is_in_the_journal_is_not_evaluated_again(tmp_path: Path, kept: int) -> None:
+    with evaluations(tmp_path, HashEvaluator(), ShufflingPool) as asked:
+        before = asked.evaluate(requests())
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + kept]))
+    told = {record["digest"] for record in scores_in(tmp_path)}
+    evaluator, seen = HashEvaluator(), list[Record]()
+    with evaluations(tmp_path, evaluator, arrived=seen.append) as asked:
+        assert asked.evaluate(requests()) == before
+    assert {digest for digest, _, _ in evaluator.calls} == {topology.digest for topology in SOME} - told
+    assert len(evaluator.calls) == len(SOME) - kept
+    assert seen == scores_in(tmp_path)[kept:]
+    assert len(scores_in(tmp_path)) == len(SOME)
+
+
+def test_a_journal_that_tells_of_another_topology_is_refused(tmp_path: Path) -> None:
+    with evaluations(tmp_path, HashEvaluator()) as asked:
+        asked.evaluate([request(0, SOME[0])])
+    with (
+        evaluations(tmp_path, HashEvaluator()) as asked,
+        pytest.raises(ValueError, match="the journal's phase 0 is another topology than this program bred"),
+    ):
+        asked.evaluate([request(0, SOME[1])])
+
+
+@pytest.mark.parametrize("evaluator", [SometimesRaises, SometimesNotANumber])
+def test_a_failure_is_recorded_in_words_and_remembered(tmp_path: Path, evaluator: type[HashEvaluator]) -> None:
+    wanted = [None if doomed(one.topology) else expected(one) for one in requests()]
+    assert None in wanted and any(wanted)
+    for times_asked in (1, 2):
+        judge = evaluator()
+        with evaluations(tmp_path, judge, ShufflingPool) as asked:
+            assert asked.evaluate(requests()) == wanted
+            assert asked.evaluate(requests("again")) == wanted
+        assert len(judge.calls) == (len(SOME) if times_asked == 1 else 0)
+    for record in scores_in(tmp_path):
+        failed = wanted[record["number"]] is None
+        words = record["failure"]
+        assert (words in ("ArithmeticError: too sparse for me", "not every error is a finite number")) == failed
+        assert (score_of(record) is None) == failed
+
+
+@pytest.mark.parametrize("errors", [(float("inf"), 0.1), (0.1, float("-inf"))])
+def test_an_infinite_error_is_a_failure(tmp_path: Path, errors: tuple[float, float]) -> None:
+    class Infinite:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            return Score(errors)
+
+    with evaluations(tmp_path, Infinite()) as asked:
+        assert asked.evaluate([request(0, butterfly(4, 2))]) == [None]
+
+
+def test_errors_may_be_numpy_numbers_of_any_precision(tmp_path: Path) -> None:
+    class Single:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+            return Score(tuple(np.full(2, 0.1, dtype=np.float32)))
+
+    judges: list[Evaluator] = [Single(), HashEvaluator()]
+    for judge in judges:  # the second only reads the journal
+        with evaluations(tmp_path, judge) as asked:
+            assert asked.evaluate([request(0, hypercube(4, 2))]) == [Score((float(np.float32(0.1)),) * 2)]

@@ -1,0 +1,281 @@
+"""A study of scores: what it finds follows from its journal, and stopping it changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluators import Fidelity, MatrixReconstruction, Score, Stream
+from evo.settings import load_as, validate_as
+from evo.storage.evaluations import topology_of
+from evo.storage.history import History
+from evo.storage.journal import Record
+from evo.studies.proxies import study as proxies
+from evo.studies.proxies.findings import Finding, findings, ranking, samples
+from evo.studies.proxies.null_model import shuffled
+from evo.studies.proxies.pictures import best_scores, correlations
+from evo.studies.proxies.report import FILES, findings_csv, findings_tables, sheet, specimens_csv, write
+from evo.studies.proxies.sample import specimens
+from evo.studies.proxies.study import PROXIES, StudySettings, study
+from tests.evaluators.random_topologies import topologies
+from topologies import butterfly, clos, dense
+from topologies.topology import Topology
+
+QUICK = {name: proxy for name, proxy in PROXIES.items() if name != "controllability_trained"}
+"""All but the one that trains with torch, which takes seconds to load."""
+
+
+def tiny(runs: Path, **changes: Any) -> StudySettings:
+    values: dict[str, Any] = {
+        "n_in": 8,
+        "n_out": 8,
+        "budgets": [24, 40],
+        "specimens": 6,
+        "full": {"targets": 3, "steps": 20, "rates": [0.3, 1.0]},
+        "cheap": [{"targets": 2, "steps": 5, "rates": [1.0]}],
+        "runs": str(runs),
+        "cluster": {"pool": "in-process"},
+    }
+    return validate_as(StudySettings, values | changes)
+
+
+def found_by(folder: Path) -> tuple[Finding, ...]:
+    return findings(samples(History.of(folder)))
+
+
+def timeless(found: tuple[Finding, ...]) -> list[str]:
+    """What does not depend on how fast the machine was; as text, since NaN does not equal itself."""
+    return [repr(replace(one, ms=0.0, cost=0.0)) for one in found]
+
+
+class ByDigest:
+    """Errors around a number that the digest gives, with little noise from target to target."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        self.calls += bool(seed)
+        noise = np.random.default_rng([seed, int(topology.digest[:8], 16)]).normal(0, 1e-6, fidelity.targets)
+        return Score(tuple(float(error) for error in secret(topology) + noise))
+
+
+def secret(topology: Topology) -> float:
+    """The mean error that :class:`ByDigest` gives."""
+    return 0.1 + int(topology.digest[:6], 16) / 16**6
+
+
+@pytest.fixture(scope="module", autouse=True)
+def drawn_once() -> Iterator[None]:
+    """Drawing specimens takes a second or two, and most tests want the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proxies, "specimens", cache(specimens))
+        yield
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A finished study."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(proxies, "PROXIES", QUICK)
+        return History.of(study(tiny(tmp_path_factory.mktemp("runs"))))
+
+
+def test_every_score_is_studied_at_every_budget(studied: History) -> None:
+    found = findings(samples(studied))
+    assert {(one.budget, one.score) for one in found} == {
+        (budget, name) for budget in (24, 40) for name in (*QUICK, "reconstruction 2x5")
+    }
+    assert {one.score for one in found if one.trains} == {"reconstruction 2x5"}
+    assert all(one.ms > 0 and one.cost > 0 for one in found)
+    assert set(ranking(found)) == {one.score for one in found}
+
+
+def test_errors_and_scores_are_those_of_the_specimens(studied: History) -> None:
+    for sample in samples(studied):
+        records = studied.scores(f"specimens {sample.budget}")
+        found = [topology_of(one) for one in records]
+        full = Fidelity(3, 20, (0.3, 1.0))
+        errors = [MatrixReconstruction().evaluate(one, full, Stream.CHOICE, 1).error for one in found]
+        assert sample.errors.tolist() == pytest.approx(errors, rel=1e-6)
+        cheap = [MatrixReconstruction().evaluate(one, Fidelity(2, 5, (1.0,)), Stream.SEARCH, 1).error for one in found]
+        assert sample.scores["reconstruction 2x5"].original.tolist() == pytest.approx(cheap, rel=1e-6)
+        for name in ("tangent_rank", "synflow", "depth"):
+            assert sample.scores[name].original.tolist() == pytest.approx([QUICK[name](one) for one in found])
+        controls = [topology_of(one) for one in studied.scores(f"shuffled {sample.budget}")]
+        assert sample.scores["synflow"].shuffled.tolist() == pytest.approx([QUICK["synflow"](one) for one in controls])
+        assert [one.widths for one in controls] == [one.widths for one in found]
+
+
+def test_an_oracle_is_recognised_and_its_opposite_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracles: dict[str, Callable[[Topology], float]] = {
+        "oracle": secret,
+        "wrong": lambda topology: -secret(topology),
+        "constant": lambda topology: 1.0,
+        "tangent_rank": lambda topology: topology.depth,
+    }
+    monkeypatch.setattr(proxies, "PROXIES", oracles)
+    found = {one.score: one for one in found_by(study(tiny(tmp_path, budgets=[40], specimens=12), ByDigest()))}
+    for name, sign in (("oracle", 1), ("wrong", -1)):
+        one = found[name]
+        assert one.pairs >= 6
+        assert (one.spearman.value, one.kendall.value, one.at_equal_rank.value) == pytest.approx((sign,) * 3)
+        assert one.from_shuffled.value == (1 + sign) / 2
+    assert np.isnan(found["constant"].spearman.value) and found["constant"].from_shuffled.value == 0.5
+    assert ranking(tuple(found.values()))[:2] == ["oracle", "reconstruction 2x5"]
+    assert np.isnan(found["tangent_rank"].at_equal_rank.value)
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("records", [3, 30, 60])
+def test_a_study_that_was_stopped_finds_the_same(
+    records: int, studied: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "PROXIES", QUICK)
+    seen: list[Record] = []
+
+    def watch(record: Record) -> None:
+        seen.append(record)
+        if len(seen) > records:
+            raise StopError
+
+    with pytest.raises(StopError):
+        study(tiny(tmp_path), watcher=watch)
+    (folder,) = tmp_path.glob("proxies-*")
+    study(tiny(tmp_path), folder=folder)
+    assert timeless(found_by(folder)) == timeless(findings(samples(studied)))
+
+
+def test_a_finished_study_is_not_computed_again_and_a_new_score_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "PROXIES", {"depth": QUICK["depth"]})
+    evaluator = ByDigest()
+    folder = study(tiny(tmp_path), evaluator)
+    calls, table = evaluator.calls, findings_csv(found_by(folder))
+    study(tiny(tmp_path), evaluator, folder=folder)
+    assert evaluator.calls == calls and findings_csv(found_by(folder)) == table
+    monkeypatch.setattr(proxies, "PROXIES", {"depth": lambda _: pytest.fail("known"), "oracle": secret})
+    study(tiny(tmp_path), evaluator, folder=folder)
+    found = {one.score: one for one in found_by(folder)}
+    assert evaluator.calls == calls and found["oracle"].spearman.value == pytest.approx(1) and "depth" in found
+
+
+def test_what_cannot_be_scored_is_predicted_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = {"broken": lambda topology: np.inf if secret(topology) > 0.5 else secret(topology)}
+    monkeypatch.setattr(proxies, "PROXIES", broken)
+    (sample,) = samples(History.of(study(tiny(tmp_path, budgets=[40], specimens=12), ByDigest())))
+    lost = sample.errors > 0.5
+    assert lost.any() and np.isinf(sample.scores["broken"].original).tolist() == lost.tolist()
+
+
+def test_the_files_are_written_and_say_the_same(studied: History, tmp_path: Path) -> None:
+    write(studied, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == set(FILES)
+    found = samples(studied)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "findings.csv").read_text())))
+    for row, one in zip(rows, findings(found), strict=True):
+        assert (int(row["budget"]), row["score"]) == (one.budget, one.score)
+        assert float(row["spearman"] or "nan") == pytest.approx(one.spearman.value, nan_ok=True)
+    rows = list(csv.DictReader(io.StringIO(specimens_csv(studied))))
+    assert [float(row["error"]) for row in rows] == [error for sample in found for error in sample.errors]
+    assert float(rows[0]["synflow"]) == found[0].scores["synflow"].original[0]
+
+
+def test_tables_have_a_row_a_score_and_fit_a_terminal(studied: History) -> None:
+    from rich.console import Console
+
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in findings_tables(findings(samples(studied))):
+        console.print(table)
+    text = console.export_text()
+    assert "…" not in text
+    assert all(text.count(f" {name} ") == 2 for name in (*QUICK, "reconstruction 2x5"))
+
+
+def test_pictures_show_every_budget(studied: History) -> None:
+    found = samples(studied)
+    figure = best_scores(found, findings(found))
+    assert len(figure.axes) == 2 * 4  # three scores and a cheap reconstruction, at two budgets
+    assert sum(line.get_xdata().size for line in figure.axes[0].lines) == 6
+    names = [label.get_text() for label in correlations(findings(found)).axes[0].get_yticklabels()]
+    assert [name.replace(" ", "_") for name in names] == [name.replace(" ", "_") for name in ranking(findings(found))]
+
+
+def test_a_study_that_has_not_got_anywhere_has_nothing_to_draw() -> None:
+    with pytest.raises(ValueError, match="no complete budget"):
+        correlations(())
+
+
+def test_tracking_has_the_estimates_by_budget(studied: History) -> None:
+    filed = sheet(studied)
+    found = {(one.score, one.budget): one for one in findings(samples(studied))}
+    values = {(one.name, one.step): one.value for one in filed.points}
+    assert values["spearman/synflow", 24] == found["synflow", 24].spearman.value
+    assert all(np.isfinite(value) for value in values.values())
+    assert filed.status == "FINISHED" and filed.params["full.steps"] == "20" and "loop.broods" not in filed.params
+    assert (
+        ranking(tuple(found.values()))[0].startswith("reconstruction")
+        or "Best is **" in filed.tags["mlflow.note.content"]
+    )
+
+
+@settings(max_examples=50, deadline=None)
+@given(topology=topologies(), seed=st.integers(0, 9))
+def test_shuffling_keeps_every_fan_of_every_kind(topology: Topology, seed: int) -> None:
+    other = shuffled(topology, np.random.default_rng(seed))
+    assert other.widths == topology.widths
+    for one, two in zip(topology.layers, other.layers, strict=True):
+        for kind in (True, False):
+            for ends, width in (("sources", one.n_in), ("targets", one.n_out)):
+                fans = [
+                    np.bincount(getattr(layer, ends)[layer.trainable == kind], minlength=width) for layer in (one, two)
+                ]
+                assert sorted(fans[0]) == sorted(fans[1])  # hidden neurons may be numbered anew
+
+
+def test_shuffling_wires_anew_what_can_be_wired_otherwise() -> None:
+    draw = np.random.default_rng(0)
+    assert shuffled(butterfly(16, 4), draw).digest != butterfly(16, 4).digest
+    assert shuffled(dense(4, 4), draw) == dense(4, 4)
+    wirings = {shuffled(clos(8, 2, 3, 2), np.random.default_rng(seed)).digest for seed in range(5)}
+    assert len(wirings) == 5
+
+
+def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
+    recipe = load_as(StudySettings, Path(__file__).parents[3] / "runs" / "proxies.toml", ["specimens=20"])
+    assert (recipe.n_in, recipe.budgets, recipe.specimens) == (32, (160, 320, 640, 960), 20)
+    work = [one.targets * one.steps * len(one.rates) for one in (recipe.full, *recipe.cheap)]
+    assert (recipe.full.targets, recipe.full.steps) == (32, 4000) and max(work[1:]) * 100 == work[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"n_out": 9}, "specimens are square"),
+        ({"budgets": [8, 40]}, "8 is not between 2n = 16 and n² = 64"),
+        ({"budgets": [24, 65]}, "budget = 65"),
+        ({"budgets": []}, "budgets"),
+        ({"full": {"targets": 3, "steps": 20}}, "full.rates"),
+        ({"full": {"targets": 0, "steps": 20, "rates": [1.0]}}, "at least 1"),
+        ({"specimen": 3}, "specimen"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        tiny(tmp_path, **changes)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

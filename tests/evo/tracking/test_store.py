@@ -1,0 +1,401 @@
+"""MLflow is a view of the journal: complete, the same however often it is made, and never in a search's way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import random
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from evaluators import Controllability
+from evo.algorithm.nsga2 import Policy
+from evo.experiment.search import search
+from evo.settings import validate_as
+from evo.storage.history import History, error
+from evo.studies.proxies import study as proxies
+from evo.studies.proxies.report import FILES
+from evo.studies.proxies.report import track as track_study
+from evo.studies.proxies.study import PROXIES, StudySettings, study
+from evo.tracking import background as tracker_module
+from evo.tracking.background import Tracker
+from evo.tracking.records import sheets
+from evo.tracking.store import load_champion, local_uri, prepare, track
+from tests.evo.histories import Formula, rewritten, small, with_held_out
+from topologies.files import load
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, which takes seconds to make."""
+    runs = tmp_path_factory.mktemp("template")
+    prepare(runs)
+    return runs / "mlflow.db"
+
+
+@pytest.fixture
+def runs(tmp_path: Path, database: Path) -> Path:
+    """A folder of runs with an empty database; the name has a blank in it."""
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    shutil.copy(database, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tracked(finished: History, database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[History, str]:
+    """A finished run that was tracked, and the id of its MLflow run."""
+    runs = tmp_path_factory.mktemp("tracked runs")
+    shutil.copy(database, runs)
+    history = rewritten(finished, runs / finished.folder.name)
+    return history, track(history.folder)
+
+
+def rows(runs: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """What the database of a folder of runs says, without asking MLflow."""
+    with sqlite3.connect(runs / "mlflow.db") as connection:
+        return connection.execute(query, values).fetchall()
+
+
+TABLES = ("runs", "metrics", "latest_metrics", "params", "tags", "experiments", "model_versions", "model_version_tags")
+
+
+def contents(runs: Path) -> dict[str, list[tuple[Any, ...]]]:
+    names = (*TABLES, "registered_model_aliases")
+    return {name: sorted(rows(runs, f"select * from {name}"), key=repr) for name in names}
+
+
+def test_tracking_twice_changes_nothing(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    before = contents(history.folder.parent)
+    assert track(history.folder) == run_id
+    assert contents(history.folder.parent) == before
+
+
+def test_the_course_is_the_journals_with_its_times(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    for phase, group in (("evolution", "evolution"), ("random search", "random_search")):
+        broods = [one for one in history.records if one["kind"] == "brood" and one["phase"] == phase]
+        for metric, key in (("best_error", "best"), ("baseline_error", "baseline"), ("hypervolume", "hypervolume")):
+            wanted = [(one["births"], one[key], int(1000 * one["time"])) for one in broods if one[key] is not None]
+            query = "select step, value, timestamp from metrics where run_uuid = ? and key = ? order by step"
+            assert rows(history.folder.parent, query, run_id, f"{group}/{metric}") == wanted
+
+
+def test_rates_count_evaluations_and_nothing_that_was_known_before(finished: History) -> None:
+    records: list[dict[str, Any]] = json.loads(json.dumps(finished.records))
+    births = [one for one in records if one["kind"] == "score" and one["phase"] == "evolution"]
+    for birth in births[::3]:
+        birth["device"] = "cache"
+    evaluated = [one for one in births if one["device"] != "cache"]
+    history = History(finished.folder, tuple(records))
+    points = [one for one in sheets(history)[0].points if one.name == "evolution/evaluations_per_second"]
+    times = [min(one["time"] - one["seconds"] for one in evaluated), *(point.time for point in points)]
+    counted = sum(
+        point.value * (after - before) for point, (before, after) in zip(points, pairwise(times), strict=True)
+    )
+    assert len(points) == 5 and counted == pytest.approx(len(evaluated))
+
+
+def test_the_search_is_one_run_with_a_child_for_every_tuned_family(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    runs = history.folder.parent
+    families = {one["phase"][5:] for one in history.records if one.get("phase", "").startswith("tune ")}
+    children = rows(runs, "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?", run_id)
+    assert len(children) == len(families) and rows(runs, "select count(*) from runs") == [(1 + len(families),)]
+    name, status, start, end = rows(
+        runs, "select name, status, start_time, end_time from runs where run_uuid = ?", run_id
+    )[0]
+    assert (name, status) == (history.folder.name, "FINISHED")
+    assert history.table is not None
+    assert (start, end) == (int(1000 * history.header["time"]), int(1000 * history.table["time"]))
+
+
+def test_the_baseline_has_its_parameters_and_errors(tracked: tuple[History, str]) -> None:
+    history, _ = tracked
+    runs = history.folder.parent
+    child = rows(runs, "select run_uuid from tags where key = 'role' and value = 'baseline'")
+    assert len(child) == 1
+    params = dict(rows(runs, "select key, value from params where run_uuid = ?", *child[0]))
+    label = history.rows[1].label
+    p, d = label.removeprefix("parallel_butterfly(8, ").rstrip(")").split(", ")[:2]
+    assert (params["member"], params["member.p"], params["member.d"]) == (label, p, d)
+    assert params["member.constants"] in ("copies", "output")
+    held_out = rows(runs, "select value from metrics where run_uuid = ? and key like '%/held_out_error'", *child[0])
+    assert held_out == [(pytest.approx(np.mean(history.rows[1].errors)),)]
+    trials = rows(runs, "select count(*) from metrics where run_uuid = ? and key like '%/trial_error'", *child[0])
+    assert trials == [(sum(not one["failure"] for one in history.scores("tune parallel_butterfly")),)]
+
+
+def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    runs = history.folder.parent
+    params = dict(rows(runs, "select key, value from params where run_uuid = ?", run_id))
+    assert history.table is not None and params["result_digest"] == history.table["digest"]
+    assert params["loop.broods"] == "4" and params["version.mlflow"] == history.header["packages"]["mlflow"]
+    held_out = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'held_out/%'", run_id))
+    for row in history.rows:
+        assert held_out.pop("held_out/" + row.kind.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
+    champion, baseline, *_ = history.rows
+    assert held_out == {"held_out/champion_over_baseline": pytest.approx(champion.error.mean / baseline.error.mean)}
+
+
+def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    query = "select key, value from metrics where run_uuid = ? and key like 'controllability/%'"
+    found = dict(rows(history.folder.parent, query, run_id))
+    expected: dict[str, float] = {}
+    for name, row in zip(("champion", "baseline"), history.rows[:2], strict=True):
+        control = Controllability("uniform").analyse(row.topology).matrix
+        expected[f"controllability/{name}_total"] = pytest.approx(control.sum())
+        expected[f"controllability/{name}_unfairness"] = pytest.approx(control.std() / control.mean())
+    assert found == expected
+
+
+def test_a_study_of_scores_is_one_run_and_tracking_it_twice_changes_nothing(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "PROXIES", {"depth": PROXIES["depth"], "synflow": PROXIES["synflow"]})
+    values = {"n_in": 8, "n_out": 8, "budgets": [40], "specimens": 6, "cluster": {"pool": "in-process"}, "runs": runs}
+    folder = study(validate_as(StudySettings, values), Formula())
+    with pytest.raises(ValueError, match="a study of scores, not a search"):
+        track(folder)
+    run_id = track_study(folder)
+    assert rows(runs, "select name, status from runs") == [(folder.name, "FINISHED")]
+    metrics = dict(rows(runs, "select key, value from metrics where run_uuid = ? and step = 40", run_id))
+    assert {"spearman/synflow", "kendall/depth", "ms/reconstruction 2x150"} <= metrics.keys()
+    artifacts = runs / "mlflow-artifacts" / run_id / "artifacts"
+    assert {file.name for file in artifacts.iterdir()} == set(FILES)
+    before = contents(runs)
+    assert track_study(folder) == run_id
+    assert contents(runs) == before
+
+
+def test_artifacts_are_there_and_the_description_names_them(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    runs = history.folder.parent
+    folder = runs / "mlflow-artifacts" / run_id / "artifacts"
+    assert load(folder / "champion.safetensors") == load(history.champion_file)
+    for name in ("progress", "front", "held_out", "topology", "masks", "controllability", "entry_errors"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    ((note,),) = rows(runs, "select value from tags where run_uuid = ? and key = 'mlflow.note.content'", run_id)
+    assert all(f"`{file.name}`" in note for file in folder.iterdir() if file.is_file())
+    assert f"get-artifact?run_uuid={run_id}&path=progress.png" in note
+
+
+def test_the_champion_loads_from_the_registry_without_pickle(
+    tracked: tuple[History, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    history, _ = tracked
+    uri = local_uri(history.folder.parent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(pickle, name, lambda *_: pytest.fail("something was unpickled"))
+    model = mlflow.pyfunc.load_model("models:/evofabric-8x8-b40-Formula@champion")
+    topology = load(history.champion_file)
+    assert load_champion("evofabric-8x8-b40-Formula", uri) == topology
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    layer = model.get_raw_model()
+    assert layer.topology == topology
+    np.testing.assert_allclose(model.predict(x), x @ layer.dense().detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_the_alias_is_the_best_champions_in_whatever_order_runs_are_tracked(finished: History, runs: Path) -> None:
+    better = with_held_out(finished, {"evolved champion": [0.01] * 12})
+    folders = [
+        rewritten(finished, runs / "plain").folder,
+        rewritten(finished, runs / "better", better.records).folder,
+        rewritten(finished, runs / "plain again").folder,
+    ]
+    ids = [track(folder) for folder in folders]
+    track(folders[0])
+    query = "select run_id from model_versions v join registered_model_aliases a on v.version = a.version"
+    assert rows(runs, query) == [(ids[1],)]
+    assert rows(runs, "select count(*) from model_versions") == [(3,)]
+
+
+def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finished: History, runs: Path) -> None:
+    broods = [place for place, one in enumerate(finished.records) if one["kind"] == "brood"]
+    end = {"kind": "end", "status": "KILLED", "why": "", "time": finished.records[broods[1]]["time"]}
+    stopped = [*finished.records[: broods[1] + 1], end]
+    folder = rewritten(finished, runs / "stopped", stopped).folder
+    run_id = track(folder)
+    assert rows(runs, "select status from runs where run_uuid = ?", run_id) == [("KILLED",)]
+    assert rows(runs, "select count(*) from model_versions") == [(0,)]
+    shutil.rmtree(folder)
+    rewritten(finished, folder, [*stopped, *finished.records[broods[1] + 1 :]])
+    assert track(folder) == run_id
+    assert rows(runs, "select status from runs where run_uuid = ?", run_id) == [("FINISHED",)]
+    births = rows(runs, "select count(*) from metrics where run_uuid = ? and key = 'evolution/hypervolume'", run_id)
+    assert births == [(len(finished.broods(Policy.EVOLUTION)),)]
+
+
+def test_a_search_is_tracked_while_it_runs_and_random_numbers_stay_the_same(runs: Path) -> None:
+    settings = small(runs)
+    before = random.getstate()
+    with Tracker(settings) as tracker:
+        result = search(settings, Formula(), watcher=tracker)
+    assert random.getstate() == before
+    shown = contents(runs)
+    assert rows(runs, "select status from runs where name = ?", result.folder.name) == [("FINISHED",)]
+    track(result.folder)
+    assert contents(runs) == shown  # what was filed live is what the journal gives afterwards
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def watched(history: History) -> list[dict[str, Any]]:
+    """The records as watchers see them."""
+    records = json.loads(json.dumps(history.records))
+    records[0] |= {"folder": str(history.folder), "workers": 1}
+    return records
+
+
+def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
+    finished: History, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "PAUSES", (0.05, 0.05))
+    uri = f"http://127.0.0.1:{free_port()}"
+    tracker, clock = Tracker(small(tmp_path, tracking={"uri": uri})), Clock()
+    for record in watched(finished)[:-1]:
+        tracker(record)
+    assert clock.seconds < 0.5
+    time.sleep(0.5)  # several attempts
+    tracker.close(patience=20)
+    assert clock.seconds < 15
+    first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    assert "the search goes on" in first and uri in first and "refused" in first
+    assert f'evofabric track "{finished.folder}"' in last
+
+
+def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Path) -> None:
+    run = rewritten(finished, runs / "a").folder
+    with closing(sqlite3.connect(runs / "mlflow.db")) as connection:
+        connection.execute("drop table latest_metrics")
+    command = [sys.executable, "-m", "evofabric", "track", str(run)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith("evofabric: MLflow in ") and told.stderr.endswith(": no such table: latest_metrics\n")
+    assert told.stderr.count("\n") == 1
+
+
+def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ValueError, match="refused") as caught:
+        track(finished.folder, uri)
+    assert "\n" not in str(caught.value) and uri in str(caught.value)
+
+
+class Server:
+    """MLflow's own server, in a thread; its artifacts travel through it."""
+
+    def __init__(self, port: int) -> None:
+        from mlflow.server import app
+        from werkzeug.serving import make_server
+
+        self._server = make_server("127.0.0.1", port, app, threaded=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def served(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder whose database a :class:`Server` serves."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    for name, value in (
+        ("FILE_STORE", local_uri(runs)),
+        ("REGISTRY_STORE", local_uri(runs)),
+        ("ARTIFACT_ROOT", "mlflow-artifacts:/"),
+        ("SERVE_ARTIFACTS", "true"),
+        ("ARTIFACT_DESTINATION", (runs / "served").as_uri()),
+    ):
+        monkeypatch.setenv(f"_MLFLOW_SERVER_{name}", value)
+    yield runs
+
+
+def test_a_server_that_dies_and_comes_back_gets_everything(
+    finished: History, served: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracker_module, "PERIOD", 0.05)
+    monkeypatch.setattr(tracker_module, "PAUSES", (0.05, 0.05))
+    port = free_port()
+    history = rewritten(finished, served / "run")
+    server = Server(port)
+    records = watched(history)
+    tracker = Tracker(small(served, tracking={"uri": f"http://127.0.0.1:{port}"}))
+    for record in records[:60]:
+        tracker(record)
+    wait_until(lambda: rows(served, "select count(*) from metrics")[0][0] > 0)
+    server.stop()
+    for record in records[60:120]:
+        tracker(record)
+    wait_until(lambda: "the search goes on" in caplog.text)
+    server = Server(port)
+    for record in records[120:]:
+        tracker(record)
+    tracker.close()
+    try:
+        assert caplog.text.count("the search goes on") == 1 and "caught up" in caplog.text
+        assert "catch up with" not in caplog.text
+        shown = contents(served)
+        assert len(rows(served, "select * from runs where status = 'FINISHED'")) == len(shown["runs"])
+        track(history.folder, f"http://127.0.0.1:{port}")
+        assert contents(served) == shown
+        assert list(served.glob("served/*/*/artifacts/champion.safetensors"))
+    finally:
+        server.stop()
+
+
+def wait_until(condition: Any) -> None:
+    clock = Clock()
+    while not condition():
+        assert clock.seconds < 30, "waited too long"
+        time.sleep(0.05)
+
+
+def test_how_well_the_screen_predicts_the_error_is_seen_in_every_brood(tmp_path: Path) -> None:
+    settings = small(tmp_path, screen="synflow", siblings=2)
+    history = History.of(search(settings, Formula()).folder)
+    points = [one for one in sheets(history)[0].points if one.name == "evolution/screen_correlation"]
+    enough = [one["births"] for one in history.broods(Policy.EVOLUTION) if one["births"] >= 8]
+    assert [one.step for one in points] == enough and len(enough) > 3
+    known = [one for one in history.scores("evolution") if not one["failure"]]
+    predictions, errors = [one["measures"]["synflow"] for one in known], [error(one) for one in known]
+    assert points[-1].value == pytest.approx(spearmanr(predictions, errors).statistic)

@@ -1,0 +1,1 @@
+"""PyTorch modules that run a topology in a model."""
