@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from evaluators.run import run
-from evaluators.task import BrokenDeviceError, Evaluator, Outcome, Task
+from evaluators.run import run, words
+from evaluators.task import Answer, BrokenDeviceError, Evaluator, Outcome, Task
 
 
 class InProcessPool:
@@ -35,8 +35,8 @@ class InProcessPool:
         try:
             return run(self._evaluator, [task], "this process")
         except (MemoryError, BrokenDeviceError) as error:
-            failure = f"{type(error).__name__}: {error}"
-            return [Outcome(task.number, None, failure, 0.0, "this process")]
+            failed = Answer(failure=words(error))
+            return [Outcome(number=task.number, answer=failed, seconds=0.0, device="this process")]
 
     def close(self) -> None:
         """Drop what is waiting."""

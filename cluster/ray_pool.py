@@ -28,7 +28,7 @@ from ray.exceptions import RayError
 from cluster.pool import batch_size
 from cluster.ray_resources import Share, gist, living_nodes, room_for
 from evaluators.run import canary, run
-from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
+from evaluators.task import Answer, BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
 """How long a pool without any worker waits for one to start and to compile its kernels."""
@@ -101,7 +101,7 @@ class RayPool:
         Number of actors; by default as many as the cluster has room for, at any time.
     share:
         What each actor reserves.
-    patience:
+    task_timeout:
         Seconds that an evaluation may take; an actor that takes longer is taken for dead.
     judge:
         What the proof is compared with: by default ``evaluator`` itself, in this process. For an evaluator that needs
@@ -119,10 +119,10 @@ class RayPool:
         evaluator: Evaluator,
         workers: int | None = None,
         share: Share | None = None,
-        patience: float = float("inf"),
+        task_timeout: float = float("inf"),
         judge: Evaluator | None = None,
     ) -> None:
-        self._evaluator, self._share, self._patience = evaluator, share or Share(), patience
+        self._evaluator, self._share, self._task_timeout = evaluator, share or Share(), task_timeout
         self._together = isinstance(evaluator, BatchEvaluator)
         room = room_for(self._share)
         if room < (workers or 1):
@@ -184,7 +184,7 @@ class RayPool:
             suspect = bool(self._suspects)
             batch = self._suspects.popleft() if suspect else self._next_batch()
             alive = actor.prove.remote() if suspect else None
-            deadline = time.monotonic() + self._patience * len(batch)
+            deadline = time.monotonic() + self._task_timeout * len(batch)
             self._busy[actor.evaluate.remote(batch)] = _Call(actor, node, batch, deadline, alive)
 
     def _next_batch(self) -> tuple[Task, ...]:
@@ -212,7 +212,7 @@ class RayPool:
                 outcomes += self._collect(reference)
         for reference in [one for one, call in self._busy.items() if call.deadline < time.monotonic()]:
             call = self._busy.pop(reference)
-            outcomes += self._lost(call, f"it took longer than {self._patience:g} s")
+            outcomes += self._lost(call, f"it took longer than {self._task_timeout:g} s")
         return outcomes
 
     def _check_hope(self, now: float) -> None:
@@ -295,7 +295,8 @@ class RayPool:
             self._suspects.append(call.batch)
             return []
         del self._deaths[task.number]
-        return [Outcome(task.number, None, f"worker after worker died of it: {reason}", 0.0, "none")]
+        died = Answer(failure=f"worker after worker died of it: {reason}")
+        return [Outcome(number=task.number, answer=died, seconds=0.0, device="none")]
 
 
 def _say_lost(call: _Call, reason: str) -> None:

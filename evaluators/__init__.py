@@ -1,10 +1,10 @@
-"""Evaluators: what a topology is worth. Pure functions of (topology, fidelity, stream, seed); no input or output."""
+"""Evaluators: what a topology is worth. Pure functions of (topology, fidelity, split, seed); no input or output."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Stream, Task
+from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Split, Task
 
 if TYPE_CHECKING:
     from evaluators.controllability.evaluator import Controllability
@@ -23,7 +23,7 @@ __all__ = [
     "Outcome",
     "Race",
     "Score",
-    "Stream",
+    "Split",
     "TangentRank",
     "Task",
 ]

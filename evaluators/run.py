@@ -6,13 +6,15 @@ A pool hands tasks to :func:`run` wherever it is, and knows nothing of what happ
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from evaluators.proxies.registry import measure
-from evaluators.task import BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Stream, Task
+from evaluators.task import Answer, BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Split, Task
 from topologies.families.butterfly import butterfly
 
 PASSED_ON = (MemoryError, BrokenDeviceError)
@@ -22,7 +24,7 @@ PASSED_ON = (MemoryError, BrokenDeviceError)
 def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
     """Evaluate tasks here and now, their screens and races included.
 
-    What is raised for a task becomes its failure, in words, except what is :data:`PASSED_ON`. The seconds of an
+    What is raised for a task becomes its failure, in words, except what is in :data:`PASSED_ON`. The seconds of an
     outcome are its share of the whole.
     """
     start = time.perf_counter()
@@ -32,19 +34,24 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
         for task, one in zip(tasks, screened, strict=True)
     ]
     first = _scores(evaluator, plain)
-    closer = {}
+    promoted = {}
     for place, (task, score) in enumerate(zip(tasks, first, strict=True)):
-        if task.race is not None and isinstance(score, Score) and score.error < task.race.bar:
-            closer[place] = replace(plain[place], fidelity=task.fidelity.closer(task.race.targets, score.rate))
-    last = dict(zip(closer, _scores(evaluator, list(closer.values())), strict=True))
+        if task.race is not None and isinstance(score, Score) and task.race.promotes(score):
+            fidelity = task.fidelity.promoted(task.race.targets, score.learning_rate)
+            promoted[place] = replace(plain[place], fidelity=fidelity)
+    last = dict(zip(promoted, _scores(evaluator, list(promoted.values())), strict=True))
     seconds = (time.perf_counter() - start) / max(len(tasks), 1)
     outcomes = []
     for place, (task, one) in enumerate(zip(tasks, screened, strict=True)):
         entry, found = first[place], one.trouble or last.get(place, first[place])
-        result = found if isinstance(found, Score) else None
-        failure = None if isinstance(found, Score) else found
-        before = entry if place in last and isinstance(entry, Score) else None
-        outcomes.append(Outcome(task.number, result, failure, seconds, device, one.place, before, one.measures))
+        answer = Answer(
+            score=found if isinstance(found, Score) else None,
+            failure=None if isinstance(found, Score) else found,
+            chosen=one.place,
+            entry=entry if place in last and isinstance(entry, Score) else None,
+            measures=one.measures,
+        )
+        outcomes.append(Outcome(number=task.number, answer=answer, seconds=seconds, device=device))
     return outcomes
 
 
@@ -57,7 +64,7 @@ class _Screened(NamedTuple):
 
 
 def _screened(task: Task) -> _Screened:
-    """Of equals the first."""
+    """The candidate that a task's screen prefers, of equals the first."""
     try:
         place, measures = 0, {}
         if task.screen is not None:
@@ -69,7 +76,7 @@ def _screened(task: Task) -> _Screened:
     except PASSED_ON:
         raise
     except Exception as error:
-        return _Screened(0, {}, _words(error))
+        return _Screened(0, {}, words(error))
     return _Screened(place, measures)
 
 
@@ -78,31 +85,53 @@ def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
     if len(tasks) > 1 and isinstance(evaluator, BatchEvaluator):
         with suppress(Exception):  # whose fault it is shows when they go one by one
             scores = evaluator.evaluate_many(tasks)
-            if len(scores) == len(tasks) and all(isinstance(score, Score) for score in scores):
-                return list(scores)
+            if len(scores) == len(tasks):
+                return [_checked(score, task) for score, task in zip(scores, tasks, strict=True)]
     return [_score(evaluator, task) for task in tasks]
 
 
 def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
-        score = evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed)
-        if not isinstance(score, Score):
-            raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
-        if not score.errors:
-            raise ValueError("the evaluator returned a Score without errors")
+        return _checked(evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed), task)
     except PASSED_ON:
         raise
     except Exception as error:
-        return _words(error)
+        return words(error) + _where(error)
+
+
+def _checked(score: object, task: Task) -> Score:
+    """What an evaluator returned, if it is a score with an error for every target.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is not.
+    """
+    if not isinstance(score, Score):
+        raise TypeError(f"the evaluator returned {type(score).__name__}, not a Score")
+    if len(score.errors) != task.fidelity.targets:
+        raise ValueError(
+            f"the evaluator returned a Score with {len(score.errors)} errors for {task.fidelity.targets} targets: "
+            "one error a target is wanted, so len(errors) == fidelity.targets"
+        )
     return score
 
 
-def _words(error: Exception) -> str:
+def _where(error: Exception) -> str:
+    """Where in the evaluator's own code an error was raised, if it was raised there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if frame.filename != __file__]
+    return f" ({Path(outside[-1].filename).name}, line {outside[-1].lineno})" if outside else ""
+
+
+def words(error: BaseException) -> str:
+    """An error in one line: its type and what it says."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def canary(evaluator: Evaluator) -> str:
     """What comes of one small evaluation, to the last bit: by this a worker shows that it computes as the others do."""
-    task = Task(0, butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,)), Stream.SEARCH, seed=0)
-    outcome = run(evaluator, [task], "")[0]
-    return repr(outcome.score) if outcome.score else f"{outcome.failure}"
+    fidelity = Fidelity(targets=2, steps=5, rates=(0.1,))
+    task = Task(topology=butterfly(4, 3), fidelity=fidelity, split=Split.SEARCH, seed=0)
+    answer = run(evaluator, [task], "")[0].answer
+    return repr(answer.score) if answer.score else f"{answer.failure}"

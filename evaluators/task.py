@@ -1,4 +1,4 @@
-"""The words in which work is asked for and answered."""
+"""What an evaluator is asked and what it answers: plain values that travel between processes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ import numpy as np
 from topologies.topology import Topology
 
 
-class Stream(StrEnum):
+class Split(StrEnum):
     """Where target matrices come from; the three are never mixed."""
 
     SEARCH = "search"
-    """Told to the search, which also chooses learning rates on it."""
-    CHOICE = "choice"
-    """Re-ranks the last few candidates at full fidelity."""
-    HELD_OUT = "held-out"
-    """Read once, by the final table and by ``verify``; nothing is chosen or tuned on it."""
+    """Targets on which the search compares candidates and chooses learning rates."""
+    VALIDATION = "validation"
+    """Targets on which the last few candidates are ranked again, at full fidelity."""
+    TEST = "test"
+    """Targets that are read once, by the final table and by ``verify``; nothing is chosen or tuned on them."""
+
+    @property
+    def key(self) -> str:
+        """The word for the split in the keys of random numbers, which decides every target and start."""
+        return _KEYS[self]
+
+
+_KEYS = {Split.SEARCH: "search", Split.VALIDATION: "choice", Split.TEST: "held-out"}
+"""Older words for the splits, kept because other words would draw other numbers."""
 
 
 @dataclass(frozen=True)
@@ -52,20 +61,43 @@ class Fidelity:
         if not self.rates or not all(0 < rate < float("inf") for rate in self.rates):
             raise ValueError(f"rates = {self.rates}: at least one, each positive and finite")
 
-    def closer(self, targets: int, rate: float | None) -> Fidelity:
-        """The same steps on this many targets, at the one rate that was chosen, if one was."""
-        return Fidelity(targets, self.steps, self.rates if rate is None else (rate,))
+    def promoted(self, targets: int, learning_rate: float | None) -> Fidelity:
+        """The same steps on this many targets, at the one learning rate that was chosen, if one was."""
+        return Fidelity(targets, self.steps, self.rates if learning_rate is None else (learning_rate,))
 
 
 @dataclass(frozen=True)
 class Score:
-    """What an evaluator found: one error a target (lower is better), so that comparisons can be paired.
+    """What an evaluator found: one error a target, lower is better, so that comparisons can be paired.
 
-    ``rate`` is the learning rate that was chosen, where there was one to choose.
+    Parameters
+    ----------
+    errors:
+        Numbers, one for each of ``fidelity.targets``: a sequence, an array or a tensor; kept as a tuple of floats.
+    learning_rate:
+        The learning rate that was chosen, where there was one to choose.
+
+    Raises
+    ------
+    ValueError
+        When ``errors`` is no sequence of numbers, or is empty, or ``learning_rate`` is no number.
     """
 
     errors: tuple[float, ...]
-    rate: float | None = None
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "errors", tuple(float(error) for error in self.errors))
+        except (TypeError, ValueError):
+            raise ValueError(f"errors = {self.errors!r}: a sequence of numbers is wanted, one a target") from None
+        if not self.errors:
+            raise ValueError("errors is empty: a sequence of numbers is wanted, one a target")
+        if self.learning_rate is not None:
+            try:
+                object.__setattr__(self, "learning_rate", float(self.learning_rate))
+            except (TypeError, ValueError):
+                raise ValueError(f"learning_rate = {self.learning_rate!r}: a number or None is wanted") from None
 
     @property
     def error(self) -> float:
@@ -75,9 +107,9 @@ class Score:
 
 
 class Evaluator(Protocol):
-    """Anything that scores topologies. It must depend on its arguments alone."""
+    """Anything that scores topologies. A score must depend on the arguments alone."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
         """The score of one topology; equal arguments give equal bits, whatever ran before."""
         ...
 
@@ -110,33 +142,58 @@ class GpuEvaluator(Evaluator, Protocol):
 
 @dataclass(frozen=True)
 class Race:
-    """What a candidate must beat to be looked at more closely.
+    """The promotion of a candidate whose error is low enough: it is scored again on more targets.
 
-    One whose error is below ``bar`` is evaluated on ``targets`` targets at the rate it chose. The bar travels with
-    the task, so that a worker runs the whole race alone and the outcome does not depend on when that is.
+    The threshold travels with the task, so that a worker runs the whole race alone and the outcome does not depend on
+    when that is.
+
+    Parameters
+    ----------
+    threshold:
+        The error below which a candidate is promoted; without one, every candidate with a finite error is.
+    targets:
+        Targets of the second evaluation, at the learning rate that the first one chose.
     """
 
-    bar: float
+    threshold: float | None
     targets: int
 
+    def promotes(self, score: Score) -> bool:
+        """Whether a candidate with this score is promoted."""
+        return score.error < (float("inf") if self.threshold is None else self.threshold)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
-    """One evaluation to be made somewhere; ``number`` is how the asker recognises the answer.
+    """One evaluation to be made somewhere.
 
-    Where there are ``siblings``, the data-free score ``screen`` (of :mod:`evaluators.proxies.registry`) chooses one of
-    ``(topology, *siblings)``, and only that one is evaluated. ``measures`` are data-free scores wanted of it besides.
+    Parameters
+    ----------
+    topology:
+        In canonical form.
+    fidelity, split, seed:
+        As the evaluator takes them.
+    race:
+        The promotion that the candidate may earn.
+    siblings:
+        Topologies of which, with ``topology``, the proxy ``screen`` chooses the one to be evaluated.
+    screen:
+        A proxy's name (:mod:`evaluators.proxies.registry`).
+    measures:
+        Proxies that are wanted of the topology besides its score.
+    number:
+        How the asker recognises the outcome.
     """
 
-    number: int
     topology: Topology
     fidelity: Fidelity
-    stream: Stream
+    split: Split
     seed: int
     race: Race | None = None
     siblings: tuple[Topology, ...] = ()
     screen: str | None = None
     measures: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def candidates(self) -> tuple[Topology, ...]:
@@ -144,19 +201,27 @@ class Task:
         return (self.topology, *self.siblings)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The answer to a task: a score, or in words why there is none; and where and how long it ran.
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came of a task: a score, or in words why there is none.
 
-    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``first`` is the score that the task's
-    race was entered with, where it was won and ``score`` is the closer look. ``measures`` holds the screen's too.
+    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``entry`` is the score with which the
+    task's race was entered, where the candidate was promoted and ``score`` is that of the second evaluation.
+    ``measures`` holds the screen's value too.
     """
 
+    score: Score | None = None
+    failure: str | None = None
+    chosen: int = 0
+    entry: Score | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The answer to the task of this number, the seconds that it took, and the device that it ran on."""
+
     number: int
-    score: Score | None
-    failure: str | None
+    answer: Answer
     seconds: float
     device: str
-    chosen: int = 0
-    first: Score | None = None
-    measures: Mapping[str, float] = field(default_factory=dict)

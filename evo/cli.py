@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from evo.settings import Settings
+    from evo.settings import RunSettings, Settings
+    from evo.storage.records import RunEvent
 
-_SettingsT = TypeVar("_SettingsT", bound="Settings")
+_SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
 app = typer.Typer(
     name="evofabric",
@@ -37,7 +38,7 @@ class _WarningHandler(logging.Handler):
 
 Recipe = Annotated[Path, typer.Argument(help="A recipe (TOML), for example runs/quick.toml.", show_default=False)]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.broods=10.")
+    list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.generations=10.")
 ]
 Address = Annotated[str | None, typer.Option("--ray-address", help="Join a Ray cluster: auto or HOST:PORT.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Evaluators at work; by default one a core.")]
@@ -78,21 +79,21 @@ def search(
     seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
 ) -> None:
-    """Search for the best topology: tune the baseline, evolve, compare on held-out targets."""
+    """Search for the best topology: tune the baseline, evolve, compare on test targets."""
     settings = _settings(recipe, overrides, ray_address, workers, pool)
     from evo.console.search import search_and_show, show_plan
 
     if dry_run:
         show_plan(settings, console)
         return
-    rows = {
-        seed: search_and_show(settings.model_copy(update={"seed": seed}), None, console).rows
+    tables = {
+        seed: search_and_show(settings.model_copy(update={"seed": seed}), None, console).table
         for seed in range(settings.seed, settings.seed + seeds)
     }
     if seeds > 1:
         from evo.report.tables import spread_table
 
-        console.print(spread_table(rows))
+        console.print(spread_table(tables))
 
 
 @app.command(epilog="Example: [bold]evofabric resume runs/quick-32x32-b640-s1-20260102-030405[/bold]")
@@ -101,7 +102,7 @@ def resume(
     ray_address: Address = None,
     workers: Workers = None,
     pool: PoolName = None,
-    broods: Annotated[int | None, typer.Option(help="Extend the search to this many broods.")] = None,
+    generations: Annotated[int | None, typer.Option(help="Extend the search to this many generations.")] = None,
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
         int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
@@ -117,7 +118,7 @@ def resume(
     if before_record is not None:
         cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
-    recipe = header.recipe_of(folder, broods)
+    recipe = header.recipe_of(folder, generations)
     if "budgets" in recipe:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
@@ -138,17 +139,18 @@ def tune(
 ) -> None:
     """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
     from evo.experiment.compare import tuning
+    from evo.report.numbers import significant
     from evo.report.tables import trials_table
-    from evo.storage.results import KINDS
+    from evo.storage.names import BASELINES
 
-    if family not in KINDS:
-        raise ValueError(f"family {family!r} is not tuned; {', '.join(KINDS)} are")
+    if family not in BASELINES:
+        raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
     settings = _settings(recipe, overrides, ray_address, workers)
     trials, best = tuning(settings, family, _quiet)
     console.print(trials_table(trials))
     console.print(
-        f"best, ranked at full fidelity: [bold]{best.label}[/bold], held-out error {best.error.mean:.4f} "
-        f"({best.error.low:.4f} to {best.error.high:.4f})"
+        f"best, ranked at full fidelity: [bold]{best.label}[/bold], test error {significant(best.error.mean)} "
+        f"({significant(best.error.low)} to {significant(best.error.high)})"
     )
 
 
@@ -159,11 +161,10 @@ def score(
     ray_address: Address = None,
     workers: Workers = None,
 ) -> None:
-    """Compare topologies with the tuned baseline on held-out targets."""
+    """Compare topologies with the tuned baseline on test targets."""
     from evo.experiment.compare import scores
-    from evo.report.tables import final_table
+    from evo.report.tables import comparison_table
     from evo.settings import overridden, validate
-    from evo.storage.results import BASELINE, KINDS
     from topologies.names import resolve
 
     found = [resolve(name) for name in names]
@@ -172,14 +173,14 @@ def score(
         raise ValueError(f"only topologies of one size can be compared: {sizes}")
     size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
     settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
-    console.print(final_table(scores(settings, names, _quiet), KINDS[BASELINE]))
+    console.print(comparison_table(scores(settings, names, _quiet)))
 
 
 @app.command(epilog="Example: [bold]evofabric verify runs/quick-32x32-b640-s1-20260102-030405[/bold]")
 def verify(
     file: Annotated[Path, typer.Argument(help="A run's folder or champion file.", show_default=False)],
 ) -> None:
-    """Train a champion again on its held-out targets and compare with what its file says; exit code 1 if it differs."""
+    """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
     from evo.experiment.compare import verify as verified
 
     found = verified(file)
@@ -321,9 +322,11 @@ def _placed(settings: _SettingsT, address: str | None, workers: int | None, pool
     return settings.model_copy(update={"cluster": settings.cluster.model_copy(update=changes)})
 
 
-def _quiet(record: dict[str, Any]) -> None:
-    if record["kind"] == "phase":
-        console.print(f"[dim]{record['phase']} ...[/dim]")
+def _quiet(event: RunEvent) -> None:
+    from evo.storage.records import PhaseStarted
+
+    if isinstance(event, PhaseStarted):
+        console.print(f"[dim]{event.phase} ...[/dim]")
 
 
 def _one_thread() -> None:

@@ -26,7 +26,7 @@ def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
 Rates = Annotated[tuple[float, ...], AfterValidator(_positive_rates)]
 
 
-DataFree = Annotated[str, AfterValidator(check)]
+Proxy = Annotated[str, AfterValidator(check)]
 
 
 class _Section(BaseModel):
@@ -42,15 +42,16 @@ class BoundSettings(_Section):
 
 
 class LoopSettings(_Section):
-    """The size of the search: ``broods`` of ``brood_size`` births after the founders."""
+    """The size of the search: ``generations`` of ``offspring`` candidates each, after the initial population."""
 
-    broods: Annotated[int, Field(ge=0)] = 160
-    brood_size: Count = 8
-    """Of equally many births, small broods find more (tests/benchmarks/asynchrony.py)."""
+    generations: Annotated[int, Field(ge=0)] = 160
+    offspring: Count = 8
+    """Of equally many candidates, small generations find more (tests/benchmarks/asynchrony.py)."""
     population: Annotated[int, Field(ge=4)] = 48
-    lag: Count = 4
-    """Brood k + lag is bred as soon as brood k is told; 1 is one generation after the other. Workers are busy while
-    ``(lag - 1) * brood_size`` is at least three times their number (tests/benchmarks/overhead.py): here up to eight."""
+    max_pending_generations: Count = 4
+    """Generations that are evaluated at a time; with 1, each is bred from all that came before. Workers are busy while
+    ``(max_pending_generations - 1) * offspring`` is at least three times their number: by default up to eight
+    (tests/benchmarks/overhead.py)."""
 
 
 class FidelitySettings(_Section):
@@ -59,29 +60,30 @@ class FidelitySettings(_Section):
     targets: Count = 6
     steps: Count = 1200
     rates: Rates = (0.6, 1.2, 2.4, 4.8)
-    """At these steps no family gains 3 % by other rates (tests/benchmarks/fidelity.py)."""
+    """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
     race_targets: Count = 32
-    """A candidate that would become a leader is scored on this many, at the rate it chose."""
-    full_targets: Count = 16
-    full_steps: Count = 2000
-    full_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)
-    held_out_targets: Annotated[int, Field(ge=2)] = 128
+    """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
+    validation_targets: Count = 16
+    validation_steps: Count = 2000
+    validation_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)
+    test_targets: Annotated[int, Field(ge=2)] = 128
     finalists: Count = 8
-    """Candidates of each kind that are ranked again at full fidelity on the choice stream."""
+    """Candidates of each kind that are ranked again at full fidelity on the validation targets."""
 
     @property
     def search(self) -> Fidelity:
-        """Of every candidate, on the search stream."""
+        """The fidelity of every candidate, on the search targets."""
         return Fidelity(self.targets, self.steps, self.rates)
 
     @property
-    def choice(self) -> Fidelity:
-        """Of the finalists, on the choice stream."""
-        return Fidelity(self.full_targets, self.full_steps, self.full_rates)
+    def validation(self) -> Fidelity:
+        """The fidelity of the finalists, on the validation targets."""
+        return Fidelity(self.validation_targets, self.validation_steps, self.validation_rates)
 
-    def held_out(self, rate: float | None) -> Fidelity:
-        """Of the rows of the final table, on the held-out stream, at the rate chosen before."""
-        return Fidelity(self.held_out_targets, self.full_steps, self.full_rates if rate is None else (rate,))
+    def test(self, learning_rate: float | None) -> Fidelity:
+        """The fidelity of the rows of the final table, on the test targets, at the learning rate chosen before."""
+        rates = self.validation_rates if learning_rate is None else (learning_rate,)
+        return Fidelity(self.test_targets, self.validation_steps, rates)
 
 
 class TuningSettings(_Section):
@@ -102,7 +104,7 @@ class ClusterSettings(_Section):
     cores_per_worker: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
     """By default 1 where the cluster has GPUs that the evaluator can use, else 0."""
-    patience: Annotated[float, Field(gt=0)] = 3600.0
+    task_timeout: Annotated[float, Field(gt=0)] = 3600.0
     """Seconds that one evaluation may take; a worker that takes longer is taken for dead."""
 
 
@@ -114,41 +116,66 @@ class TrackingSettings(_Section):
     experiment: str = "evofabric"
 
 
-class Settings(_Section):
-    """A recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default.
+class RunSettings(_Section):
+    """What every run needs to know, whatever it does: what it is called and seeded, its size, and where it takes place.
 
     Raises
     ------
     pydantic.ValidationError
-        From the constructor. :func:`load` turns it into a ValueError of one line.
+        From the constructor. :func:`load_as` turns it into a ValueError of one line.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "search"
     seed: Annotated[int, Field(ge=0)] = 1
     n_in: Annotated[int, Field(ge=2)] = 32
     n_out: Annotated[int, Field(ge=2)] = 32
-    budget: int = 640
     evaluator: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "evaluators.reconstruction:MatrixReconstruction"
-    founders: tuple[str, ...] = ()
-    """Topologies of the user's own to start from: files or family expressions."""
-    baseline: str | None = None
-    """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
-    screen: DataFree | None = None
-    """A data-free score (:mod:`evaluators.proxies.registry`) that chooses one of several siblings to be evaluated."""
-    siblings: Annotated[int, Field(ge=2)] = 4
-    """Topologies bred for every birth where there is a screen."""
-    objectives: tuple[DataFree, ...] = ()
-    """Data-free scores that the search wants small beside the error and the number of edges."""
-    known: tuple[Path, ...] = ()
+    reuse_from: tuple[Path, ...] = ()
     """Folders of other runs of the same seed, whose scores need not be computed again."""
     runs: Path = Path("runs")
     """Folder of results."""
+    cluster: ClusterSettings = ClusterSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def label(self) -> str:
+        """What the folders of the recipe's runs begin with."""
+        return f"{self.name}-{self.n_in}x{self.n_out}-s{self.seed}"
+
+    @property
+    def topologies(self) -> tuple[str, ...]:
+        """Names of the topologies that the recipe wants: files, runs' folders or family expressions."""
+        return ()
+
+
+class Settings(RunSettings):
+    """A search's recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default."""
+
+    budget: int = 640
+    initial_population: tuple[str, ...] = ()
+    """Topologies of the user's own to start from: files, runs' folders or family expressions."""
+    baseline: str | None = None
+    """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
+    screen: Proxy | None = None
+    """A proxy (:mod:`evaluators.proxies.registry`) that chooses one of several siblings to be evaluated."""
+    siblings: Annotated[int, Field(ge=2)] = 4
+    """Topologies bred for every candidate where there is a screen."""
+    objectives: tuple[Proxy, ...] = ()
+    """Proxies that the search wants small beside the error and the number of edges."""
     bounds: BoundSettings = BoundSettings()
     loop: LoopSettings = LoopSettings()
     fidelity: FidelitySettings = FidelitySettings()
     tuning: TuningSettings = TuningSettings()
-    cluster: ClusterSettings = ClusterSettings()
-    tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def label(self) -> str:
+        """What the folders of the recipe's runs begin with."""
+        return f"{self.name}-{self.n_in}x{self.n_out}-b{self.budget}-s{self.seed}"
+
+    @property
+    def topologies(self) -> tuple[str, ...]:
+        """Names of the topologies of the initial population and of the baseline."""
+        return (*self.initial_population, *filter(None, [self.baseline]))
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Settings:
@@ -160,7 +187,7 @@ class Settings(_Section):
         return self
 
 
-_Recipe = TypeVar("_Recipe", bound=Settings)
+_Recipe = TypeVar("_Recipe", bound=RunSettings)
 
 
 def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
@@ -174,7 +201,7 @@ def validate(values: dict[str, Any]) -> Settings:
 
 
 def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -> _Recipe:
-    """Read a recipe of any kind and apply ``key=value`` overrides, dotted for sections (``loop.broods=10``).
+    """Read a recipe of any kind and apply ``key=value`` overrides, dotted for sections (``loop.generations=10``).
 
     Raises
     ------
@@ -225,7 +252,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         values[last] = text.strip()
 
 
-def _sentence(mistake: Any, model: type[Settings]) -> str:
+def _sentence(mistake: Any, model: type[BaseModel]) -> str:
     place = [str(part) for part in mistake["loc"]]
     if mistake["type"] == "extra_forbidden":
         return _unknown_key(place, model)
@@ -234,8 +261,27 @@ def _sentence(mistake: Any, model: type[Settings]) -> str:
     return f"{'.'.join(place)}{given}: {message}" if place else message
 
 
-def _unknown_key(place: list[str], model: type[Settings]) -> str:
+_RENAMED = {
+    "loop.broods": "loop.generations",
+    "loop.brood_size": "loop.offspring",
+    "loop.lag": "loop.max_pending_generations",
+    "fidelity.full_targets": "fidelity.validation_targets",
+    "fidelity.full_steps": "fidelity.validation_steps",
+    "fidelity.full_rates": "fidelity.validation_rates",
+    "fidelity.held_out_targets": "fidelity.test_targets",
+    "founders": "initial_population",
+    "known": "reuse_from",
+    "cluster.patience": "cluster.task_timeout",
+    "specimens": "sample_size",
+}
+"""Keys of recipes of version 0.1, and what they are called since 0.2."""
+
+
+def _unknown_key(place: list[str], model: type[BaseModel]) -> str:
     *section, wrong = place
+    renamed = _RENAMED.get(".".join(place))
+    if renamed is not None and renamed in _keys(model):
+        return f"unknown key {'.'.join(place)!r}: since version 0.2 it is called {renamed!r}"
     here = [key for key in _keys(model) if key.split(".")[:-1] == section]
     elsewhere = [key for key in _keys(model) if key.split(".")[-1] == wrong]
     close = difflib.get_close_matches(wrong, [key.split(".")[-1] for key in here], 1)

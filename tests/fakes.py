@@ -13,7 +13,7 @@ import numpy as np
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.run import run
-from evaluators.task import Evaluator, Fidelity, Outcome, Score, Stream, Task
+from evaluators.task import Evaluator, Fidelity, Outcome, Score, Split, Task
 from evo.settings import Settings, validate
 from evo.storage.evaluations import Evaluations
 from evo.storage.journal import Journal, Record
@@ -24,31 +24,31 @@ SEED = 3
 
 
 class HashEvaluator:
-    """Errors that look random but are a function of topology, stream and seed; ``calls`` remembers what was asked."""
+    """Errors that look random but are a function of topology, split and seed; ``calls`` remembers what was asked."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, Fidelity, Stream]] = []
+        self.calls: list[tuple[str, Fidelity, Split]] = []
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """One error a target in (0, 1), at the first rate."""
         if seed:
-            self.calls.append((topology.digest, fidelity, stream))
-        key = [int(topology.digest[:12], 16), list(Stream).index(stream), seed]
+            self.calls.append((topology.digest, fidelity, split))
+        key = [int(topology.digest[:12], 16), list(Split).index(split), seed]
         return Score(tuple(np.random.default_rng(key).random(fidelity.targets).tolist()), fidelity.rates[0])
 
 
 def doomed(topology: Topology) -> bool:
-    """A third of all topologies, chosen by digest: evaluators that fail do so for these, on the search stream."""
+    """A third of all topologies, chosen by digest: evaluators that fail do so for these, on the search split."""
     return int(topology.digest, 16) % 3 == 0
 
 
 class SometimesRaises(HashEvaluator):
     """Raises for the doomed."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score or an ArithmeticError."""
-        score = super().evaluate(topology, fidelity, stream, seed)
-        if seed and stream is Stream.SEARCH and doomed(topology):
+        score = super().evaluate(topology, fidelity, split, seed)
+        if seed and split is Split.SEARCH and doomed(topology):
             raise ArithmeticError("too sparse for me")
         return score
 
@@ -56,10 +56,10 @@ class SometimesRaises(HashEvaluator):
 class SometimesNotANumber(HashEvaluator):
     """Answers the doomed with one error that is not a number and others that nothing could beat."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score, perhaps with a NaN in it."""
-        score = super().evaluate(topology, fidelity, stream, seed)
-        if seed and stream is Stream.SEARCH and doomed(topology):
+        score = super().evaluate(topology, fidelity, split, seed)
+        if seed and split is Split.SEARCH and doomed(topology):
             return Score((float("nan"), *(-1.0 for _ in score.errors[1:])), score.rate)
         return score
 
@@ -67,10 +67,10 @@ class SometimesNotANumber(HashEvaluator):
 class SleepyEvaluator(HashEvaluator):
     """Takes a tenth of a millisecond a step, and target, and rate."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score, after a while."""
         time.sleep(1e-4 * fidelity.targets * fidelity.steps * len(fidelity.rates))
-        return super().evaluate(topology, fidelity, stream, seed)
+        return super().evaluate(topology, fidelity, split, seed)
 
 
 class ShufflingPool:
@@ -121,19 +121,19 @@ def evaluations(
 
 
 def recipe(n_in: int = 8, n_out: int = 8, budget: int = 40, **changes: Any) -> Settings:
-    """A search of four small broods in this process: some 150 evaluations."""
+    """A search of four small generations in this process: some 150 evaluations."""
     values: dict[str, Any] = {
         "seed": SEED,
         "n_in": n_in,
         "n_out": n_out,
         "budget": budget,
-        "loop": {"broods": 4, "brood_size": 6, "population": 8},
+        "loop": {"generations": 4, "offspring": 6, "population": 8},
         "fidelity": {
             "targets": 2,
             "steps": 5,
-            "full_targets": 3,
-            "full_steps": 6,
-            "held_out_targets": 4,
+            "validation_targets": 3,
+            "validation_steps": 6,
+            "test_targets": 4,
             "finalists": 3,
         },
         "cluster": {"pool": "in-process"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from itertools import pairwise
 
 import numpy as np
@@ -58,3 +60,22 @@ def _unpack(data: bytes) -> Topology:
         sources, targets = take(edges, "<i4"), take(edges, "<i4")
         layers.append(Layer(n_in, n_out, sources, targets, take(edges, "u1") == 1))
     return Topology(tuple(layers))
+
+
+def to_text(topology: Topology) -> str:
+    """A topology as text: packed, compressed, in base64."""
+    return base64.b64encode(zlib.compress(pack(topology))).decode()
+
+
+def from_text(text: str) -> Topology:
+    """The topology that :func:`to_text` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the text is anything else.
+    """
+    try:
+        return unpack(zlib.decompress(base64.b64decode(text, validate=True)))
+    except zlib.error as error:
+        raise ValueError(f"this text is not a packed topology: {error}") from None

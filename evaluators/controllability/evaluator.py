@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 from evaluators.controllability.model import Control, matrix, uniform
-from evaluators.task import Fidelity, Score, Stream, Task
+from evaluators.task import Fidelity, Score, Split, Task
 from topologies.topology import Topology
 
 Reading = Literal["uniform", "trained", "fair"]
@@ -64,7 +64,7 @@ class Controllability:
             raise ValueError(f"steps = {steps}: 0 or more")
         self.reading, self.by_pair, self.steps, self.device = reading, by_pair, steps, device
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The shortfall of K (see :class:`Control`) as the error of every target; nothing is drawn at random.
 
         0 is full and fair control of all outputs, 1 none at all.

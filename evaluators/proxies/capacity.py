@@ -27,7 +27,7 @@ from scipy.linalg import cholesky
 from scipy.special import expit
 
 from evaluators.rng import generator
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from topologies.measures import frozen_lower_bound
 from topologies.topology import Topology
 
@@ -45,10 +45,10 @@ _MOST_DRAWS, _WORK = 8, 200_000
 class Capacity:
     """Scores a topology by the error that its capacity lets expect."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """``1 / (1 + exp(-predict))`` in [0, 1], as the error of every target: its order counts, not its size.
 
-        Only the last bits depend on the number of BLAS threads; nothing depends on fidelity, stream or seed.
+        Only the last bits depend on the number of BLAS threads; nothing depends on fidelity, split or seed.
         """
         return Score((float(expit(predict(topology))),) * fidelity.targets)
 

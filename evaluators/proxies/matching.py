@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from evaluators.reconstruction.evaluator import start_of
 from evaluators.reconstruction.targets import target
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from topologies.reach import from_inputs, to_outputs
 from topologies.topology import CONSTANT, Topology
 
@@ -53,7 +53,7 @@ class Matching:
 class ConstraintMatching:
     """Scores a topology by the greatest number of entries that have a trainable edge of their own (section V-A)."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The share of entries that are not served, as the error of every target; 1 without trainable edges."""
         return Score((1 - self.analyse(topology).count / (topology.n_in * topology.n_out),) * fidelity.targets)
 
@@ -114,15 +114,15 @@ def l0_count(
     """Train with L1 loss and count the entries that come within ``epsilon`` of their goals (section V-A).
 
     Build the topology with ``diagonal=True`` for the count of ratios (Appendix A). Targets and starts are those of the
-    search stream. Adam's rate falls to zero, so that entries settle where the loss has its corners. No more entries
+    search split. Adam's rate falls to zero, so that entries settle where the loss has its corners. No more entries
     are right than there are parameters, but for those that are right by chance, some ``epsilon`` of all. A few seconds.
     """
     import torch
 
     goals = torch.tensor(
-        np.stack([target(topology.n_in, topology.n_out, index, Stream.SEARCH, seed) for index in range(targets)])
+        np.stack([target(topology.n_in, topology.n_out, index, Split.SEARCH, seed) for index in range(targets)])
     )
-    weights = torch.tensor(np.stack([start_of(topology, index, Stream.SEARCH, seed) for index in range(targets)]))
+    weights = torch.tensor(np.stack([start_of(topology, index, Split.SEARCH, seed) for index in range(targets)]))
     weights.requires_grad_()
     products = _products(topology)
     adam = torch.optim.Adam([weights], lr=rate)

@@ -1,4 +1,4 @@
-"""Scores that need no target matrices, by name: what a recipe can screen candidates by, or want beside the error.
+"""Proxies by name, scores that need no target matrices: what can screen candidates, or be wanted beside the error.
 
 All are small for a topology that promises a small reconstruction error, so that any of them can take its place.
 """
@@ -68,7 +68,7 @@ def _synflow(topology: Topology) -> float:
     return log_score if log_score > -math.inf else math.inf
 
 
-MEASURES: dict[str, Callable[[Topology], float]] = {
+PROXIES: dict[str, Callable[[Topology], float]] = {
     "capacity": _capacity,
     "controllability": _controllability,
     "unfairness": _unfairness,
@@ -83,24 +83,24 @@ MEASURES: dict[str, Callable[[Topology], float]] = {
 
 
 def measure(name: str, topology: Topology) -> float:
-    """A data-free score of a topology, a finite number; small is promising, and what is no number is not at all.
+    """A proxy's value for a topology, a finite number; small is promising, and what is no number is not at all.
 
     Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
 
     Raises
     ------
     ValueError
-        For a name that is not in :data:`MEASURES`.
+        For a name that is not in :data:`PROXIES`.
     """
     check(name)
-    value = np.nan_to_num(MEASURES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    value = np.nan_to_num(PROXIES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
     return float(f"{value:.10g}")
 
 
 def check(name: str) -> str:
     """The name, if it is one; else ValueError."""
-    if name not in MEASURES:
-        near = difflib.get_close_matches(name, MEASURES, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(MEASURES)}"
-        raise ValueError(f"there is no data-free score {name!r}: {hint}")
+    if name not in PROXIES:
+        near = difflib.get_close_matches(name, PROXIES, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(PROXIES)}"
+        raise ValueError(f"there is no proxy {name!r}: {hint}")
     return name

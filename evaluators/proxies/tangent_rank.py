@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from evaluators.rng import generator
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from topologies.initialise import initial_weights
 from topologies.reach import alive
 from topologies.topology import Topology
@@ -83,7 +83,7 @@ class Spectrum:
 class TangentRank:
     """Scores a topology by the number of product entries that can be set independently."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The share of entries that cannot be set independently, as the error of every target.
 
         ``1 - rank / (n_in n_out)``: 0 for a dense layer, 1 without trainable edges or connected pairs. The arithmetic

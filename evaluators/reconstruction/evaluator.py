@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.reconstruction.targets import target
 from evaluators.rng import generator
-from evaluators.task import BrokenDeviceError, Fidelity, Score, Stream, Task
+from evaluators.task import BrokenDeviceError, Fidelity, Score, Split, Task
 from topologies.canonical import canonical
 from topologies.families.blocks import dense, low_rank
 from topologies.families.butterfly import butterfly
@@ -59,19 +59,19 @@ class Trained:
 class MatrixReconstruction:
     """Scores a topology by its relative error on random targets, as good as Adam gets it (paper, section V).
 
-    A score depends on the canonical topology, fidelity, stream and seed alone; each target's error also not on how
+    A score depends on the canonical topology, fidelity, split and seed alone; each target's error also not on how
     many other targets there are, given the rate. The rate is chosen per topology: a fixed one decides rankings.
     """
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """Relative error of each target at the best rate; see :class:`evaluators.task.Evaluator`."""
-        return self.train(topology, fidelity, stream, seed).score
+        return self.train(topology, fidelity, split, seed).score
 
-    def train(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Trained:
+    def train(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Trained:
         """Train the canonical form of a topology on every target at every rate, and keep the best weights seen."""
         from evaluators.reconstruction.cpu import train
 
-        problem = problem_of(topology, fidelity, stream, seed)
+        problem = problem_of(topology, fidelity, split, seed)
         return trained(problem, fidelity, *train(*problem, one_cycle(fidelity.steps)))
 
     def on_gpu(self) -> GpuReconstruction:
@@ -87,13 +87,13 @@ class MatrixReconstruction:
             "dense": dense(24, 24),
         }
         fidelity = Fidelity(targets=3, steps=20, rates=(0.3, 1.2))
-        tasks = [Task(0, topology, fidelity, Stream.SEARCH, seed=0) for topology in shapes.values()]
+        tasks = [Task(topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=0) for topology in shapes.values()]
         try:
             found = self.on_gpu().evaluate_many(tasks)
         except (BrokenDeviceError, MemoryError) as error:
             return str(error)
         for shape, task, score in zip(shapes, tasks, found, strict=True):
-            if score != self.evaluate(task.topology, fidelity, task.stream, task.seed):
+            if score != self.evaluate(task.topology, fidelity, task.split, task.seed):
                 return f"it does not score a {shape} topology as the CPU does"
         return None
 
@@ -101,9 +101,9 @@ class MatrixReconstruction:
 class GpuReconstruction:
     """:class:`MatrixReconstruction` on a GPU, to the same bits: many topologies at a time, for one does not fill it."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The score of one topology."""
-        return self.evaluate_many([Task(0, topology, fidelity, stream, seed)])[0]
+        return self.evaluate_many([Task(topology=topology, fidelity=fidelity, split=split, seed=seed)])[0]
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
         """The scores of the tasks' topologies; those of equally many steps are trained together."""
@@ -113,20 +113,20 @@ class GpuReconstruction:
         for steps in {task.fidelity.steps for task in tasks}:
             together = [place for place, task in enumerate(tasks) if task.fidelity.steps == steps]
             some = [tasks[place] for place in together]
-            problems = [problem_of(task.topology, task.fidelity, task.stream, task.seed) for task in some]
+            problems = [problem_of(task.topology, task.fidelity, task.split, task.seed) for task in some]
             results = train_many(problems, one_cycle(steps))
             for place, task, problem, result in zip(together, some, problems, results, strict=True):
                 scores[place] = trained(problem, task.fidelity, *result).score
         return [scores[place] for place in range(len(tasks))]
 
 
-def problem_of(topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Problem:
+def problem_of(topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Problem:
     """The canonical form of a topology with every target at every rate, the targets of one rate side by side."""
     from evaluators.reconstruction.gpu_layout import Problem
 
     topology = canonical(topology)
-    goals = np.stack([target(topology.n_in, topology.n_out, i, stream, seed) for i in range(fidelity.targets)])
-    starts = np.stack([start_of(topology, i, stream, seed) for i in range(fidelity.targets)])
+    goals = np.stack([target(topology.n_in, topology.n_out, i, split, seed) for i in range(fidelity.targets)])
+    starts = np.stack([start_of(topology, i, split, seed) for i in range(fidelity.targets)])
     n_rates = len(fidelity.rates)
     rates = np.repeat(np.array(fidelity.rates), fidelity.targets)
     return Problem(topology, np.tile(starts, (n_rates, 1)), np.tile(goals, (n_rates, 1, 1)), rates)
@@ -139,7 +139,7 @@ def trained(problem: Problem, fidelity: Fidelity, losses: NDArray[np.float64], w
     return Trained(problem.topology, fidelity.rates, errors, weights.reshape(*errors.shape, -1))
 
 
-def start_of(topology: Topology, index: int, stream: Stream, seed: int) -> NDArray[np.float32]:
+def start_of(topology: Topology, index: int, split: Split, seed: int) -> NDArray[np.float32]:
     """Initial trainable weights for one target, shape ``(n_trainable,)``; all rates start from the same."""
-    draws = initial_weights(topology, generator(seed, "weights", stream.value, topology.digest, index))
+    draws = initial_weights(topology, generator(seed, "weights", split.key, topology.digest, index))
     return np.concatenate([weights[layer.trainable] for layer, weights in zip(topology.layers, draws, strict=True)])

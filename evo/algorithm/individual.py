@@ -1,74 +1,89 @@
-"""One candidate: how it came to be, and what it turned out to be worth."""
+"""Candidates and individuals: a topology with how it came to be, and what it turned out to be worth."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
+
+from pydantic import PlainSerializer, PlainValidator
 
 from evaluators.task import Score
+from topologies.packing import from_text, to_text
 from topologies.topology import Topology
 
 
+def _topology(value: Topology | str) -> Topology:
+    return value if isinstance(value, Topology) else from_text(value)
+
+
+StoredTopology = Annotated[Topology, PlainValidator(_topology), PlainSerializer(to_text, return_type=str)]
+"""A topology that pydantic writes as text and reads back."""
+
+INITIAL, SAMPLED = "initial", "sample"
+"""The operators of candidates without a parent: those of the initial population, and those sampled at random."""
+
+
 @dataclass(frozen=True)
-class Birth:
+class InitialMember:
+    """A topology of the initial population, in canonical form, and the family it is counted under."""
+
+    family: str
+    topology: StoredTopology
+
+
+@dataclass(frozen=True)
+class Candidate:
     """A topology with its number and its origin.
 
     Parameters
     ----------
     number:
-        Births of a search are numbered from 0 in the order of their breeding.
-    brood:
-        The brood it belongs to; the founders are brood 0.
+        Candidates of a search are numbered from 0 in the order in which they are bred.
+    generation:
+        The generation it belongs to; the initial population is generation 0.
     topology:
         In canonical form.
     parents:
-        Numbers of the births it was bred from; none for founders and samples.
+        Numbers of the candidates it was bred from; none for the initial population and for samples.
     operator:
-        The variation operator that made it, or "founder" or "sample".
+        The variation operator that made it, or :data:`INITIAL` or :data:`SAMPLED`.
     family:
-        The founder family it descends from, by its first parent.
+        The family of the initial population that it descends from, by its first parent.
     parent_digests:
-        The parents' topologies.
+        The digests of the parents' topologies.
     """
 
     number: int
-    brood: int
-    topology: Topology
+    generation: int
+    topology: StoredTopology
     parents: tuple[int, ...]
     operator: str
     family: str
     parent_digests: tuple[str, ...] = ()
 
 
-Litter = tuple[Birth, ...]
-"""Births with one number, of which a screen lets one live; most often there is only one."""
+Siblings = tuple[Candidate, ...]
+"""Candidates with one number, of which a screen chooses the one to be evaluated; most often there is only one."""
 
 
 @dataclass(frozen=True)
 class Individual:
-    """A birth that has been evaluated; a failed evaluation has no score and an infinite error.
+    """A candidate that has been evaluated; a failed evaluation has no score and an infinite error.
 
-    ``measures`` are the data-free scores that the recipe wants small beside the error.
+    ``measures`` are the proxies that the recipe wants small beside the error.
     """
 
-    birth: Birth
+    candidate: Candidate
     score: Score | None
     measures: tuple[float, ...] = ()
 
     @property
     def topology(self) -> Topology:
-        """The candidate itself."""
-        return self.birth.topology
+        """The candidate's topology."""
+        return self.candidate.topology
 
     @cached_property
     def error(self) -> float:
-        """Mean relative error on the search stream."""
+        """Mean error on the search targets."""
         return float("inf") if self.score is None else self.score.error
-
-
-@dataclass(frozen=True)
-class Founder:
-    """A topology to start from, in canonical form, and the family it is counted under."""
-
-    family: str
-    topology: Topology

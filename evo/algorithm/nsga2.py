@@ -1,7 +1,7 @@
-"""The search as a pure state machine: ``breed`` makes numbered births, ``tell`` learns their scores.
+"""NSGA-II as a pure state machine: ``ask`` breeds numbered candidates, ``tell`` learns their scores.
 
-Nothing here waits, writes or looks at a clock. What a brood is depends on the seed and on the scores told before it
-was bred, never on workers, timing, or how many broods there will be.
+Nothing here waits, writes or looks at a clock. What a generation is depends on the seed and on the scores told before
+it was bred, never on workers, timing, or how many generations there will be.
 """
 
 from __future__ import annotations
@@ -14,96 +14,113 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.rng import generator
-from evo.algorithm.individual import Birth, Founder, Individual, Litter
-from evo.algorithm.selection import front, survivors, tournament
-from evo.variation import crossover, sample, vary
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember, Siblings
+from evo.algorithm.selection import pareto_front, survivors, tournament
+from evo.variation import crossover, mutate, sample
 from evo.variation.bounds import Bounds
 from topologies.topology import Topology
 
-TRIES = 24
+ATTEMPTS = 24
 """Attempts to breed one topology that the search has not seen."""
 CROSSOVER_SHARE = 0.2
 SAMPLE_SHARE = 0.05
-"""Shares of births from two parents, and from none; the others have one parent."""
-
-
-SAMPLED = "sample"
-"""The operator and the founder family of births that have no parent."""
+"""Shares of offspring with two parents, and with none; the others have one parent."""
 
 
 class Policy(StrEnum):
-    """What a search does with what it is told."""
+    """How a search breeds."""
 
     EVOLUTION = "evolution"
+    """From the individuals that survive."""
     RANDOM = "random search"
-    """Nothing: every birth is sampled afresh. The control for evolution."""
+    """Every candidate is sampled afresh: the control for evolution."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What stays the same during a search."""
+    """What stays the same during a search.
+
+    Parameters
+    ----------
+    policy, n_in, n_out, bounds, seed:
+        How candidates are bred, of which size, within which bounds, and from which seed.
+    offspring:
+        Candidates of a generation.
+    population:
+        Individuals that survive a generation.
+    elite:
+        The most accurate individuals that are kept besides, as finalists.
+    limits:
+        Most edges and greatest depth of a champion: the baseline's.
+    initial_population:
+        Generation 0.
+    siblings:
+        Topologies bred for one candidate, of which the screen chooses one.
+    """
 
     policy: Policy
     n_in: int
     n_out: int
     bounds: Bounds
-    brood_size: int
+    offspring: int
     population: int
-    leaders: int
+    elite: int
     limits: tuple[int, int]
-    """Most edges and depth of a champion: the baseline's."""
-    founders: tuple[Founder, ...]
+    initial_population: tuple[InitialMember, ...]
     seed: int
     siblings: int = 1
-    """Topologies bred for one birth, of which the screen lets one live."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What the search knows. ``leaders`` are the most accurate within the champion's limits, best first."""
+    """What a search knows: digests of all topologies bred, the population, the Pareto front, and the elite.
+
+    ``elite`` are the most accurate individuals within the champion's limits, best first.
+    """
 
     bred: frozenset[str] = frozenset()
     population: tuple[Individual, ...] = ()
-    archive: tuple[Individual, ...] = ()
-    leaders: tuple[Individual, ...] = ()
+    front: tuple[Individual, ...] = ()
+    elite: tuple[Individual, ...] = ()
 
 
-def breed(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Litter, ...]]:
-    """Brood number ``brood`` and the state that has bred it. Brood 0 is the founders, or a sample of as many.
+def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
+    """Breed a generation; returns the state that has bred it, and its candidates.
 
-    A brood holds no topology that was bred before; it is smaller than asked where no new one was found.
+    Generation 0 is the initial population, or for random search a sample of as many. A generation holds no topology
+    that was bred before; it is smaller than asked where no new one was found.
     """
-    if brood == 0 and rules.policy is Policy.EVOLUTION:
+    initial = rules.initial_population
+    if generation == 0 and rules.policy is Policy.EVOLUTION:
         first = [
-            (Birth(number, 0, founder.topology, (), "founder", founder.family),)
-            for number, founder in enumerate(rules.founders)
+            (Candidate(number, 0, member.topology, (), INITIAL, member.family),)
+            for number, member in enumerate(initial)
         ]
         return _with_bred(state, first), tuple(first)
-    size = rules.brood_size if brood else len(rules.founders)
-    start = len(rules.founders) + rules.brood_size * (brood - 1) if brood else 0
+    size = rules.offspring if generation else len(initial)
+    start = len(initial) + rules.offspring * (generation - 1) if generation else 0
     bred = set(state.bred)
-    litters = []
-    for number in range(start, start + size):
-        litter = _bear(state, rules, brood, number, bred)
-        if litter:
-            litters.append(litter)
-    return _with_bred(state, litters), tuple(litters)
+    groups = [_siblings(state, rules, generation, number, bred) for number in range(start, start + size)]
+    found = tuple(siblings for siblings in groups if siblings)
+    return _with_bred(state, found), found
 
 
-def tell(state: State, rules: Rules, brood: Sequence[Individual]) -> State:
-    """The state after learning the scores of a brood, given in the order of birth."""
-    leaders = [one for one in (*state.leaders, *brood) if np.isfinite(one.error) and within(one.topology, rules.limits)]
+def tell(state: State, rules: Rules, generation: Sequence[Individual]) -> State:
+    """The state after learning the scores of a generation, given in the order of breeding."""
+    accurate = [
+        one for one in (*state.elite, *generation) if np.isfinite(one.error) and within(one.topology, rules.limits)
+    ]
     return replace(
         state,
-        population=survivors((*state.population, *brood), rules.population),
-        archive=front((*state.archive, *brood)),
-        leaders=tuple(sorted(leaders, key=lambda one: (one.error, one.birth.number))[: rules.leaders]),
+        population=survivors((*state.population, *generation), rules.population),
+        front=pareto_front((*state.front, *generation)),
+        elite=tuple(sorted(accurate, key=lambda one: (one.error, one.candidate.number))[: rules.elite]),
     )
 
 
-def bar(state: State, rules: Rules) -> float:
-    """The error below which a candidate bred from this state may become a leader, and is worth a closer look."""
-    return state.leaders[-1].error if len(state.leaders) == rules.leaders else float("inf")
+def promotion_threshold(state: State, rules: Rules) -> float | None:
+    """The error below which a candidate bred from this state would join the elite; None while the elite has room."""
+    return state.elite[-1].error if len(state.elite) == rules.elite else None
 
 
 def within(topology: Topology, limits: tuple[int, int]) -> bool:
@@ -111,28 +128,28 @@ def within(topology: Topology, limits: tuple[int, int]) -> bool:
     return topology.n_edges <= limits[0] and topology.depth <= limits[1]
 
 
-def _with_bred(state: State, litters: Sequence[Litter]) -> State:
-    return replace(state, bred=state.bred | {birth.topology.digest for litter in litters for birth in litter})
+def _with_bred(state: State, groups: Sequence[Siblings]) -> State:
+    return replace(state, bred=state.bred | {one.topology.digest for siblings in groups for one in siblings})
 
 
-def _bear(state: State, rules: Rules, brood: int, number: int, bred: set[str]) -> Litter:
+def _siblings(state: State, rules: Rules, generation: int, number: int, bred: set[str]) -> Siblings:
     """Siblings that are not in ``bred``, which learns of them; fewer than asked when many attempts found no more."""
     key = generator(rules.seed, "birth", rules.policy.value, number)
-    litter: list[Birth] = []
-    for _ in range(TRIES * rules.siblings):
-        conceived = _conceive(state, rules, key)
-        if conceived is not None and conceived.topology.digest not in bred:
-            bred.add(conceived.topology.digest)
-            numbers = tuple(one.birth.number for one in conceived.parents)
-            digests = tuple(one.topology.digest for one in conceived.parents)
-            family = conceived.parents[0].birth.family if conceived.parents else SAMPLED
-            litter.append(Birth(number, brood, conceived.topology, numbers, conceived.operator, family, digests))
-            if len(litter) == rules.siblings:
+    siblings: list[Candidate] = []
+    for _ in range(ATTEMPTS * rules.siblings):
+        found = _attempt(state, rules, key)
+        if found is not None and found.topology.digest not in bred:
+            bred.add(found.topology.digest)
+            numbers = tuple(one.candidate.number for one in found.parents)
+            digests = tuple(one.topology.digest for one in found.parents)
+            family = found.parents[0].candidate.family if found.parents else SAMPLED
+            siblings.append(Candidate(number, generation, found.topology, numbers, found.operator, family, digests))
+            if len(siblings) == rules.siblings:
                 break
-    return tuple(litter)
+    return tuple(siblings)
 
 
-class _Conceived(NamedTuple):
+class _Offspring(NamedTuple):
     """A topology in canonical form, and how it was made."""
 
     operator: str
@@ -140,7 +157,7 @@ class _Conceived(NamedTuple):
     topology: Topology
 
 
-def _conceive(state: State, rules: Rules, key: np.random.Generator) -> _Conceived | None:
+def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring | None:
     """One attempt at a new topology, None where it failed."""
     way = key.random()
     parents: tuple[Individual, ...] = ()
@@ -152,5 +169,5 @@ def _conceive(state: State, rules: Rules, key: np.random.Generator) -> _Conceive
         operator, topology = "crossover", crossover(mother, father, rules.bounds, key)
     else:
         parents = (tournament(state.population, key),)
-        operator, topology = vary(parents[0].topology, rules.bounds, key) or ("nothing", None)
-    return None if topology is None else _Conceived(operator, parents, topology.canonical)
+        operator, topology = mutate(parents[0].topology, rules.bounds, key) or ("nothing", None)
+    return None if topology is None else _Offspring(operator, parents, topology.canonical)

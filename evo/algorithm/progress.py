@@ -1,4 +1,4 @@
-"""How far a loop has come: the generations processed, the state, and the generations under way."""
+"""How far a loop has come: the generations processed, the state, and the generations that are still evaluated."""
 
 from __future__ import annotations
 
@@ -8,37 +8,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evaluators.task import Race
-from evo.algorithm.individual import Individual, Litter
+from evo.algorithm.individual import Individual, Siblings
 from evo.algorithm.nsga2 import Rules, State, tell
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A brood that was bred and not told yet, with the race that its members run."""
+class Pending:
+    """A generation that was bred and not processed yet, with the race that its members run."""
 
-    litters: tuple[Litter, ...]
+    groups: tuple[Siblings, ...]
     race: Race
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a loop has come: broods and births told, one hash over them, the state, and the broods under way."""
+    """How far a loop has come.
 
-    told: int = 0
-    births: int = 0
-    chronicle: str = ""
+    ``generations`` and ``candidates`` count what was processed, and ``history_digest`` is one hash over all of it, in
+    the order of breeding. ``pending`` are the generations under way, the oldest first.
+    """
+
+    generations: int = 0
+    candidates: int = 0
+    history_digest: str = ""
     state: State = field(default_factory=State)
-    under_way: tuple[Sent, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
     @property
-    def sent(self) -> int:
-        """Broods bred."""
-        return self.told + len(self.under_way)
+    def bred(self) -> int:
+        """Number of generations bred."""
+        return self.generations + len(self.pending)
 
 
-def told(here: Progress, rules: Rules, brood: Sequence[Individual]) -> Progress:
-    """The progress after the oldest brood under way was evaluated and its scores told, in the order of birth."""
-    news = [[one.birth.number, one.topology.digest, one.score and one.score.errors] for one in brood]
-    chronicle = hashlib.sha256((here.chronicle + json.dumps(news)).encode()).hexdigest()
-    state = tell(here.state, rules, brood)
-    return Progress(here.told + 1, here.births + len(brood), chronicle, state, here.under_way[1:])
+def process(progress: Progress, rules: Rules, generation: Sequence[Individual]) -> Progress:
+    """The progress after the oldest pending generation was evaluated and its scores told, in the order of breeding."""
+    news = [[one.candidate.number, one.topology.digest, one.score and one.score.errors] for one in generation]
+    return Progress(
+        progress.generations + 1,
+        progress.candidates + len(generation),
+        hashlib.sha256((progress.history_digest + json.dumps(news)).encode()).hexdigest(),
+        tell(progress.state, rules, generation),
+        progress.pending[1:],
+    )

@@ -45,16 +45,16 @@ def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual
     return tuple(candidate.individual for candidate in chosen)
 
 
-def front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
-    """Those that no other dominates, in order of birth; of equals the firstborn."""
+def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
+    """Those that no other dominates, in order of candidate; of equals the firstborn."""
     best: dict[tuple[float, ...], Individual] = {}
-    for individual in sorted(individuals, key=lambda one: one.birth.number):
+    for individual in sorted(individuals, key=lambda one: one.candidate.number):
         best.setdefault(_objectives(individual), individual)
     candidates = [_Candidate(individual) for individual in best.values() if np.isfinite(individual.error)]
     if not candidates:
         return ()
     first = tools.sortLogNondominated(candidates, len(candidates), first_front_only=True)
-    return tuple(sorted((one.individual for one in first), key=lambda one: one.birth.number))
+    return tuple(sorted((one.individual for one in first), key=lambda one: one.candidate.number))
 
 
 def tournament(population: Sequence[Individual], generator: np.random.Generator) -> Individual:
@@ -63,13 +63,13 @@ def tournament(population: Sequence[Individual], generator: np.random.Generator)
     Survival keeps the whole front; breeding leans towards its accurate end, where the champion will be.
     """
     drawn = generator.integers(len(population), size=3)
-    return min((population[int(place)] for place in drawn), key=lambda one: (one.error, one.birth.number))
+    return min((population[int(place)] for place in drawn), key=lambda one: (one.error, one.candidate.number))
 
 
 def hypervolume(individuals: Sequence[Individual], reference: tuple[float, float]) -> float:
     """Area that the individuals dominate below ``reference`` (error, edges), relative to the whole."""
     area, ceiling = 0.0, reference[0]
-    for individual in sorted(front(individuals), key=lambda one: one.topology.n_edges):
+    for individual in sorted(pareto_front(individuals), key=lambda one: one.topology.n_edges):
         if individual.error < ceiling and individual.topology.n_edges < reference[1]:
             area += (ceiling - individual.error) * (reference[1] - individual.topology.n_edges)
             ceiling = individual.error

@@ -7,24 +7,25 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from evaluators.task import Fidelity
 from evo.experiment.plan import cost, plan
+from evo.report.numbers import significant
 from evo.settings import Settings
-from evo.storage.journal import Record
+from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
 
 QUIET_SECONDS = 15.0
 """Without a terminal, a line is written at most this often."""
 
 
 class ProgressDisplay:
-    """A watcher (:data:`evo.storage.run.Watcher`) that shows births, best against baseline, and the time left."""
+    """A watcher (:data:`evo.storage.run.Watcher`) that shows candidates, best against baseline, and the time left."""
 
     def __init__(self, settings: Settings, console: Console) -> None:
         self._console = console
         self._total = sum(phase.cost for phase in plan(settings))
-        self._words: dict[str, str] = {"phase": "starting workers", "births": "", "best": ""}
+        self._words: dict[str, str] = {"phase": "starting workers", "candidates": "", "best": ""}
         self._announced = False
         self._done = self._known = 0.0  # work; known is what the journal held
         self._started = self._spoke = time.monotonic()
@@ -32,7 +33,7 @@ class ProgressDisplay:
             TextColumn("[bold]{task.fields[phase]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %"),
-            TextColumn("{task.fields[births]}"),
+            TextColumn("{task.fields[candidates]}"),
             TextColumn("{task.fields[best]}"),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
@@ -52,27 +53,29 @@ class ProgressDisplay:
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, record: Record) -> None:
-        """Take notice of a record."""
-        if record["kind"] == "header" and "workers" in record:
-            self._say(f"{record['workers']} workers ready; results in {record['folder']}")
-        elif record["kind"] == "phase":
-            if not self._announced:
-                self._announced, self._known, self._started = True, self._done, time.monotonic()
-                self._bar.reset(self._task, completed=int(self._known))
-            self._words |= {"phase": record["phase"], "births": "", "best": ""}
-            self._say_quietly(always=True)
-        elif record["kind"] == "score":
-            self._done += cost(Fidelity(record["targets"], record["steps"], tuple(record["rates"])))
-            if record["failure"] and self._announced:  # not one that the journal knew
-                self._say(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")
-        elif record["kind"] == "brood":
-            best = "none yet" if record["best"] is None else f"{record['best']:.4f}"
-            self._words |= {
-                "births": f"{record['births']} births",
-                "best": f"best {best}, baseline {record['baseline']:.4f}",
-            }
-            self._say_quietly()
+    def __call__(self, event: RunEvent) -> None:
+        """Take notice of an event."""
+        match event:
+            case RunOpened(_, folder, workers):
+                self._say(f"{workers} workers ready; results in {folder}")
+            case PhaseStarted(phase):
+                if not self._announced:
+                    self._announced, self._known, self._started = True, self._done, time.monotonic()
+                    self._bar.reset(self._task, completed=int(self._known))
+                self._words |= {"phase": phase, "candidates": "", "best": ""}
+                self._say_quietly(always=True)
+            case ScoreRecord():
+                self._done += cost(event.fidelity)
+                if event.entry and event.race:
+                    self._done += cost(event.fidelity.promoted(event.race.targets, event.entry.learning_rate))
+                if event.failure and self._announced:  # not one that the journal knew
+                    self._say(f"[yellow]{event.phase} {event.number} failed: {escape(event.failure)}")
+            case GenerationRecord():
+                self._words |= {
+                    "candidates": f"{event.candidates} candidates",
+                    "best": f"best {significant(event.best) or 'none yet'}, baseline {significant(event.baseline)}",
+                }
+                self._say_quietly()
         if self._announced:
             self._bar.update(self._task, completed=min(self._done, self._total), **self._fields())
 

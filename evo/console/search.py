@@ -10,11 +10,10 @@ from cluster.ray_session import usable_cores
 from evo.console.progress import ProgressDisplay
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
-from evo.report.tables import final_table, how_to_use, plan_table, verdict
+from evo.report.tables import comparison_table, how_to_use, plan_table, verdict
 from evo.settings import Settings
-from evo.storage.header import named
-from evo.storage.journal import Record
-from evo.storage.results import BASELINE, KINDS
+from evo.storage.header import named_topologies
+from evo.storage.records import RunEvent, RunOpened
 from evo.tracking.background import Tracker
 from topologies.names import CHAMPION
 
@@ -27,7 +26,7 @@ def show_plan(settings: Settings, console: Console) -> None:
     ValueError
         For a recipe that cannot be followed.
     """
-    named(settings)
+    named_topologies(settings)
     phases = plan(settings)
     seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
     workers = settings.cluster.workers or usable_cores()
@@ -50,12 +49,12 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
     """
     where = folder
 
-    def watch(record: Record) -> None:
+    def watch(event: RunEvent) -> None:
         nonlocal where
-        if record["kind"] == "header":
-            where = Path(record["folder"])
-        tracker(record)
-        progress(record)
+        if isinstance(event, RunOpened):
+            where = event.folder
+        tracker(event)
+        progress(event)
 
     try:
         with Tracker(settings) as tracker, ProgressDisplay(settings, console) as progress:
@@ -67,7 +66,7 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
             how = f'[bold]evofabric resume "{where}"[/bold]'
             console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
         raise
-    console.print(final_table(result.rows, KINDS[BASELINE]))
-    console.print(verdict(result.rows))
+    console.print(comparison_table(result.table))
+    console.print(verdict(result.table))
     console.print(how_to_use(result), soft_wrap=True)
     return result

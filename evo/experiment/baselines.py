@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, count
 
-from evaluators.task import Score, Stream
+from evaluators.task import Score, Split, Task
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
+from evo.settings import Settings
+from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.results import BASELINE, KINDS, Chosen, Finalist
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.records import Origin, PhaseStarted
+from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
 from topologies.canonical import canonical
 from topologies.families import FAMILIES, members
@@ -18,28 +22,31 @@ from topologies.families.butterfly import parallel_butterfly
 from topologies.families.family import Member
 
 
-def tuned(run: Run, family: str) -> tuple[Trial, ...]:
+def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
     """Optuna's trials of a family at the run's size and budget, best first; a given baseline is its only trial."""
-    settings = run.settings
+    settings, phase = run.settings, names.tuning(family)
 
     def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
-        """The trials' scores on the search stream."""
+        """The trials' scores on the search targets."""
         return run.evaluations.evaluate(
             [
                 Request(
-                    f"tune {family}",
-                    trial.number,
-                    trial.topology,
-                    settings.fidelity.search,
-                    Stream.SEARCH,
-                    {"label": trial.expression, "family": family},
+                    phase=phase,
+                    number=trial.number,
+                    task=Task(
+                        topology=trial.topology,
+                        fidelity=settings.fidelity.search,
+                        split=Split.SEARCH,
+                        seed=settings.seed,
+                    ),
+                    origins=(Origin(label=trial.expression, family=family),),
                 )
                 for trial in trials
             ]
         )
 
-    run.show({"kind": "phase", "phase": f"tune {family}"})
-    if family == BASELINE and settings.baseline is not None:
+    run.show(PhaseStarted(phase))
+    if family == PARALLEL_BUTTERFLY and settings.baseline is not None:
         given = Trial(0, settings.baseline, canonical(run.given[settings.baseline]))
         if given.topology.n_trainable > settings.budget:
             raise ValueError(
@@ -47,12 +54,8 @@ def tuned(run: Run, family: str) -> tuple[Trial, ...]:
                 f"more than the budget of {settings.budget}"
             )
         return (replace(given, score=evaluate([given])[0]),)
-    return tune(
-        candidates(family, settings.n_in, settings.n_out, settings.budget),
-        evaluate,
-        settings.tuning.trials,
-        settings.seed,
-    )
+    found = candidates(family, settings.n_in, settings.n_out, settings.budget)
+    return tune(found, evaluate, settings.tuning.trials, settings.seed)
 
 
 def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
@@ -62,11 +65,24 @@ def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
     return connected or (shallow(n_in, n_out, budget) if shallow else [])
 
 
-def best_member(run: Run, family: str, trials: Sequence[Trial]) -> Chosen | None:
-    """The best of the first few trials that have a score, at full fidelity on the choice stream, if there are any."""
+def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Chosen | None:
+    """The best of the first few trials that have a score, at full fidelity on the validation targets, if any has."""
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
-    return choose(run.evaluations, KINDS[family], finalists, run.settings.fidelity)
+    return choose(run, BASELINES[family], finalists)
+
+
+def baseline_row(chosen: Mapping[str, Chosen]) -> str | None:
+    """The name of the row to beat: the parallel butterfly, or where it has no member the best family that has one.
+
+    Families are compared on the validation targets; those that leave pairs unconnected do not count, and the random
+    regular one, a control, only where there is no other. None where no family is left.
+    """
+    if BASELINES[PARALLEL_BUTTERFLY] in chosen:
+        return BASELINES[PARALLEL_BUTTERFLY]
+    connected = {name: one for name, one in chosen.items() if one.finalist.topology.is_connected}
+    derived = {name: one for name, one in connected.items() if name != BASELINES["random_regular"]} or connected
+    return min(derived, key=lambda name: derived[name].validation.error, default=None)
 
 
 def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:

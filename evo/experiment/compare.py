@@ -1,4 +1,4 @@
-"""Any topologies beside the baseline on held-out targets, and champions checked against what their file says."""
+"""Any topologies beside the baseline on test targets, and champions checked against what their file says."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluators.task import Evaluator, Fidelity, Score, Stream
-from evo.experiment.baselines import best_member, tuned
+from evaluators.task import Evaluator, Fidelity, Split
+from evo.experiment.baselines import baseline_row, best_member, tuned
 from evo.experiment.tune import Trial
-from evo.experiment.validation import choose, hold_out
+from evo.experiment.validation import choose, compared
 from evo.settings import Settings, validate
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
 from evo.storage.pools import named_evaluator
-from evo.storage.results import BASELINE, KINDS, Finalist, Interval, Row, interval
-from evo.storage.run import Watcher, open_run
+from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
+from evo.storage.run import Run, Watcher, open_run
 from topologies.canonical import canonical
 from topologies.files import read
 from topologies.names import resolve, topology_file
 
 
 def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Trial, ...], Row]:
-    """All trials of a family at a recipe's budget, best first, and the best of them on held-out targets.
+    """All trials of a family at a recipe's budget, best first, and the best of them on test targets.
 
     Raises
     ------
@@ -37,29 +38,45 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
         best = best_member(run, family, trials)
         if best is None:
             raise ValueError(f"no member of {family} could be evaluated; the log says why")
-        return trials, hold_out(run.evaluations, {KINDS[family]: best}, KINDS[family], settings.fidelity)[0]
+        return trials, compared(run, {BASELINES[family]: best}, BASELINES[family]).first
 
 
-def scores(settings: Settings, names: Sequence[str], watcher: Watcher) -> tuple[Row, ...]:
+def scores(settings: Settings, topology_names: Sequence[str], watcher: Watcher) -> FinalTable:
     """The final table for files, runs' folders and expressions, all of the recipe's size; the baseline comes first.
 
-    Learning rates are chosen on the choice stream, as in a search. The baseline is tuned at the recipe's budget.
+    Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget.
+
+    Raises
+    ------
+    ValueError
+        When a topology cannot be read, or there is no baseline at the budget.
     """
-    topologies = {name: canonical(resolve(name)) for name in names}
+    topologies = {name: canonical(resolve(name)) for name in topology_names}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
-        baseline = KINDS[BASELINE]
-        chosen = {baseline: best_member(run, BASELINE, tuned(run, BASELINE))}
+        baseline, best = _baseline(run)
+        chosen: dict[str, Chosen | None] = {baseline: best}
         for name, topology in topologies.items():
-            chosen[name] = choose(run.evaluations, name, [Finalist("", topology)], settings.fidelity)
-        entries = {kind: one for kind, one in chosen.items() if one is not None}
-        if baseline not in entries:
-            raise ValueError(f"no baseline at a budget of {settings.budget}: give one with --set baseline=...")
-        return hold_out(run.evaluations, entries, baseline, settings.fidelity)
+            chosen[name] = choose(run, name, [Finalist("", topology)])
+        return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
+
+
+def _baseline(run: Run[Settings]) -> tuple[str, Chosen]:
+    """The tuned parallel butterfly, or where it has no member the best of the other families."""
+    chosen: dict[str, Chosen] = {}
+    for family, row in BASELINES.items():
+        if best := best_member(run, family, tuned(run, family)):
+            chosen[row] = best
+        if BASELINES[PARALLEL_BUTTERFLY] in chosen:
+            break
+    baseline = baseline_row(chosen)
+    if baseline is None:
+        raise ValueError(f"no baseline at a budget of {run.settings.budget}: give one with --set baseline=...")
+    return baseline, chosen[baseline]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """A champion's held-out error as its file states it, and as it was found again from the file alone."""
+    """A champion's test error as its file states it, and as it was found again from the file alone."""
 
     stated: float
     stated_interval: Interval
@@ -72,23 +89,23 @@ class Verification:
 
 
 def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
-    """Train the topology of a champion's file or a run's folder on the held-out targets again, and compare.
+    """Train the topology of a champion's file or a run's folder on the test targets again, and compare.
 
     Raises
     ------
     ValueError
-        When the file is damaged or states no held-out score.
+        When the file is damaged or states no test score.
     """
     path = topology_file(path)
     topology, provenance = read(path)
-    stated = provenance.scores.get("held-out")
+    stated = provenance.scores.get("test")
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:
-        raise ValueError(f"{path} states no held-out score: only champions of a finished search do")
+        raise ValueError(f"{path} states no test score: only champions of a finished search do")
     settings = validate(provenance.recipe)
-    fidelity = Fidelity(
-        stated["targets"], stated["steps"], (stated["rate"],) if stated["rate"] else settings.fidelity.full_rates
-    )
+    rate = stated["learning_rate"]
+    rates = settings.fidelity.validation_rates if rate is None else (rate,)
+    fidelity = Fidelity(stated["targets"], stated["steps"], rates)
     judge = evaluator or named_evaluator(settings.evaluator)
-    score: Score = judge.evaluate(canonical(topology), fidelity, Stream.HELD_OUT, provenance.seed)
+    score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
     return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))

@@ -26,7 +26,7 @@ Evaluate = Callable[[Sequence["Trial"]], list[Score | None]]
 
 @dataclass(frozen=True)
 class Trial:
-    """One member of a family, in canonical form, and its score on the search stream."""
+    """One member of a family, in canonical form, and its score on the search split."""
 
     number: int
     expression: str

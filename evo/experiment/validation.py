@@ -1,7 +1,7 @@
-"""The honest end: finalists are ranked on the choice stream, and what is reported comes from held-out targets.
+"""The honest end: finalists are ranked on the validation targets, and what is reported comes from the test targets.
 
-Every row of the final table goes the same way. The few best of its kind on the search stream are trained at full
-fidelity on the choice stream, which picks one and its learning rate; that one is trained once on the held-out stream,
+Every row of the final table goes the same way. The few best of its kind on the search targets are trained at full
+fidelity on the validation targets, which pick one and its learning rate; that one is trained once on the test targets,
 on which nothing is chosen.
 """
 
@@ -9,82 +9,80 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluators.task import Fidelity, Score, Stream
-from evo.settings import FidelitySettings
-from evo.storage.evaluations import Evaluations, Request
-from evo.storage.results import Chosen, Finalist, Row, row
+from evaluators.task import Fidelity, Score, Split, Task
+from evo.settings import Settings
+from evo.storage import names
+from evo.storage.evaluations import Request
+from evo.storage.records import Origin
+from evo.storage.results import Chosen, Finalist, FinalTable, final_table
+from evo.storage.run import Run
 
 
-def choose(
-    evaluations: Evaluations, kind: str, finalists: Sequence[Finalist], fidelity: FidelitySettings
-) -> Chosen | None:
-    """The best finalist at full fidelity on the choice stream, the first of equals; None if none could be evaluated.
+def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chosen | None:
+    """The best finalist for a row, at full fidelity on the validation targets; None if none could be evaluated.
 
-    All are trained at every rate; the best third again on four times as many targets, at the rate that each chose.
+    All are trained at every learning rate; the best third again on four times as many targets, at the learning rate
+    that each chose. Of equals the first is taken.
     """
-    asked = dict.fromkeys(range(len(finalists)), fidelity.choice)
-    ranked = _ranked(evaluations, f"choice: {kind}", finalists, asked)
-    best = list(ranked)[: heats(len(ranked))]
+    fidelity = run.settings.fidelity
+    asked = dict.fromkeys(range(len(finalists)), fidelity.validation)
+    ranked = _ranked(run, names.validation(row), finalists, asked)
+    best = list(ranked)[: n_promoted(len(ranked))]
     if len(best) > 1:
-        closer = {place: fidelity.choice.closer(4 * fidelity.full_targets, ranked[place].rate) for place in best}
-        ranked = _ranked(evaluations, f"closer choice: {kind}", finalists, closer) or ranked
+        targets = 4 * fidelity.validation_targets
+        closer = {place: fidelity.validation.promoted(targets, ranked[place].learning_rate) for place in best}
+        ranked = _ranked(run, names.final_validation(row), finalists, closer) or ranked
     return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
 
 
-def heats(finalists: int) -> int:
-    """How many of a number of finalists are looked at again: the best third, rounded up."""
+def n_promoted(finalists: int) -> int:
+    """How many of a number of finalists are trained again: the best third, rounded up."""
     return -(-finalists // 3)
 
 
 def _ranked(
-    evaluations: Evaluations, phase: str, finalists: Sequence[Finalist], asked: Mapping[int, Fidelity]
+    run: Run[Settings], phase: str, finalists: Sequence[Finalist], asked: Mapping[int, Fidelity]
 ) -> dict[int, Score]:
-    """Scores on the choice stream of the finalists at the places in ``asked``, best first, failures left out."""
+    """Scores on the validation targets of the finalists at the places in ``asked``, best first, failures left out."""
     requests = [
-        Request(phase, place, finalists[place].topology, fidelity, Stream.CHOICE, {"label": finalists[place].label})
-        for place, fidelity in asked.items()
+        _request(run, phase, place, finalists[place], fidelity, Split.VALIDATION) for place, fidelity in asked.items()
     ]
-    scores = zip(asked, evaluations.evaluate(requests), strict=True)
+    scores = zip(asked, run.evaluations.evaluate(requests), strict=True)
     found = [(place, score) for place, score in scores if score is not None]
     return dict(sorted(found, key=lambda one: (one[1].error, one[0])))
 
 
-def hold_out(
-    evaluations: Evaluations, chosen: dict[str, Chosen], baseline: str, fidelity: FidelitySettings
-) -> tuple[Row, ...]:
-    """The final table: every kind's chosen topology on the held-out targets, compared with the kind ``baseline``.
+def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) -> FinalTable:
+    """The final table: the chosen topology of every row on the test targets, compared with the row ``baseline``.
 
-    A kind whose evaluation fails has no row.
+    A topology whose evaluation fails has no row.
 
     Raises
     ------
     ValueError
-        When that is the first kind, which the table is about, or the baseline.
+        When that is the first, which the table is about, or the baseline.
     """
     requests = [
-        Request(
-            f"held-out: {kind}",
+        _request(
+            run,
+            names.test(row),
             0,
-            one.finalist.topology,
-            fidelity.held_out(one.choice.rate),
-            Stream.HELD_OUT,
-            {"label": one.finalist.label},
+            one.finalist,
+            run.settings.fidelity.test(one.validation.learning_rate),
+            Split.TEST,
         )
-        for kind, one in chosen.items()
+        for row, one in chosen.items()
     ]
-    scores = dict(zip(chosen, evaluations.evaluate(requests), strict=True))
-    for kind in (next(iter(chosen)), baseline):
-        if scores[kind] is None:
-            raise ValueError(f"the {kind} could not be evaluated on held-out targets; the log says why")
-    reference = scores[baseline]
-    return tuple(
-        row(
-            kind,
-            chosen[kind].finalist.label,
-            chosen[kind].finalist.topology,
-            score,
-            None if kind == baseline else reference,
-        )
-        for kind, score in scores.items()
-        if score is not None
-    )
+    scores = dict(zip(chosen, run.evaluations.evaluate(requests), strict=True))
+    for row in (next(iter(chosen)), baseline):
+        if scores[row] is None:
+            raise ValueError(f"the {row} could not be evaluated on test targets; the log says why")
+    found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
+    return final_table(found, baseline)
+
+
+def _request(
+    run: Run[Settings], phase: str, number: int, finalist: Finalist, fidelity: Fidelity, split: Split
+) -> Request:
+    task = Task(topology=finalist.topology, fidelity=fidelity, split=split, seed=run.settings.seed)
+    return Request(phase=phase, number=number, task=task, origins=(Origin(label=finalist.label),))

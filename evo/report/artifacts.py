@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evo.algorithm.nsga2 import Policy
 from evo.report import figures, pictures
-from evo.report.text import candidates_csv, held_out_csv
+from evo.report.csv_tables import candidates_csv, final_table_csv
 from evo.storage.history import History
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
@@ -16,7 +16,7 @@ from topologies.masks import save_masks
 def write_artifacts(history: History, folder: Path) -> None:
     """Write the files that :data:`evo.report.text.FILES` names into an empty folder, as far as the run got."""
     (folder / "candidates.csv").write_text(candidates_csv(history), encoding="utf-8")
-    if history.broods(Policy.EVOLUTION):
+    if history.generations(Policy.EVOLUTION):
         figures.progress(history).savefig(folder / "progress.png")
         figures.front(history).savefig(folder / "front.png")
     if history.champion_file.is_file():
@@ -27,10 +27,10 @@ def write_artifacts(history: History, folder: Path) -> None:
         draw_topology(topology, title).savefig(folder / "topology.png")
         draw_masks(topology, title).savefig(folder / "masks.png")
     if history.table:
-        (folder / "held_out.csv").write_text(held_out_csv(history), encoding="utf-8")
-        figures.held_out(history).savefig(folder / "held_out.png")
-        champion, baseline = history.rows[:2]
-        both = {row.kind: row.topology for row in (champion, baseline)}
+        table = history.table
+        (folder / "final_table.csv").write_text(final_table_csv(history), encoding="utf-8")
+        figures.final_table(history).savefig(folder / "final_table.png")
+        both = {row.name: row.topology for row in (table.first, table.baseline)}
         pictures.control_maps(both).savefig(folder / "controllability.png")
-        of_champion = pictures.errors_beside_control({champion.kind: champion.topology}, history.settings["seed"])
+        of_champion = pictures.errors_beside_control({table.first.name: table.first.topology}, history.settings["seed"])
         of_champion.savefig(folder / "entry_errors.png")

@@ -2,167 +2,177 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
+from evo.experiment.initial_population import OWN
+from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.storage.history import History, error
-from evo.storage.journal import Record
-from evo.storage.results import BASELINE, KINDS, Row
+from evo.report.text import error_name
+from evo.storage import names
+from evo.storage.history import History
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.records import ScoreRecord
+from evo.storage.results import Row, Verdict
 
 _EVOLUTION, _RANDOM, _BASELINE = "#2b6a99", "#9a7a2f", "#e8853d"
 _FAMILIES = {
-    BASELINE: "#e8853d",
+    PARALLEL_BUTTERFLY: "#e8853d",
     "butterfly": "#2a9d8f",
     "clos": "#2b6a99",
     "random_regular": "#8a5ea8",
-    "own": "#c0392b",
-    "sample": "#5f6b75",
+    OWN: "#c0392b",
+    SAMPLED: "#5f6b75",
 }
-_NAMES = {**KINDS, "own": "your own founders", "sample": "sampled afresh"}
+_NAMES = {**BASELINES, OWN: "your own topologies", SAMPLED: "sampled afresh"}
 _CEILING = 1.5
 """Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
 
 
 def progress(history: History) -> Figure:
-    """Every birth's error, and the best so far of evolution and of random search against the tuned baseline.
+    """Every candidate's error, and the best so far of evolution and of random search against the tuned baseline.
 
-    Errors are those told to the search. The lines hold what may become champion, that is what has at most the
+    Errors are those on the search targets. The lines hold what may become champion, that is what has at most the
     baseline's edges and depth.
 
     Raises
     ------
     ValueError
-        When no brood was told yet.
+        When no generation was processed yet.
     """
-    broods = history.broods(Policy.EVOLUTION)
-    if not broods:
-        raise ValueError(f"{history.folder.name} has told no brood yet: there is no progress to draw")
-    baseline = broods[0]["baseline"]
+    generations = history.generations(Policy.EVOLUTION)
+    if not generations:
+        raise ValueError(f"{history.folder.name} has processed no generation yet: there is no progress to draw")
+    baseline = generations[0].baseline
     figure, axes = page(9.5, 5.2, right=2.55)
-    shown = [error(one) for policy in Policy for one in history.scores(policy.value)]
-    low, high = _limits(axes, [*shown, baseline], baseline)
-    axes.axvspan(0, broods[0]["births"], color=GRID, alpha=0.5, lw=0)
-    axes.annotate("founders", (0, 1), (0, 4), ("data", "axes fraction"), "offset points", color=SOFT, fontsize=8)
-    axes.axhline(baseline, color=_BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
-    labels = [(baseline, f"{history.baseline}  {baseline:.4f}", _BASELINE)]
+    shown = [one.error for policy in Policy for one in history.scores(policy.value)]
+    low, high = _limits(axes, shown, baseline)
+    axes.axvspan(0, generations[0].candidates, color=GRID, alpha=0.5, lw=0)
+    axes.annotate(
+        "initial population", (0, 1), (0, 4), ("data", "axes fraction"), "offset points", color=SOFT, fontsize=8
+    )
+    labels = []
+    if baseline is not None:
+        axes.axhline(baseline, color=_BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
+        labels.append((baseline, f"{history.baseline}  {significant(baseline)}", _BASELINE))
     for policy, colour in ((Policy.RANDOM, _RANDOM), (Policy.EVOLUTION, _EVOLUTION)):
-        errors = np.array([error(one) for one in history.scores(policy.value)])
+        errors = np.array([one.error for one in history.scores(policy.value)])
         axes.plot(np.arange(1, errors.size + 1), errors, ".", color=colour, ms=4, alpha=0.28, mew=0, zorder=2)
-        best = [(one["births"], one["best"]) for one in history.broods(policy) if one["best"] is not None]
+        best = [(one.candidates, one.best) for one in history.generations(policy) if one.best is not None]
         if best:
-            births, least = zip(*best, strict=True)
-            axes.step(births, least, where="post", color=colour, lw=2.2, zorder=4)
-            axes.plot(births[-1], least[-1], "o", color=colour, ms=5, zorder=5)
-            labels.append((least[-1], f"{policy.value}  {least[-1]:.4f}", colour))
+            candidates, least = zip(*best, strict=True)
+            axes.step(candidates, least, where="post", color=colour, lw=2.2, zorder=4)
+            axes.plot(candidates[-1], least[-1], "o", color=colour, ms=5, zorder=5)
+            labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="births told", ylabel="relative error on the search's targets")
+    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history)} on the search targets")
     head(
         figure,
         "Best so far, against the hand-derived topology",
-        f"{_task(history)} · dots are births, lines the best within the baseline's edges and depth"
+        f"{_task(history)} · dots are candidates, lines the best within the baseline's edges and depth"
         f"{_above(shown, high)}",
     )
     return figure
 
 
 def front(history: History) -> Figure:
-    """Error against total edges of every birth of evolution, by founder family, with the baseline and its rivals.
+    """Error against total edges of every candidate of evolution, by family, beside the hand-derived topologies.
 
     Raises
     ------
     ValueError
-        When nothing was born yet.
+        When there is no candidate yet.
     """
-    births = history.scores(Policy.EVOLUTION.value)
-    if not births:
-        raise ValueError(f"{history.folder.name} has no births yet: there is no front to draw")
+    candidates = history.scores(Policy.EVOLUTION.value)
+    if not candidates:
+        raise ValueError(f"{history.folder.name} has no candidates yet: there is no front to draw")
     figure, axes = page(9.5, 5.8, right=2.1)
-    rivals = {family: one for family in KINDS if (one := _best_member(history, family)) is not None}
-    baseline = error(rivals[BASELINE])
+    baselines = {family: one for family in BASELINES if (one := _best_member(history, family)) is not None}
     sampled = history.scores(Policy.RANDOM.value)
-    shown = [error(one) for one in (*births, *sampled)]
-    _, high = _limits(axes, [*shown, *map(error, rivals.values())], baseline)
+    shown = [one.error for one in (*candidates, *sampled)]
+    every = [*shown, *(one.error for one in baselines.values())]
+    _, high = _limits(axes, every, _baseline_error(history, baselines))
     axes.plot(*_places(sampled), ".", color=PALE, ms=5, mew=0, zorder=1, label="random search")
-    families = [family for family in _FAMILIES if any(one["family"] == family for one in births)]
+    families = [family for family in _FAMILIES if any(one.origin.family == family for one in candidates)]
     for family in families:
-        of_family = [one for one in births if one["family"] == family]
-        name = f"from {_NAMES[family]}" if family in KINDS else _NAMES[family]
+        of_family = [one for one in candidates if one.origin.family == family]
+        name = f"from {_NAMES[family]}" if family in BASELINES else _NAMES[family]
         axes.plot(*_places(of_family), "o", color=_FAMILIES[family], ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
-    edges, errors = _staircase(births)
+    edges, errors = _staircase(candidates)
     axes.step(edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, label="front of evolution")
-    for family, record in rivals.items():
-        _mark_rival(axes, family, record, high)
+    for family, record in baselines.items():
+        _mark_baseline(axes, family, record, high)
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
-    axes.set(xlabel="edges, trainable and constant", ylabel="relative error on the search's targets")
+    axes.set(xlabel="edges, trainable and constant", ylabel=f"{error_name(history)} on the search targets")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
-    head(figure, "Error and edges of every birth", f"{facts}{_above(shown, high)}")
+    head(figure, "Error and edges of every candidate", f"{facts}{_above(shown, high)}")
     return figure
 
 
-def held_out(history: History) -> Figure:
-    """Every row's difference from the baseline on held-out targets, with its 95 % interval.
+def final_table(history: History) -> Figure:
+    """Every row's difference from the baseline on test targets, with its 95 % interval.
 
     Raises
     ------
     ValueError
         When the run has no final table.
     """
-    rows = history.rows
-    if not rows:
+    if history.table is None:
         raise ValueError(f"{history.folder.name} has no final table: it was not finished")
+    rows = history.table.rows
     figure, axes = page(9.5, 1.6 + 0.42 * len(rows), left=1.6, right=0.9)
     axes.axvline(0, color=_BASELINE, lw=1.6, ls=(0, (5, 3)))
     for place, row in enumerate(rows):
         _forest_line(axes, place, row, bold=place == 0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_yticks(range(len(rows)), [row.kind for row in rows], color=INK)
+    axes.set_yticks(range(len(rows)), [row.name for row in rows], color=INK)
     axes.tick_params(axis="y", length=0, labelsize=9.5)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("difference of relative error from the baseline: left is better")
+    axes.set_xlabel(f"difference of {error_name(history)} from the baseline: left is better")
     axes.get_yticklabels()[0].set_fontweight("bold")
     _beside(axes, -0.85, "error", SOFT, "normal")
     targets = len(rows[0].errors)
     facts = f"{_task(history)} · mean and 95 % interval, paired over {targets} targets that nothing was chosen on"
-    head(figure, f"Held-out comparison with the {history.baseline}", facts)
+    head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
 
 
 def _forest_line(axes: Axes, place: int, row: Row, bold: bool) -> None:
     difference = row.difference
-    _beside(axes, place, f"{row.error.mean:.4f}", INK, "bold" if bold else "normal")
+    _beside(axes, place, significant(row.error.mean), INK, "bold" if bold else "normal")
     if difference is None:
         axes.plot(0, place, "D", color=_BASELINE, ms=7)
         return
-    colour = _EVOLUTION if difference.high < 0 else _BASELINE if difference.low > 0 else SOFT
+    colour = {Verdict.BETTER: _EVOLUTION, Verdict.WORSE: _BASELINE, Verdict.LEVEL: SOFT}[difference.verdict]
     axes.plot([difference.low, difference.high], [place, place], color=colour, lw=2.2, solid_capstyle="round")
     axes.plot(difference.mean, place, "o", color=colour, ms=8 if bold else 6)
 
 
-def _best_member(history: History, family: str) -> Record | None:
-    """The least error of a family on the search stream, as births are measured."""
-    trials = [one for one in history.scores(f"tune {family}") if not one["failure"]]
-    return min(trials, key=error, default=None)
+def _best_member(history: History, family: str) -> ScoreRecord | None:
+    """The least error of a family on the search split, as candidates are measured."""
+    trials = [one for one in history.scores(names.tuning(family)) if not one.failure]
+    return min(trials, key=lambda one: one.error, default=None)
 
 
-def _mark_rival(axes: Axes, family: str, record: Record, high: float) -> None:
+def _mark_baseline(axes: Axes, family: str, record: ScoreRecord, high: float) -> None:
     colour = _FAMILIES.get(family, SOFT)
-    value = error(record)
+    value = record.error
     if value > high:
         return
-    axes.plot(record["n_edges"], value, "D", ms=8, mfc=colour, mec="white", mew=1.4, zorder=5)
+    axes.plot(record.n_edges, value, "D", ms=8, mfc=colour, mec="white", mew=1.4, zorder=5)
     axes.annotate(
-        KINDS[family],
-        (record["n_edges"], value),
+        BASELINES[family],
+        (record.n_edges, value),
         (0, 8),
         "data",
         "offset points",
@@ -174,34 +184,44 @@ def _mark_rival(axes: Axes, family: str, record: Record, high: float) -> None:
     )
 
 
-def _staircase(births: Sequence[Record]) -> tuple[list[int], list[float]]:
-    """The births that no other beats in both edges and error, by edges."""
+def _staircase(candidates: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
+    """The candidates that no other beats in both edges and error, by edges."""
     edges, errors, least = [], [], float("inf")
-    for one in sorted(births, key=lambda one: (one["n_edges"], error(one))):
-        if error(one) < least:
-            least = error(one)
-            edges.append(one["n_edges"])
+    for one in sorted(candidates, key=lambda one: (one.n_edges, one.error)):
+        if one.error < least:
+            least = one.error
+            edges.append(one.n_edges)
             errors.append(least)
     return edges, errors
 
 
-def _places(records: Sequence[Record]) -> tuple[list[int], list[float]]:
-    return [one["n_edges"] for one in records], [error(one) for one in records]
+def _places(records: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
+    return [one.n_edges for one in records], [one.error for one in records]
 
 
-def _limits(axes: Axes, errors: Sequence[float], baseline: float) -> tuple[float, float]:
+def _baseline_error(history: History, baselines: Mapping[str, ScoreRecord]) -> float | None:
+    """The error of the topology to beat as its family was tuned; None where it is not known."""
+    of_baseline = {BASELINES[family]: one for family, one in baselines.items()}
+    row = history.result.baseline if history.result else BASELINES[PARALLEL_BUTTERFLY]
+    return of_baseline[row].error if row in of_baseline else None
+
+
+def _limits(axes: Axes, errors: Sequence[float], baseline: float | None) -> tuple[float, float]:
     """Set the range of errors shown: from just below the least to a multiple of the baseline's."""
     finite = [value for value in errors if np.isfinite(value)]
-    high = min(max(finite), _CEILING * baseline)
-    low = min(finite) - 0.06 * (high - min(finite))
-    high += 0.03 * (high - low)
+    known = [] if baseline is None else [baseline]
+    finite = [*finite, *known] or [0.0, 1.0]
+    ceiling = baseline + (_CEILING - 1) * abs(baseline) if baseline else max(finite)
+    high = min(max(finite), max(ceiling, min(finite)))
+    span = high - min(finite) or abs(high) or 1.0  # all may be equal
+    low, high = min(finite) - 0.06 * span, high + 0.03 * span
     axes.set_ylim(low, high)
     return low, high
 
 
 def _above(errors: Sequence[float], high: float) -> str:
     count = sum(value > high for value in errors)
-    return f" · {count} births above {high:.2f} not shown" if count else ""
+    return f" · {count} candidates above {significant(high, 2)} not shown" if count else ""
 
 
 def _label_ends(axes: Axes, labels: Sequence[tuple[float, str, str]], low: float, high: float) -> None:

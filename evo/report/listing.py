@@ -16,7 +16,7 @@ class RunSummary:
 
     name: str
     state: str
-    births: int
+    candidates: int
     best: float | None
     baseline: float | None
     digest: str | None
@@ -32,11 +32,11 @@ def _summary(folder: Path) -> RunSummary:
         history = History.of(folder)
     except ValueError:
         return RunSummary(folder.name, "damaged", 0, None, None, None)
-    broods = history.broods(Policy.EVOLUTION)
-    births = broods[-1]["births"] if broods else 0
-    if history.table:
-        champion, baseline = (row["error"]["mean"] for row in history.table["rows"][:2])
-        return RunSummary(folder.name, "finished", births, champion, baseline, history.table["digest"])
-    best, baseline = (broods[-1]["best"], broods[-1]["baseline"]) if broods else (None, None)
+    generations = history.generations(Policy.EVOLUTION)
+    candidates = generations[-1].candidates if generations else 0
+    if history.table and history.result:
+        champion, baseline = history.table.first.error.mean, history.table.baseline.error.mean
+        return RunSummary(folder.name, "finished", candidates, champion, baseline, history.result.digest)
+    best, reference = (generations[-1].best, generations[-1].baseline) if generations else (None, None)
     state = {"KILLED": "stopped"}.get(history.status, history.status.lower())
-    return RunSummary(folder.name, state, births, best, baseline, None)
+    return RunSummary(folder.name, state, candidates, best, reference, None)

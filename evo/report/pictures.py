@@ -20,7 +20,7 @@ from evaluators.controllability.evaluator import Controllability, Reading
 from evaluators.controllability.model import Control
 from evaluators.proxies.tangent_rank import Spectrum, TangentRank
 from evaluators.reconstruction.entries import entry_errors
-from evaluators.task import Fidelity, Stream
+from evaluators.task import Fidelity, Split
 from evo.report.correlation import spearman
 from evo.report.style import INK, PALE, SOFT, blank, head, page, place
 from topologies.topology import Topology
@@ -80,7 +80,7 @@ def errors_beside_control(topologies: Mapping[str, Topology], seed: int = 0) -> 
     controls = [Controllability("uniform").analyse(topology) for topology in topologies.values()]
     for row, (name, topology) in enumerate(topologies.items()):
         fidelity, control = entry_fidelity(topology), controls[row]
-        errors = entry_errors(topology, fidelity, Stream.SEARCH, seed)
+        errors = entry_errors(topology, fidelity, Split.SEARCH, seed)
         top = 1.35 + row * step
         left, right = place(figure, 0.65, top, _SIDE, _SIDE), place(figure, 4.3, top, _SIDE, _SIDE)
         heading = f"{_short(name)}\nK: {_control_facts(control)}"

@@ -12,75 +12,65 @@ from evo.experiment.plan import Phase
 from evo.experiment.search import Result
 from evo.experiment.tune import Trial
 from evo.report.listing import RunSummary
-from evo.storage.results import Interval, Row, interval
+from evo.report.numbers import difference, ratio, significant
+from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.families import FAMILIES
 from topologies.families.family import SHARED
 from topologies.measures import Spread, summarise
 from topologies.topology import Topology
 
-_BETTER, _WORSE, _LEVEL = "green", "red", "yellow"
 
+def comparison_table(table: FinalTable, error: str = "Relative error") -> Table:
+    """The rows of a comparison on test targets, with each one's paired difference from the baseline.
 
-def final_table(rows: Sequence[Row], baseline: str) -> Table:
-    """The rows on held-out targets, with each one's paired difference from the row ``baseline``."""
-    targets = len(rows[0].errors)
-    table = Table(
-        title=f"Relative error on {targets} held-out targets (smaller is better)",
+    ``error`` is what the errors are called.
+    """
+    targets = len(table.first.errors)
+    shown = Table(
+        title=f"{error} on {targets} test targets (smaller is better)",
         title_justify="left",
         caption="difference: from the baseline, paired over the targets, with its 95 % interval",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("topology")
+    shown.add_column("topology")
     for heading in ("trainable", "edges", "depth", "error", "difference"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows:
-        lines = [f"[bold]{row.kind}[/bold]" if row is rows[0] else row.kind]
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row in table.rows:
+        lines = [f"[bold]{row.name}[/bold]" if row is table.first else row.name]
         lines += [f"[dim]{row.label}[/dim]"] * bool(row.label)
         lines += ["[dim]some pairs unconnected[/dim]"] * (not row.topology.is_connected)
-        table.add_row(
-            "\n".join(lines),
-            str(row.topology.n_trainable),
-            str(row.topology.n_edges),
-            str(row.topology.depth),
-            f"{row.error.mean:.4f}",
-            "the baseline" if row.kind == baseline else _difference(row),
-        )
-    return table
+        counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
+        told = "the baseline" if row.difference is None else _coloured(row.difference)
+        shown.add_row("\n".join(lines), *map(str, counts), significant(row.error.mean), told)
+    return shown
 
 
-def verdict(rows: Sequence[Row]) -> str:
+def verdict(table: FinalTable) -> str:
     """In words, what the first row's comparison with every other row says."""
-    first, others = rows[0], rows[1:]
-    beaten: list[str] = []
-    level: list[str] = []
-    lost: list[str] = []
-    for other in others:
-        difference = _paired(first, other)
-        (beaten if difference.high < 0 else lost if difference.low > 0 else level).append(other.kind)
-    parts = [
-        f"{words} {', '.join(kinds)}"
-        for words, kinds in (
-            ("is better than", beaten),
-            ("is not told apart from", level),
-            ("[bold]does not beat[/bold]", lost),
-        )
-        if kinds
-    ]
-    return f"The {first.kind} {'; it '.join(parts)} (paired, 95 %)."
+    found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
+    for other in table.others:
+        found[table.first.minus(other).verdict].append(other.name)
+    words = {
+        Verdict.BETTER: "is better than",
+        Verdict.LEVEL: "is not told apart from",
+        Verdict.WORSE: "[bold]does not beat[/bold]",
+    }
+    parts = [f"{words[verdict]} {', '.join(rows)}" for verdict, rows in found.items() if rows]
+    return f"The {table.first.name} {'; it '.join(parts)} (paired, 95 %)."
 
 
 def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
-    """The best trials of a family on the search stream."""
-    table = Table(title=f"The best of {len(trials)} members tried, on the search stream", title_justify="left")
+    """The best trials of a family on the search split."""
+    table = Table(title=f"The best of {len(trials)} members tried, on the search split", title_justify="left")
     table.add_column("member")
     for heading in ("trainable", "edges", "depth", "error", "rate"):
         table.add_column(heading, justify="right")
     for trial in trials[:most]:
         topology, score = trial.topology, trial.score
-        rate = f"{score.rate:g}" if score and score.rate else ""
+        rate = f"{score.learning_rate:g}" if score and score.learning_rate else ""
         numbers = (topology.n_trainable, topology.n_edges, topology.depth)
-        table.add_row(trial.expression, *map(str, numbers), f"{trial.error:.4f}", rate)
+        table.add_row(trial.expression, *map(str, numbers), significant(trial.error), rate)
     return table
 
 
@@ -113,7 +103,7 @@ def summary_table(name: str, topology: Topology) -> Table:
         ("fan-in, by layer", ", ".join(_spread(fans.fan_in) for fans in summary.fans)),
         ("fan-out, by layer", ", ".join(_spread(fans.fan_out) for fans in summary.fans)),
         ("connectivity", connected),
-        ("frozen entries", frozen + f"{summary.frozen_lower_bound:.4f}" if summary.frozen_entries else "none"),
+        ("frozen entries", frozen + significant(summary.frozen_lower_bound) if summary.frozen_entries else "none"),
     ):
         table.add_row(label, value)
     return table
@@ -133,7 +123,7 @@ def plan_table(phases: Sequence[Phase]) -> Table:
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:
-    """A folder's runs; of finished ones the held-out error, of others the best on the search stream so far."""
+    """A folder's runs; of finished ones the test error, of others the best on the search split so far."""
     table = Table(title="Runs", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0))
     table.add_column("run", no_wrap=True)
     table.add_column("state")
@@ -141,24 +131,27 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("digest")
     for run in runs:
-        ratio = f"{run.best / run.baseline:.1%}" if run.best and run.baseline else ""
-        table.add_row(run.name, run.state, _error(run.best), ratio, (run.digest or "")[:8])
+        share = ratio(run.best, run.baseline) if run.best is not None and run.baseline else None
+        of_baseline = "" if share is None else f"{share:.1%}"
+        table.add_row(run.name, run.state, significant(run.best), of_baseline, (run.digest or "")[:8])
     return table
 
 
-def spread_table(rows_by_seed: Mapping[int, Sequence[Row]]) -> Table:
-    """One column a seed and the mean over seeds, one row a kind of topology; held-out errors."""
-    table = Table(title="Held-out error by seed", title_justify="left")
+def spread_table(tables: Mapping[int, FinalTable]) -> Table:
+    """One column a seed and the mean over seeds, one row a kind of topology; test errors."""
+    table = Table(title="Test error by seed", title_justify="left")
     table.add_column("topology")
-    for seed in rows_by_seed:
+    for seed in tables:
         table.add_column(f"seed {seed}", justify="right")
     for heading in ("mean", "standard deviation"):
         table.add_column(heading, justify="right")
-    for kind in dict.fromkeys(row.kind for rows in rows_by_seed.values() for row in rows):
-        found = {seed: row.error.mean for seed, rows in rows_by_seed.items() for row in rows if row.kind == kind}
+    for name in dict.fromkeys(row.name for one in tables.values() for row in one.rows):
+        found = {seed: row.error.mean for seed, one in tables.items() if (row := one.get(name))}
         errors = list(found.values())
-        deviation = f"{np.std(errors, ddof=1):.4f}" if len(errors) > 1 else ""
-        table.add_row(kind, *(_error(found.get(seed)) for seed in rows_by_seed), f"{np.mean(errors):.4f}", deviation)
+        deviation = significant(float(np.std(errors, ddof=1)), 2) if len(errors) > 1 else ""
+        table.add_row(
+            name, *(significant(found.get(seed)) for seed in tables), significant(float(np.mean(errors))), deviation
+        )
     return table
 
 
@@ -181,22 +174,11 @@ def _meanings(parameters: Mapping[str, str]) -> str:
     return "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in parameters.items())
 
 
-def _paired(first: Row, second: Row) -> Interval:
-    """The mean difference (first - second) over the same targets."""
-    return interval(np.subtract(first.errors, second.errors))
-
-
-def _error(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
 def _spread(spread: Spread) -> str:
     return str(spread.least) if spread.least == spread.most else f"{spread.least}-{spread.most}"
 
 
-def _difference(row: Row) -> str:
-    if row.difference is None:
-        return ""
-    colour = _BETTER if row.difference.high < 0 else _WORSE if row.difference.low > 0 else _LEVEL
-    half = (row.difference.high - row.difference.low) / 2
-    return f"[{colour}]{row.difference.mean:+.4f} ± {half:.4f}[/{colour}]"
+def _coloured(value: Interval) -> str:
+    """A difference, green where it is better, red where it is worse."""
+    colour = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.LEVEL: "yellow"}[value.verdict]
+    return f"[{colour}]{difference(value)}[/{colour}]"

@@ -2,52 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from evo.algorithm.individual import Birth, Individual
+from evo.algorithm.individual import Candidate, Individual
+from evo.settings import Settings
 from evo.storage.header import outcome_settings
-from evo.storage.results import Chosen, Row
+from evo.storage.results import Chosen, FinalTable
 from evo.storage.run import Run
 from topologies.files import Provenance, save
 from topologies.names import CHAMPION
 
 
-def keep_best(run: Run, leader: Individual) -> None:
-    """Write the best so far: whatever happens next, it is on disk."""
-    save(
-        leader.topology, run.folder / CHAMPION, Provenance(scores={"search": leader.error}, extra=_about(leader.birth))
-    )
+def keep_best(run: Run[Settings], best: Individual) -> None:
+    """Write the best topology so far: whatever happens next, it is on disk."""
+    provenance = Provenance(scores={"search": best.error}, extra=_about(best.candidate))
+    save(best.topology, run.folder / CHAMPION, provenance)
 
 
-def write_champion(run: Run, individual: Individual, champion: Chosen, rows: Sequence[Row], digest: str) -> Path:
-    """Write the champion, with its recipe and its scores on all three streams; ``rows`` are those of the final table.
+def write_champion(
+    run: Run[Settings], individual: Individual, champion: Chosen, table: FinalTable, digest: str
+) -> Path:
+    """Write the champion, with its recipe and its scores on all three splits.
 
-    ``individual`` is the birth that it was, and ``digest`` the result's.
+    ``individual`` is the candidate that became champion, and ``digest`` the result's.
     """
-    row, baseline = rows[0], rows[1]
-    fidelity = run.settings.fidelity.held_out(champion.choice.rate)
+    row, baseline = table.first, table.baseline
+    fidelity = run.settings.fidelity.test(champion.validation.learning_rate)
     provenance = Provenance(
         recipe=outcome_settings(run.settings),
         seed=run.settings.seed,
         scores={
             "search": individual.error,
-            "choice": champion.choice.error,
-            "held-out": {
+            "validation": champion.validation.error,
+            "test": {
                 "error": row.error.mean,
                 "interval": [row.error.low, row.error.high],
                 "targets": fidelity.targets,
                 "steps": fidelity.steps,
-                "rate": champion.choice.rate,
+                "learning_rate": champion.validation.learning_rate,
                 "baseline": baseline.error.mean,
                 "baseline label": baseline.label,
             },
         },
-        parents=individual.birth.parent_digests,
-        extra=_about(individual.birth) | {"result digest": digest},
+        parents=individual.candidate.parent_digests,
+        extra=_about(individual.candidate) | {"result digest": digest},
     )
     return save(champion.finalist.topology, run.folder / CHAMPION, provenance)
 
 
-def _about(birth: Birth) -> dict[str, str | int]:
-    return {"birth": birth.number, "operator": birth.operator, "family": birth.family}
+def _about(candidate: Candidate) -> dict[str, str | int]:
+    return {"candidate": candidate.number, "operator": candidate.operator, "family": candidate.family}

@@ -6,72 +6,55 @@ that was known, from this run before it was interrupted or from another run, nor
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import time
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import Any
 
 from cluster.pool import Pool
-from evaluators.task import Fidelity, Outcome, Race, Score, Stream, Task
-from evo.storage.journal import Journal, Record
-from topologies.packing import pack, unpack
-from topologies.topology import Topology
+from evaluators.task import Answer, Fidelity, Outcome, Race, Score, Task
+from evo.storage.journal import Journal
+from evo.storage.records import Origin, Record, ScoreRecord
+from topologies.packing import to_text
 
 _Key = bytes
+_FIRST = 0
+"""Stands for the evaluation with which a race is entered, where others are known by their number of targets."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """One score that is wanted.
+    """A score that is wanted: a task, which ``phase`` and ``number`` name within a run.
 
-    ``phase`` and ``number`` name it within a run; ``about`` is what the journal should remember of it.
-    ``topology`` and its ``siblings``, of which ``screen`` chooses one, are in canonical form; ``origins`` is what the
-    journal should remember of each of them.
+    ``origins`` is what the journal should remember of the task's candidates, one for each of them.
     """
 
     phase: str
     number: int
-    topology: Topology
-    fidelity: Fidelity
-    stream: Stream
-    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    race: Race | None = None
-    siblings: tuple[Topology, ...] = ()
-    screen: str | None = None
-    measures: tuple[str, ...] = ()
-    origins: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+    task: Task
+    origins: tuple[Origin, ...] = field(default=(Origin(),), compare=False)
 
     @property
     def name(self) -> tuple[str, int]:
         """What identifies the request within its run."""
         return (self.phase, self.number)
 
-    @property
-    def candidates(self) -> tuple[Topology, ...]:
-        """The topology and its siblings."""
-        return (self.topology, *self.siblings)
-
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of a request; the fields are those of :class:`evaluators.task.Outcome`."""
+class _Arrived:
+    """The answer to a request, and where it is from."""
 
-    score: Score | None
-    failure: str | None = None
-    chosen: int = 0
-    first: Score | None = None
-    measures: Mapping[str, float] = field(default_factory=dict)
+    request: Request
+    answer: Answer
+    seconds: float = 0.0
+    device: str = "cache"
 
 
 class Evaluations:
     """Sends requests to a pool and gathers their answers through a journal.
 
-    What is known is not evaluated again. It is kept by what decides it: topology, fidelity, stream, screen, and (for
+    What is known is not evaluated again. It is kept by what decides it: topology, fidelity, split, screen, and (for
     all the same) the run's evaluator and seed; of a race both scores are kept, and whether it is won is decided anew.
 
     Parameters
@@ -79,9 +62,7 @@ class Evaluations:
     journal:
         Where answers are written before they count.
     pool:
-        Who evaluates.
-    seed:
-        The run's.
+        Evaluates.
     arrived:
         Shown every record that is written.
     written:
@@ -89,56 +70,53 @@ class Evaluations:
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        pool: Pool,
-        seed: int,
-        arrived: Callable[[Record], None],
-        written: Iterable[Record] = (),
+        self, journal: Journal, pool: Pool, arrived: Callable[[Record], None], written: Iterable[Record] = ()
     ) -> None:
-        self._journal, self._pool, self._seed, self._arrived = journal, pool, seed, arrived
+        self._journal, self._pool, self._arrived = journal, pool, arrived
         self._answers: dict[tuple[str, int], Answer] = {}
-        self._known: dict[_Key, dict[int, Answer]] = {}  # by targets of the closer look, 0 for the first
+        self._known: dict[_Key, dict[int, Answer]] = {}
         self._asked: dict[tuple[_Key, Race | None], list[Request]] = {}
         self._tasks: dict[int, tuple[_Key, Race | None]] = {}
         self._next_task = 0
-        self._written = {(one["phase"], one["number"]): one["digest"] for one in written if one["kind"] == "score"}
+        self._written = {(one.phase, one.number): one.digest for one in written if isinstance(one, ScoreRecord)}
         self.last_failure: str | None = None
 
     def learn(self, records: Iterable[Record]) -> None:
         """Take over the answers of a journal whose evaluator and seed are this run's."""
         for record in records:
-            if record["kind"] == "score":
-                candidates = record.get("candidates", [record["digest"]])
-                fidelity = Fidelity(record["targets"], record["steps"], tuple(record["rates"]))
-                measures = record.get("measures", {})
-                wanted = tuple(record.get("wanted", ()))
-                key = _key(candidates, fidelity, record["stream"], record.get("screen"), wanted)
-                first = Score(tuple(record["first"]), record["first_rate"]) if "first" in record else None
-                answer = Answer(score_of(record), record["failure"], record.get("chosen", 0), first, measures)
-                self._keep(key, record.get("race_targets", 0), answer)
+            if isinstance(record, ScoreRecord):
+                digests = record.candidates or (record.digest,)
+                key = _key(digests, record.fidelity, record.split.value, record.screen, record.wanted)
+                answer = Answer(
+                    score=record.score,
+                    failure=record.failure,
+                    chosen=record.chosen,
+                    entry=record.entry,
+                    measures=record.measures,
+                )
+                self._keep(key, record.race.targets if record.race else _FIRST, answer)
 
     def send(self, requests: Sequence[Request]) -> None:
         """Have the requests evaluated, unless they are known; returns at once."""
         known, tasks = [], []
         for request in requests:
-            key = key_of(request)
-            answer = self._look_up(key, request.race)
+            key, race = key_of(request.task), request.task.race
+            answer = self._look_up(key, race)
             if answer is not None:
-                known.append((request, answer))
-            elif (key, request.race) in self._asked:
-                self._asked[key, request.race].append(request)
+                known.append(_Arrived(request, answer))
+            elif (key, race) in self._asked:
+                self._asked[key, race].append(request)
             else:
-                self._asked[key, request.race] = [request]
-                tasks.append(self._task(request, (key, request.race)))
+                self._asked[key, race] = [request]
+                tasks.append(self._numbered(request.task, key))
         if tasks:
             self._pool.submit(tasks)
-        self._commit([(request, answer, 0.0, "cache") for request, answer in known])
+        self._commit(known)
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """What came of requests that were sent, in their order; waits for them and hands each out once."""
         while any(request.name not in self._answers for request in requests):
-            self._commit([answer for outcome in self._pool.wait() for answer in self._answer(outcome)])
+            self._commit([one for outcome in self._pool.wait() for one in self._arrivals(outcome)])
         return [self._answers.pop(request.name) for request in requests]
 
     def evaluate(self, requests: Sequence[Request]) -> list[Score | None]:
@@ -146,131 +124,103 @@ class Evaluations:
         self.send(requests)
         return [answer.score for answer in self.answers(requests)]
 
-    def _task(self, request: Request, what: tuple[_Key, Race | None]) -> Task:
+    def _numbered(self, task: Task, key: _Key) -> Task:
+        """The task as it goes to the pool: only the promotion, where its race's entry is known."""
         number, self._next_task = self._next_task, self._next_task + 1
-        self._tasks[number] = what
-        first = self._known.get(what[0], {}).get(0)
-        if first is not None and first.score is not None and request.race is not None:  # only the closer look is new
-            closer = request.fidelity.closer(request.race.targets, first.score.rate)
-            return Task(number, request.candidates[first.chosen], closer, request.stream, self._seed)
-        return Task(
-            number,
-            request.topology,
-            request.fidelity,
-            request.stream,
-            self._seed,
-            request.race,
-            request.siblings,
-            request.screen,
-            request.measures,
-        )
+        self._tasks[number] = (key, task.race)
+        first = self._known.get(key, {}).get(_FIRST)
+        if first is None or first.score is None or task.race is None:
+            return replace(task, number=number)
+        fidelity = task.fidelity.promoted(task.race.targets, first.score.learning_rate)
+        topology = task.candidates[first.chosen]
+        return Task(topology=topology, fidelity=fidelity, split=task.split, seed=task.seed, number=number)
 
     def _look_up(self, key: _Key, race: Race | None) -> Answer | None:
         answers = self._known.get(key, {})
-        first = answers.get(0)
-        if first is None or first.score is None or race is None or not first.score.error < race.bar:
+        first = answers.get(_FIRST)
+        if first is None or first.score is None or race is None or not race.promotes(first.score):
             return first
         return answers.get(race.targets)
 
     def _keep(self, key: _Key, race_targets: int, answer: Answer) -> None:
         known = self._known.setdefault(key, {})
-        if answer.first is None:
-            known[0] = answer
+        if answer.entry is None:
+            known[_FIRST] = answer
         else:
-            known[0] = replace(answer, score=answer.first, failure=None, first=None)
+            known[_FIRST] = replace(answer, score=answer.entry, failure=None, entry=None)
             known[race_targets] = answer
 
-    def _answer(self, outcome: Outcome) -> list[tuple[Request, Answer, float, str]]:
+    def _arrivals(self, outcome: Outcome) -> list[_Arrived]:
+        """The outcome of a task as the answer to everybody who asked for it."""
         key, race = self._tasks.pop(outcome.number)
-        score, failure = outcome.score, outcome.failure
-        if score is not None and not isfinite(score.error):
-            score, failure = None, "not every error is a finite number"
-        answer = Answer(score, failure, outcome.chosen, outcome.first, outcome.measures)
-        first = self._known.get(key, {}).get(0)
+        answer = outcome.answer
+        if answer.score is not None and not isfinite(answer.score.error):
+            answer = replace(answer, score=None, failure="not every error is a finite number")
+        first = self._known.get(key, {}).get(_FIRST)
         if first is not None:
-            answer = replace(first, score=score, failure=failure, first=first.score)
-        self._keep(key, race.targets if race else 0, answer)
+            answer = replace(first, score=answer.score, failure=answer.failure, entry=first.score)
+        self._keep(key, race.targets if race else _FIRST, answer)
         asker, *others = self._asked.pop((key, race))
-        return [
-            (asker, answer, outcome.seconds, outcome.device),
-            *((other, answer, 0.0, "cache") for other in others),
-        ]
+        first_of_all = _Arrived(asker, answer, outcome.seconds, outcome.device)
+        return [first_of_all, *(_Arrived(other, answer) for other in others)]
 
-    def _commit(self, answers: Sequence[tuple[Request, Answer, float, str]]) -> None:
+    def _commit(self, arrived: Sequence[_Arrived]) -> None:
         """Journal what is new, all in one go; only then it counts."""
         records = []
-        for request, answer, seconds, device in answers:
-            digest = request.candidates[answer.chosen].digest
-            before = self._written.get(request.name)
+        for one in arrived:
+            digest = one.request.task.candidates[one.answer.chosen].digest
+            before = self._written.get(one.request.name)
             if before is None:
-                records.append(_record(request, answer, seconds, device))
+                records.append(_record(one))
             elif before != digest:
                 raise ValueError(
-                    f"the journal's {request.phase} {request.number} is another topology than this program bred: "
-                    "it was written by another version of evofabric, or with other settings"
+                    f"the journal's {one.request.phase} {one.request.number} is another topology than this program "
+                    "bred: it was written by another version of evofabric, or with other settings"
                 )
         if records:
             self._journal.append(records)
-        for request, answer, *_ in answers:
-            self._answers[request.name] = answer
-            self.last_failure = answer.failure or self.last_failure
+        for one in arrived:
+            self._answers[one.request.name] = one.answer
+            self.last_failure = one.answer.failure or self.last_failure
         for record in records:
-            self._written[(record["phase"], record["number"])] = record["digest"]
+            self._written[(record.phase, record.number)] = record.digest
             self._arrived(record)
 
 
-def key_of(request: Request) -> bytes:
+def key_of(task: Task) -> bytes:
     """What decides an answer, besides evaluator, seed and race."""
-    digests = [one.digest for one in request.candidates]
-    return _key(digests, request.fidelity, request.stream.value, request.screen, request.measures)
+    digests = [one.digest for one in task.candidates]
+    return _key(digests, task.fidelity, task.split.value, task.screen, task.measures)
 
 
-def _key(digests: Sequence[str], fidelity: Fidelity, stream: str, screen: str | None, measures: Sequence[str]) -> bytes:
-    what = [*digests, fidelity.targets, fidelity.steps, *fidelity.rates, stream, screen, *measures]
+def _key(digests: Sequence[str], fidelity: Fidelity, split: str, screen: str | None, measures: Sequence[str]) -> bytes:
+    what = [*digests, fidelity.targets, fidelity.steps, *fidelity.rates, split, screen, *measures]
     return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).digest()
 
 
-def score_of(record: Record) -> Score | None:
-    """The score that a record holds, None for a failure."""
-    return None if record["failure"] else Score(tuple(record["errors"]), record["rate"])
-
-
-def topology_of(record: Record) -> Topology:
-    """The topology that a record holds."""
-    return unpack(zlib.decompress(base64.b64decode(record["topology"])))
-
-
-def _record(request: Request, answer: Answer, seconds: float, device: str) -> Record:
-    topology, score, race = request.candidates[answer.chosen], answer.score, request.race
-    record: Record = {
-        "kind": "score",
-        "phase": request.phase,
-        "number": request.number,
-        "digest": topology.digest,
-        "n_trainable": topology.n_trainable,
-        "n_edges": topology.n_edges,
-        "depth": topology.depth,
-        **request.about,
-        **(request.origins[answer.chosen] if request.origins else {}),
-        "stream": request.stream.value,
-        "targets": request.fidelity.targets,
-        "steps": request.fidelity.steps,
-        "rates": list(request.fidelity.rates),
-        "bar": race.bar if race and isfinite(race.bar) else None,
-        "errors": [float(error) for error in score.errors] if score else [],
-        "rate": score.rate if score else None,
-        "failure": answer.failure,
-        "seconds": seconds,
-        "device": device,
-        "time": time.time(),
-        "topology": base64.b64encode(zlib.compress(pack(topology))).decode(),
-    }
-    if answer.first is not None and race is not None:
-        first = [float(error) for error in answer.first.errors]
-        record |= {"first": first, "first_rate": answer.first.rate, "race_targets": race.targets}
-    if request.screen is not None:
-        digests = [one.digest for one in request.candidates]
-        record |= {"screen": request.screen, "candidates": digests, "chosen": answer.chosen}
-    if answer.measures:
-        record |= {"measures": dict(answer.measures), "wanted": list(request.measures)}
-    return record
+def _record(arrived: _Arrived) -> ScoreRecord:
+    request, task, answer = arrived.request, arrived.request.task, arrived.answer
+    topology = task.candidates[answer.chosen]
+    return ScoreRecord(
+        phase=request.phase,
+        number=request.number,
+        digest=topology.digest,
+        n_trainable=topology.n_trainable,
+        n_edges=topology.n_edges,
+        depth=topology.depth,
+        origin=request.origins[answer.chosen],
+        split=task.split,
+        fidelity=task.fidelity,
+        race=task.race,
+        score=answer.score,
+        entry=answer.entry,
+        failure=answer.failure,
+        screen=task.screen,
+        candidates=tuple(one.digest for one in task.candidates) if task.screen else (),
+        chosen=answer.chosen,
+        measures=dict(answer.measures),
+        wanted=task.measures,
+        seconds=arrived.seconds,
+        device=arrived.device,
+        packed=to_text(topology),
+    )

@@ -1,65 +1,107 @@
-"""What a journal says of its recipe and its program, and whether a recipe and this program may go on with it."""
+"""A journal's header: the recipe and the program of a run, and whether they may go on with it."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import platform
 import shutil
-import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from evaluators.run import canary
 from evaluators.task import Evaluator
-from evo.settings import Settings
-from evo.storage.journal import Journal, Record, read
+from evo.settings import RunSettings
+from evo.storage.journal import VERSION, Journal, read
+from evo.storage.names import is_of_the_end
 from evo.storage.pools import named_evaluator
+from evo.storage.records import (
+    ExtendedRecord,
+    ForkRecord,
+    Header,
+    Plain,
+    Program,
+    Record,
+    ScoreRecord,
+    TableRecord,
+    with_generations,
+)
 from topologies.names import resolve
-from topologies.packing import pack, unpack
+from topologies.packing import from_text, to_text
 from topologies.topology import Topology
 
 JOURNAL = "journal.jsonl"
 _PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
-_MEANS = ("cluster", "tracking", "known")
+_MEANS = ("cluster", "tracking", "reuse_from")
 """Settings that a run keeps, but that decide nothing."""
-_CONFIRMING = ("choice: ", "closer choice: ", "held-out: ")
 
 
-def header(settings: Settings, evaluator: Evaluator, given: Mapping[str, Topology], backend: str) -> Record:
-    """A journal's first record. What the recipe names is ``given`` and copied in: files may change or go."""
-    return {
-        "kind": "header",
-        "settings": outcome_settings(settings),
+def new_header(
+    settings: RunSettings, evaluator: Evaluator | None, given: Mapping[str, Topology], backend: str
+) -> Header:
+    """The header of a new run. What the recipe names is ``given`` and copied in: files may change or go.
+
+    ``evaluator`` is None where the recipe names it.
+    """
+    return Header(
+        version=VERSION,
+        settings=outcome_settings(settings),
         **settings.model_dump(mode="json", include=set(_MEANS)),
-        "evaluator": f"{type(evaluator).__module__}:{type(evaluator).__name__}",
-        "backend": backend,
-        "machine": f"{platform.machine()} {platform.system()}",
-        "python": platform.python_version(),
-        **_program(evaluator),
-        "given": {name: base64.b64encode(pack(topology)).decode() for name, topology in given.items()},
-        "time": time.time(),
-    }
+        evaluator=settings.evaluator if evaluator is None else name_of(evaluator),
+        from_python=evaluator is not None,
+        backend=backend,
+        machine=f"{platform.machine()} {platform.system()}",
+        python=platform.python_version(),
+        program=program_of(evaluator or named_evaluator(settings.evaluator)),
+        given={name: to_text(topology) for name, topology in given.items()},
+    )
 
 
-def given_in(header: Record) -> dict[str, Topology]:
+def name_of(evaluator: Evaluator) -> str:
+    """The module and class of an evaluator that was given from Python."""
+    return f"{type(evaluator).__module__}:{type(evaluator).__name__}"
+
+
+def given_in(header: Header) -> dict[str, Topology]:
     """The topologies that a header holds, by the names they have in the recipe."""
-    return {name: unpack(base64.b64decode(packed)) for name, packed in header["given"].items()}
+    return {name: from_text(packed) for name, packed in header.given.items()}
 
 
-def outcome_settings(settings: Settings) -> Record:
+def named_topologies(settings: RunSettings) -> dict[str, Topology]:
+    """The topologies that a recipe names, for the initial population and as baseline, by name.
+
+    Raises
+    ------
+    ValueError
+        When one cannot be read or has other ends than the recipe says.
+    """
+    found = {name: resolve(name) for name in settings.topologies}
+    for name, topology in found.items():
+        if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
+            sizes = f"{topology.n_in} x {topology.n_out}, the recipe {settings.n_in} x {settings.n_out}"
+            raise ValueError(f"{name!r} is {sizes}")
+    return found
+
+
+def outcome_settings(settings: RunSettings) -> Plain:
     """The settings that decide a result: all but where it is computed, kept and tracked."""
     return settings.model_dump(mode="json", exclude={"runs", *_MEANS})
 
 
-def settings_of(records: Sequence[Record]) -> Record:
-    """The recipe of a journal, with as many broods as it was last extended to."""
-    settings: Record = records[0]["settings"]
+def settings_of(records: Sequence[Record]) -> Plain:
+    """The recipe of a journal, with as many generations as it was last extended to."""
+    settings = header_of(records).settings
     for record in records:
-        if record["kind"] == "extended":
-            settings = {**settings, "loop": {**settings["loop"], "broods": record["broods"]}}
+        if isinstance(record, ExtendedRecord):
+            settings = with_generations(settings, record.generations)
     return settings
+
+
+def header_of(records: Sequence[Record]) -> Header:
+    """The header, which is a journal's first record; ValueError where it is not."""
+    if not records or not isinstance(records[0], Header):
+        raise ValueError("a journal begins with a header, this one does not")
+    return records[0]
 
 
 def journal_of(folder: Path) -> Path:
@@ -85,30 +127,36 @@ def records_of(folder: Path) -> list[Record]:
     return records
 
 
-def recipe_of(folder: Path, broods: int | None = None) -> Record:
-    """The recipe of the run in a folder, as far as it says what to do; with more broods, if so many are wanted.
+def recipe_of(folder: Path, generations: int | None = None) -> Plain:
+    """The recipe of the run in a folder, as far as it says what to do; with more generations, if so many are wanted.
 
     Raises
     ------
     ValueError
-        When it is not the folder of a run, or the run has more broods than are wanted.
+        When it is not the folder of a run, the run has more generations than are wanted, or its evaluator was given
+        from Python.
     """
     records = records_of(folder)
-    recipe = settings_of(records)
-    planned = recipe["loop"]["broods"]
-    if broods is not None and broods < planned:
-        raise ValueError(f"--broods {broods}: the run has {planned}, and can only be extended")
-    means = {name: records[0][name] for name in _MEANS}
-    return {**recipe, **means, "runs": str(folder.parent), "loop": {**recipe["loop"], "broods": broods or planned}}
+    recipe, header = settings_of(records), header_of(records)
+    planned = recipe.get("loop", {}).get("generations", 0)
+    if generations is not None and (generations < planned or "loop" not in recipe):
+        raise ValueError(f"--generations {generations}: the run has {planned}, and can only be extended")
+    if header.from_python:
+        raise ValueError(
+            f"{folder}: its evaluator, {header.evaluator}, was given from Python: continue it there, with "
+            f"evo.search(settings, evaluator, folder=...)"
+        )
+    means = header.model_dump(include=set(_MEANS))
+    return {**with_generations(recipe, generations or planned), **means, "runs": str(folder.parent)}
 
 
 def current(records: Sequence[Record]) -> list[Record]:
-    """The records that count: of a run that was extended, what had been confirmed before does not."""
-    place = max((place for place, record in enumerate(records) if record["kind"] == "extended"), default=0)
-    return [record for record in records[:place] if not _confirms(record)] + list(records[place:])
+    """The records that count: of a run that was extended, what came after the search itself does not."""
+    place = max((place for place, record in enumerate(records) if isinstance(record, ExtendedRecord)), default=0)
+    return [record for record in records[:place] if not _is_of_the_end(record)] + list(records[place:])
 
 
-def agree(records: Sequence[Record], settings: Settings, evaluator: Evaluator) -> list[Record]:
+def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator) -> list[Record]:
     """What must be added to a journal before it goes on by these settings, in this program.
 
     Raises
@@ -118,61 +166,43 @@ def agree(records: Sequence[Record], settings: Settings, evaluator: Evaluator) -
     """
     begun, asked = settings_of(records), outcome_settings(settings)
     differ = sorted(key for key in {*begun, *asked} if begun.get(key) != asked.get(key))
-    broods, more = begun["loop"]["broods"], asked["loop"]["broods"]
-    extended = {**begun, "loop": {**begun["loop"], "broods": max(broods, more)}} == asked
+    before, now = (one.get("loop", {}).get("generations", 0) for one in (begun, asked))
+    extended = with_generations(begun, max(before, now)) == asked
     if differ and not extended:
         raise ValueError(f"it is a run of another recipe ({', '.join(differ)} differ): choose another folder")
-    program = next(record for record in reversed(records) if record["kind"] in ("header", "fork"))
-    mine = _program(evaluator)
-    begun_with, this = program["packages"]["evofabric"], mine["packages"]["evofabric"]
+    theirs = next(record.program for record in reversed(records) if isinstance(record, Header | ForkRecord))
+    ours = program_of(evaluator)
+    begun_with, this = theirs.packages["evofabric"], ours.packages["evofabric"]
     how = "go on in a copy of the run with --fork"
     if begun_with != this:
         raise ValueError(f"it was begun with evofabric {begun_with}, this is {this}, perhaps another result: {how}")
-    if program["canary"] != mine["canary"]:
+    if theirs.canary != ours.canary:
+        whose = f"was begun with the evaluator {header_of(records).evaluator}, given from Python"
+        if header_of(records).from_python and name_of(evaluator) != header_of(records).evaluator:
+            raise ValueError(f"it {whose}: continue it with evo.search(settings, evaluator, folder=...)")
         raise ValueError(f"the evaluator does not compute what it did when the run was begun: {how}")
-    return [{"kind": "extended", "broods": more, "time": time.time()}] if differ else []
+    return [ExtendedRecord(generations=now)] if differ else []
 
 
 def fork(folder: Path) -> Path:
     """A copy of a run's folder that may be continued by this program, whichever one began it."""
-    records = records_of(folder)
+    header = header_of(records_of(folder))
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
     shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
-    evaluator = named_evaluator(records[0]["settings"]["evaluator"])
-    with Journal(copy / JOURNAL, {}) as journal:
-        journal.append([{"kind": "fork", "of": folder.name, **_program(evaluator), "time": time.time()}])
+    program = program_of(named_evaluator(header.settings["evaluator"]))
+    with Journal(copy / JOURNAL) as journal:
+        journal.append([ForkRecord(of=folder.name, program=program)])
     return copy
 
 
-def _program(evaluator: Evaluator) -> Record:
+def program_of(evaluator: Evaluator) -> Program:
     """What decides, besides the recipe, what is computed."""
     proof = hashlib.sha256(canary(evaluator).encode()).hexdigest()[:16]
-    return {"canary": proof, "packages": {name: version(name) for name in _PACKAGES}}
+    return Program(canary=proof, packages={name: version(name) for name in _PACKAGES})
 
 
-def _confirms(record: Record) -> bool:
+def _is_of_the_end(record: Record) -> bool:
     """Whether a record is of the end of a search, which comes anew when the search is extended."""
-    if record["kind"] == "score":
-        return str(record["phase"]).startswith(_CONFIRMING)
-    return bool(record["kind"] == "table")
-
-
-def named(settings: Settings) -> dict[str, Topology]:
-    """The founders and the baseline that a recipe names, by name.
-
-    Raises
-    ------
-    ValueError
-        When one cannot be read or has other ends than the recipe says.
-    """
-    names = (*settings.founders, *filter(None, [settings.baseline]))
-    return {name: _sized(name, settings.n_in, settings.n_out) for name in names}
-
-
-def _sized(name: str, n_in: int, n_out: int) -> Topology:
-    topology = resolve(name)
-    if (topology.n_in, topology.n_out) != (n_in, n_out):
-        raise ValueError(f"{name!r} is {topology.n_in} x {topology.n_out}, the recipe {n_in} x {n_out}")
-    return topology
+    return isinstance(record, TableRecord) or (isinstance(record, ScoreRecord) and is_of_the_end(record.phase))

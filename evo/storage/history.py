@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from evo.algorithm.nsga2 import Policy
-from evo.storage.evaluations import score_of, topology_of
-from evo.storage.header import JOURNAL, current, records_of, settings_of
-from evo.storage.journal import Record, in_use
-from evo.storage.results import BASELINE, KINDS, Row, row
+from evo.storage import names
+from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
+from evo.storage.journal import in_use
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.records import EndRecord, GenerationRecord, Header, Plain, Record, ScoreRecord, TableRecord
+from evo.storage.results import Finalist, FinalTable, final_table
 from topologies.names import CHAMPION
 
 
@@ -36,23 +36,23 @@ class History:
         records = records_of(folder)
         history = History(folder.resolve(), tuple(current(records)))
         if history.status == "RUNNING" and not in_use(folder / JOURNAL):
-            end = {"kind": "end", "status": "KILLED", "why": "the process died", "time": records[-1]["time"]}
+            end = EndRecord(status="KILLED", why="the process died", time=records[-1].time)
             return History(history.folder, (*history.records, end))
         return history
 
     @property
-    def header(self) -> Record:
+    def header(self) -> Header:
         """Recipe, versions and time of the beginning."""
-        return self.records[0]
+        return header_of(self.records)
 
-    @property
-    def settings(self) -> Record:
+    @cached_property
+    def settings(self) -> Plain:
         """The recipe, as far as it decides the outcome."""
         return settings_of(self.records)
 
     @property
     def is_study(self) -> bool:
-        """Whether the run is a study of scores (:mod:`evo.studies.proxies`), not a search."""
+        """Whether the run is a study of proxies (:mod:`evo.studies.proxies`), not a search."""
         return "budgets" in self.settings
 
     @property
@@ -63,7 +63,9 @@ class History:
     @property
     def baseline(self) -> str:
         """What the topology to beat is called."""
-        return "given baseline" if self.settings.get("baseline") else f"tuned {KINDS[BASELINE]}"
+        if self.settings.get("baseline"):
+            return "given baseline"
+        return f"tuned {self.table.baseline_name if self.table else BASELINES[PARALLEL_BUTTERFLY]}"
 
     @property
     def champion_file(self) -> Path:
@@ -71,90 +73,74 @@ class History:
         return self.folder / CHAMPION
 
     @cached_property
-    def table(self) -> Record | None:
+    def result(self) -> TableRecord | None:
         """The record of the final table, which a run that was finished has."""
-        return next((record for record in self.records if record["kind"] == "table"), None)
+        return next((record for record in self.records if isinstance(record, TableRecord)), None)
 
     @property
     def status(self) -> str:
         """RUNNING, FINISHED, FAILED or KILLED; a run that was continued after it ended is running."""
         last = self.records[-1]
-        if self.table:
+        if self.result:
             return "FINISHED"
-        return str(last["status"]) if last["kind"] == "end" else "RUNNING"
+        return last.status if isinstance(last, EndRecord) else "RUNNING"
 
     @property
     def end(self) -> float | None:
         """When the run ended, seconds since the epoch; None while it is running."""
         if self.status == "RUNNING":
             return None
-        return float((self.table or self.records[-1])["time"])
+        return (self.result or self.records[-1]).time
 
-    def scores(self, phase: str) -> list[Record]:
+    def scores(self, phase: str) -> Sequence[ScoreRecord]:
         """The scores of one phase, by number."""
         return self._scores.get(phase, [])
 
-    def broods(self, policy: Policy) -> list[Record]:
-        """What was noted after every brood of a loop, by number."""
-        found = [one for one in self.records if one["kind"] == "brood" and one["phase"] == policy.value]
-        return sorted(found, key=lambda one: int(one["number"]))
+    def generations(self, policy: Policy) -> list[GenerationRecord]:
+        """What was noted after every generation of a loop, by number."""
+        found = (one for one in self.records if isinstance(one, GenerationRecord) and one.phase == policy.value)
+        return sorted(found, key=lambda one: one.number)
 
-    def chosen(self, kind: str) -> Record | None:
-        """The score on the choice stream of the finalist that a row of the table stands for; None until it is known.
+    def chosen(self, row: str) -> ScoreRecord | None:
+        """The score on the validation targets of the finalist that a row stands for; None until it is known.
 
-        Rivals are known when evolution begins, the others when the table is there.
+        Baselines are known when evolution begins, the others when the table is there.
         """
-        ranked = self.scores(f"closer choice: {kind}") or self.scores(f"choice: {kind}")
-        if not ranked or not (self.table or (kind in KINDS.values() and self.scores(Policy.EVOLUTION.value))):
-            return None
-        return min(ranked, key=lambda one: (error(one), one["number"]))
+        ranked = self.scores(names.final_validation(row)) or self.scores(names.validation(row))
+        known = self.result or (row in BASELINES.values() and self.scores(Policy.EVOLUTION.value))
+        return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
-        """The final table, the champion first and the baseline second; empty until it is there."""
-        if self.table is None:
-            return ()
-        records = [self.scores(f"held-out: {one['kind']}")[0] for one in self.table["rows"]]
-        reference = score_of(records[1])
-        rows = []
-        for number, (told, record) in enumerate(zip(self.table["rows"], records, strict=True)):
-            score = score_of(record)
-            if score is not None:
-                against = None if number == 1 else reference
-                rows.append(row(told["kind"], told["label"], topology_of(record), score, against))
-        return tuple(rows)
+    def table(self) -> FinalTable | None:
+        """The final table; None until it is there."""
+        if self.result is None:
+            return None
+        found = [(row, self.scores(names.test(row.name))[0]) for row in self.result.rows]
+        finalists = [
+            (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
+        ]
+        return final_table(finalists, self.result.baseline)
 
     @cached_property
-    def champion(self) -> Record | None:
-        """The birth that became champion; None until the table is there."""
+    def champion(self) -> ScoreRecord | None:
+        """The candidate that became champion; None until the table is there."""
         if self.table is None:
             return None
-        digest = self.table["rows"][0]["digest"]
-        return next(one for one in self.scores(Policy.EVOLUTION.value) if one["digest"] == digest)
+        digest = self.table.first.topology.digest
+        return next(one for one in self.scores(Policy.EVOLUTION.value) if one.digest == digest)
 
-    def lineage(self, birth: Record) -> list[Record]:
-        """The births from a founder or a sample down to ``birth``, by the first parents."""
-        by_number = {one["number"]: one for one in self.scores(Policy.EVOLUTION.value)}
-        line = [birth]
-        while line[-1]["parents"]:
-            line.append(by_number[line[-1]["parents"][0]])
+    def lineage(self, candidate: ScoreRecord) -> list[ScoreRecord]:
+        """The candidates from the initial population or a sample down to ``candidate``, by the first parents."""
+        by_number = {one.number: one for one in self.scores(Policy.EVOLUTION.value)}
+        line = [candidate]
+        while line[-1].origin.parents:
+            line.append(by_number[line[-1].origin.parents[0]])
         return line[::-1]
 
     @cached_property
-    def _scores(self) -> dict[str, list[Record]]:
-        phases: dict[str, list[Record]] = {}
+    def _scores(self) -> dict[str, list[ScoreRecord]]:
+        phases: dict[str, list[ScoreRecord]] = {}
         for record in self.records:
-            if record["kind"] == "score":
-                phases.setdefault(record["phase"], []).append(record)
-        return {phase: sorted(found, key=lambda one: int(one["number"])) for phase, found in phases.items()}
-
-
-def error(record: Record) -> float:
-    """Mean error of a score record, infinite for a failure."""
-    score = score_of(record)
-    return float("inf") if score is None else score.error
-
-
-def best_so_far(records: Sequence[Record]) -> np.ndarray:
-    """The least error up to each score record, shape ``(records,)``."""
-    return np.minimum.accumulate([error(record) for record in records])
+            if isinstance(record, ScoreRecord):
+                phases.setdefault(record.phase, []).append(record)
+        return {phase: sorted(found, key=lambda one: one.number) for phase, found in phases.items()}

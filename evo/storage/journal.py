@@ -1,7 +1,8 @@
 """The truth about a run: an append-only file of checksummed records, from which everything else can be made again.
 
-Every line is a CRC-32 in eight hexadecimal digits, a blank, and a JSON object. The first record is the header. A
-record counts once it is on disk; a line cut off at the end of the file, by a crash, is dropped with a notice.
+Every line is a CRC-32 in eight hexadecimal digits, a blank, and a JSON object (:mod:`evo.storage.records`). The first
+record is the header. A record counts once it is on disk; a line cut off at the end of the file, by a crash, is dropped
+with a notice.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-VERSION = 1
-Record = dict[str, Any]
+from evo.storage.records import Header, Record, from_text, to_text
+
+VERSION = 2
+"""The version of the format; 1 was that of evofabric 0.1."""
 _log = logging.getLogger(__name__)
 
 
@@ -28,26 +30,37 @@ def read(path: Path) -> tuple[list[Record], int]:
     Raises
     ------
     ValueError
-        When a record before the last is damaged (by its number), or the version is unknown.
+        When a record before the last is damaged (by its number), or the journal is of another version.
     """
     records: list[Record] = []
     good = 0
     size = path.stat().st_size
     with path.open("rb") as file:
         for number, line in enumerate(file):
-            record = _parse(line)
-            if record is None:
+            text = _content(line)
+            if text is None:
                 if good + len(line) >= size:
                     break
                 raise ValueError(
                     f"{path}: record {number} is damaged; the {number} records before it are intact, continue from "
                     f'them with: evofabric resume "{path.parent}" --before-record {number}'
                 )
-            records.append(record)
+            if number == 0:
+                _check_version(path, text)
+            try:
+                records.append(from_text(text))
+            except ValueError as error:
+                raise ValueError(f"{path}: record {number} is none that this program knows: {error}") from error
             good += len(line)
-    if records and records[0].get("version") != VERSION:
-        raise ValueError(f"{path}: journal version {records[0].get('version')!r}, this program reads {VERSION}")
     return records, good
+
+
+def _check_version(path: Path, first: str) -> None:
+    """Raise ValueError unless a journal that begins with this record is of our version."""
+    found = json.loads(first).get("version")
+    if found != VERSION:
+        wrote = "evofabric 0.1, which can still continue it" if found == 1 else "another evofabric"
+        raise ValueError(f"{path}: a journal of version {found!r}, written by {wrote}; this program reads {VERSION}")
 
 
 def in_use(path: Path) -> bool:
@@ -87,7 +100,7 @@ def cut(path: Path, record: int) -> None:
     """
     data = path.read_bytes()
     lines = data.splitlines(keepends=True)
-    if not 1 <= record <= len(lines) or any(_parse(line) is None for line in lines[:record]):
+    if not 1 <= record <= len(lines) or any(_content(line) is None for line in lines[:record]):
         raise ValueError(f"{path} cannot be cut before record {record}: only intact records after the header can stay")
     path.with_suffix(path.suffix + ".damaged").write_bytes(data)
     path.write_bytes(b"".join(lines[:record]))
@@ -98,13 +111,20 @@ class Journal:
 
     ``header`` is the first record and ``last`` the last; the others are not kept in memory.
 
+    Parameters
+    ----------
+    path:
+        The file; it is made where there is none.
+    header:
+        The first record of a new journal; without one the journal must be there.
+
     Raises
     ------
     ValueError
         When another process has it open, it is damaged, or it cannot be written.
     """
 
-    def __init__(self, path: Path, header: Record) -> None:
+    def __init__(self, path: Path, header: Header | None = None) -> None:
         self._path = path
         try:
             self._file = path.open("a+b", buffering=0)
@@ -116,9 +136,11 @@ class Journal:
             if self.size < path.stat().st_size:
                 _log.warning("%s: the last record was cut off and is dropped", path)
             self._file.truncate(self.size)
-            if not self._recovered:
-                self._recovered = [{"version": VERSION, **header}]
-                self.append(self._recovered)
+            if not self._recovered and header is not None:
+                self.append([header])
+                self._recovered = [header]
+            if not self._recovered or not isinstance(self._recovered[0], Header):
+                raise ValueError(f"{path} does not begin with a header: it is no journal of a run")
             self.header, self.last = self._recovered[0], self._recovered[-1]
         except BaseException:
             self._file.close()
@@ -165,14 +187,13 @@ class Journal:
 
 
 def _format(record: Record) -> bytes:
-    text = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    text = to_text(record).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def _parse(line: bytes) -> Record | None:
-    """The record of a line, or None if the line is not whole."""
+def _content(line: bytes) -> str | None:
+    """What a line holds after its checksum, or None if the line is not whole."""
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
         return None
-    record: Record = json.loads(text)
-    return record
+    return text.decode()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from evo.storage.journal import Record
+from evo.storage.records import EndRecord, GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord, TableRecord
 
 LOG = "log.txt"
 PACKAGES = ("evo", "cluster", "evaluators", "topologies")
@@ -43,22 +43,26 @@ def log_file(folder: Path) -> Iterator[None]:
         handler.close()
 
 
-def log_record(record: Record) -> None:
-    """Log what a record says, except the scores, which the journal holds: of these only the failures."""
-    match record["kind"]:
-        case "header":
-            _log.info("%s workers, evaluator %s on %s", *(record[k] for k in ("workers", "evaluator", "backend")))
-            _log.info("settings %s", record["settings"])
-        case "phase":
-            _log.info("phase: %s", record["phase"])
-        case "score" if record["failure"]:
-            _log.info("%s %s (%s) failed: %s", *(record[k] for k in ("phase", "number", "digest", "failure")))
-        case "brood":
+def log_event(event: RunEvent) -> None:
+    """Log what an event says, except the scores, which the journal holds: of these only the failures."""
+    match event:
+        case RunOpened(header, _, workers):
+            _log.info("%s workers, evaluator %s on %s", workers, header.evaluator, header.backend)
+            _log.info("settings %s", header.settings)
+        case PhaseStarted(phase):
+            _log.info("phase: %s", phase)
+        case ScoreRecord() if event.failure:
+            _log.info("%s %s (%s) failed: %s", event.phase, event.number, event.digest, event.failure)
+        case GenerationRecord():
             _log.info(
-                "%s: brood %s told, %s births, best %s, baseline %s",
-                *(record[k] for k in ("phase", "number", "births", "best", "baseline")),
+                "%s: generation %s processed, %s candidates, best %s, baseline %s",
+                event.phase,
+                event.number,
+                event.candidates,
+                event.best,
+                event.baseline,
             )
-        case "table":
-            _log.info("result digest %s", record["digest"])
-        case "end":
-            _log.info("%s %s", record["status"], record["why"], exc_info=record["status"] == "FAILED")
+        case TableRecord():
+            _log.info("result digest %s", event.digest)
+        case EndRecord():
+            _log.info("%s %s", event.status, event.why, exc_info=event.status == "FAILED")

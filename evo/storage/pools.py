@@ -11,37 +11,54 @@ from pathlib import Path
 
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
-from evaluators.task import Evaluator, GpuEvaluator
-from evo.settings import ClusterSettings
+from evaluators.run import run
+from evaluators.task import Evaluator, Fidelity, GpuEvaluator, Split, Task
+from evo.settings import RunSettings
+from topologies.canonical import canonical
+from topologies.families.blocks import low_rank
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_pool(settings: ClusterSettings, evaluator: Evaluator) -> Iterator[tuple[Pool, str]]:
+def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Pool, str]]:
     """The pool that a recipe asks for, and what it computes on, "cpu" or "gpu"; Ray is started or joined, and left.
 
     That is chosen here, once: a worker whose GPU fails is replaced, none goes on with its CPU.
     """
-    if settings.pool == "in-process":
+    cluster = settings.cluster
+    if cluster.pool == "in-process":
         yield InProcessPool(evaluator), "cpu"
         return
     from cluster.ray_session import session
 
-    with session(settings.address, settings.workers):
+    with session(cluster.address, cluster.workers):
         from cluster.ray_pool import RayPool
         from cluster.ray_resources import Share
 
-        gpus = settings.gpus_per_worker
+        gpus = cluster.gpus_per_worker
         if gpus is None:
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
-        share = Share(settings.cores_per_worker, gpus)
-        pool = RayPool(at_work, settings.workers, share, settings.patience, judge=evaluator)
+        share = Share(cluster.cores_per_worker, gpus)
+        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, judge=evaluator)
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
             pool.close()
+
+
+def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
+    """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
+    fidelity = Fidelity(targets=1, steps=5, rates=(0.1,))
+    topology = canonical(low_rank(settings.n_in, settings.n_out, 1))
+    task = Task(topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=settings.seed)
+    first, second = (run(evaluator, [task], "")[0].answer.score for _ in range(2))
+    if first != second:
+        raise ValueError(
+            f"the evaluator gave two scores for equal arguments, {first} and {second}: everything random in it has to "
+            "be drawn from `seed`"
+        )
 
 
 def _can_use_gpus(evaluator: Evaluator) -> bool:
@@ -72,5 +89,5 @@ def named_evaluator(name: str) -> Evaluator:
     except (ImportError, AttributeError, TypeError) as error:
         raise ValueError(f"evaluator {name!r}: {error}") from None
     if not callable(getattr(evaluator, "evaluate", None)):
-        raise ValueError(f"evaluator {name!r} has no method `evaluate(topology, fidelity, stream, seed)`")
+        raise ValueError(f"evaluator {name!r} has no method `evaluate(topology, fidelity, split, seed)`")
     return evaluator

@@ -1,8 +1,10 @@
-"""What a search ends with: the rows of the final table, their intervals, and the names of all rows."""
+"""What a search ends with: topologies on the test targets, each with its interval and compared with the baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from scipy import stats
@@ -11,6 +13,40 @@ from evaluators.task import Score
 from topologies.topology import Topology
 
 CONFIDENCE = 0.95
+
+
+class Verdict(StrEnum):
+    """What an interval says of a difference of errors."""
+
+    BETTER = "better"
+    LEVEL = "level"
+    WORSE = "worse"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the ends of its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval says as a difference (this - other) of errors, of which the smaller is better."""
+        if self.high < 0:
+            return Verdict.BETTER
+        return Verdict.WORSE if self.low > 0 else Verdict.LEVEL
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether all values were equal, so that they are no sample and there is no uncertainty to state."""
+        return self.low == self.high
+
+    @property
+    def half_width(self) -> float:
+        """Half the interval's length."""
+        return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
@@ -23,70 +59,89 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The finalist that the choice stream preferred, with its score there (and so its learning rate)."""
+    """The finalist that is best on the validation targets, with its score there (and so its learning rate)."""
 
     finalist: Finalist
-    choice: Score
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean and the ends of its 95 % confidence interval."""
-
-    mean: float
-    low: float
-    high: float
+    validation: Score
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the final table; ``difference`` is (this - baseline), paired over the held-out targets."""
+    """A row of the final table: a topology's errors on the test targets, ``difference`` from the baseline's, paired.
 
-    kind: str
+    The baseline's own row has no difference.
+    """
+
+    name: str
     label: str
     topology: Topology
-    rate: float | None
+    learning_rate: float | None
     error: Interval
     difference: Interval | None
     errors: tuple[float, ...]
 
+    def minus(self, other: Row) -> Interval:
+        """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
+        return interval(np.subtract(self.errors, other.errors))
 
-def row(kind: str, label: str, topology: Topology, score: Score, reference: Score | None) -> Row:
-    """One row; ``reference`` is the baseline's score on the same targets, None for the baseline itself."""
-    difference = None
-    if reference is not None:
-        difference = interval(np.subtract(score.errors, reference.errors))
-    return Row(kind, label, topology, score.rate, interval(np.array(score.errors)), difference, score.errors)
+
+@dataclass(frozen=True)
+class FinalTable:
+    """The rows of a comparison on test targets, of which the one called ``baseline`` is the topology to beat.
+
+    The first row is what the table is about: a search's champion, or the baseline itself.
+    """
+
+    rows: tuple[Row, ...]
+    baseline_name: str
+
+    @property
+    def first(self) -> Row:
+        """The row that the table is about."""
+        return self.rows[0]
+
+    @property
+    def others(self) -> tuple[Row, ...]:
+        """All rows but the first."""
+        return self.rows[1:]
+
+    @property
+    def baseline(self) -> Row:
+        """The row of the topology to beat."""
+        return next(row for row in self.rows if row.name == self.baseline_name)
+
+    def get(self, name: str) -> Row | None:
+        """The row of this name, if there is one."""
+        return next((row for row in self.rows if row.name == name), None)
+
+
+def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str) -> FinalTable:
+    """The table of the finalists' scores on the test targets, by the names of their rows.
+
+    Raises
+    ------
+    ValueError
+        When none of them is called ``baseline``, or they have different numbers of errors.
+    """
+    scores = {name: score for name, _, score in finalists}
+    if baseline not in scores:
+        raise ValueError(f"there is no row called {baseline!r}")
+    counts = {name: len(score.errors) for name, score in scores.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"rows have different numbers of errors, so they cannot be paired: {counts}")
+    reference = np.array(scores[baseline].errors)
+    rows = []
+    for name, finalist, score in finalists:
+        difference = None if name == baseline else interval(np.subtract(score.errors, reference))
+        error = interval(np.array(score.errors))
+        rows.append(Row(name, finalist.label, finalist.topology, score.learning_rate, error, difference, score.errors))
+    return FinalTable(tuple(rows), baseline)
 
 
 def interval(values: np.ndarray) -> Interval:
-    """Mean and Student's 95 % interval; of a single value the interval is that value."""
+    """Mean and Student's 95 % interval; of values that are all equal the interval is that value."""
     mean = float(np.mean(values))
-    if values.size < 2:
+    if np.all(values == values[0]):
         return Interval(mean, mean, mean)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * np.std(values, ddof=1) / np.sqrt(values.size))
     return Interval(mean, mean - half, mean + half)
-
-
-BASELINE = "parallel_butterfly"
-"""The family whose tuned member is the hand-derived answer (paper, VII-E)."""
-
-
-KINDS = {
-    BASELINE: "parallel butterfly",
-    "butterfly": "butterfly",
-    "clos": "Clos",
-    "hypercube": "hypercube",
-    "torus": "torus",
-    "random_regular": "random regular",
-}
-"""The families that are tuned, the baseline first, and what their rows are called."""
-
-
-GROWTH_RULE = "growth rule"
-
-
-EVOLVED = "evolved champion"
-
-
-RANDOM = "random search"

@@ -1,71 +1,96 @@
-"""A run that is under way: its recipe, folder, journal and evaluations, opened and closed together."""
+"""A run that is under way: created or resumed, with its recipe, folder, journal and evaluations, closed together."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
+from typing import Generic, TypeVar
 
+from cluster.pool import Pool
 from cluster.ray_session import in_ray_job
 from evaluators.task import Evaluator
-from evo.settings import Settings
+from evo.settings import RunSettings
 from evo.storage.evaluations import Evaluations
-from evo.storage.header import JOURNAL, agree, current, given_in, header, named, records_of
-from evo.storage.journal import Journal, PausedError, Record
-from evo.storage.log import log_file, log_record
-from evo.storage.pools import named_evaluator, open_pool
+from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
+from evo.storage.journal import Journal, PausedError
+from evo.storage.log import log_event, log_file
+from evo.storage.pools import check_evaluator, named_evaluator, open_pool
+from evo.storage.records import (
+    EndRecord,
+    EndStatus,
+    GenerationRecord,
+    Header,
+    Note,
+    ProxyRecord,
+    Record,
+    RunEvent,
+    RunOpened,
+    ScoreRecord,
+    TableRecord,
+    key_of_note,
+)
 from topologies.topology import Topology
 
-Watcher = Callable[[Record], None]
-"""Is shown every record of the journal, old ones first, and a record of kind "phase" before each phase.
+SettingsT = TypeVar("SettingsT", bound=RunSettings)
+"""A recipe's settings: a search's or a study's."""
+
+Watcher = Callable[[RunEvent], None]
+"""Is shown every record of the journal, old ones first, and what else happens (:data:`evo.storage.records.RunEvent`).
 
 Watchers see; nothing they do influences a search.
 """
 
 
-_Name = tuple[str, str | None, int | None]
-
-
-def _name(record: Record) -> _Name:
-    """What a record that is not a score is about."""
-    return (record["kind"], record.get("phase"), record.get("number"))
-
-
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[SettingsT]):
     """What the phases of a search share."""
 
-    settings: Settings
+    settings: SettingsT
     folder: Path
     journal: Journal
     evaluations: Evaluations
     show: Watcher
     given: Mapping[str, Topology]
-    """The founders and the baseline that the recipe names, as they were when the run began."""
-    noted: set[_Name]
-    """Names of the records that are not scores."""
+    """The topologies that the recipe names, as they were when the run began."""
+    noted: set[tuple[str, str, int]]
+    """What is noted already, by :func:`evo.storage.records.key_of_note`."""
 
-    def note(self, record: Record) -> None:
-        """Journal and show a record that is not a score, unless an earlier process did."""
-        name = _name(record)
-        if name not in self.noted:
-            self.journal.append([{**record, "time": time.time()}])
-            self.noted.add(name)
-            self.show(self.journal.last)
+    def note(self, note: Note) -> None:
+        """Journal and show a note, unless an earlier process did."""
+        key = key_of_note(note)
+        if key not in self.noted:
+            self.journal.append([note])
+            self.noted.add(key)
+            self.show(note)
 
-    def end(self, status: str, why: str = "") -> None:
+    def end(self, status: EndStatus, why: str = "") -> None:
         """Journal and show how this process left the run; only the last word counts, and it is not said twice."""
-        if (self.journal.last["kind"], self.journal.last.get("status")) != ("end", status):
-            self.journal.append([{"kind": "end", "status": status, "why": why, "time": time.time()}])
+        last = self.journal.last
+        if not isinstance(last, EndRecord) or last.status != status:
+            self.journal.append([EndRecord(status=status, why=why)])
         self.show(self.journal.last)
 
 
 @contextmanager
-def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher) -> Iterator[Run]:
-    """Open a run, new or begun before; however the block is left, the journal says how.
+def open_run(
+    settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
+) -> Iterator[Run[SettingsT]]:
+    """Create a run, or resume the one that the folder holds; however the block is left, the journal says how.
+
+    Parameters
+    ----------
+    settings:
+        The recipe.
+    evaluator:
+        What scores candidates; by default the one that the recipe names.
+    folder:
+        Where the run lives; it is made where it is not there. By default a new one in ``settings.runs``.
+    watcher:
+        See :data:`Watcher`.
 
     Raises
     ------
@@ -74,44 +99,85 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
     PausedError
         When the disk is full.
     """
-    evaluator = evaluator or named_evaluator(settings.evaluator)
-    known = _known(settings)
-    begun = folder is not None and (folder / JOURNAL).exists()
-    given = {} if begun else named(settings)
-    folder = folder or new_folder(settings)
+    if folder is not None and (folder / JOURNAL).exists():
+        opened = resume(settings, evaluator, folder, watcher)
+    else:
+        opened = create(settings, evaluator, folder, watcher)
+    with opened as run:
+        yield run
+
+
+@contextmanager
+def create(
+    settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
+) -> Iterator[Run[SettingsT]]:
+    """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
+    judge = evaluator or named_evaluator(settings.evaluator)
+    reused = _reused(settings)
+    given = named_topologies(settings)
+    check_evaluator(judge, settings)
     with (
-        _without_trace(folder),
-        open_pool(settings.cluster, evaluator) as (pool, backend),
-        Journal(folder / JOURNAL, header(settings, evaluator, given, backend)) as journal,
-        log_file(folder),
+        _made(folder or new_folder(settings)) as place,
+        open_pool(settings, judge) as (pool, backend),
+        Journal(place / JOURNAL, new_header(settings, evaluator, given, backend)) as journal,
+        _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run,
     ):
-        for unfinished in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            unfinished.unlink()
+        yield run
+
+
+@contextmanager
+def resume(
+    settings: SettingsT, evaluator: Evaluator | None, folder: Path, watcher: Watcher
+) -> Iterator[Run[SettingsT]]:
+    """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
+    judge = evaluator or named_evaluator(settings.evaluator)
+    reused = _reused(settings)
+    with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()
         try:
-            news = agree(recovered, settings, evaluator)
+            news = agree(recovered, settings, judge)
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from None
         journal.append(news)
-        everything = [*recovered, *news]
-        recovered = current(everything)
+        with _under_way(settings, folder, journal, pool, [*recovered, *news], reused, watcher) as run:
+            del recovered  # the records of a long run are large
+            yield run
 
-        def show(record: Record) -> None:
-            log_record(record)
-            watcher(record)
 
-        evaluations = Evaluations(journal, pool, settings.seed, show, recovered)
-        evaluations.learn(everything)
-        for records in known:
-            if _judge(records[0]) == _judge(journal.header):
-                evaluations.learn(record for record in records if not record.get("failure"))
-        noted = {_name(record) for record in recovered if record["kind"] != "score"}
-        run = Run(settings, folder, journal, evaluations, show, given_in(journal.header), noted)
-        show({**recovered[0], "folder": str(folder), "workers": pool.size})
-        for record in recovered[1:]:
-            if record["kind"] != "end":
+@contextmanager
+def _under_way(
+    settings: SettingsT,
+    folder: Path,
+    journal: Journal,
+    pool: Pool,
+    records: list[Record],
+    reused: Sequence[Sequence[Record]],
+    watcher: Watcher,
+) -> Iterator[Run[SettingsT]]:
+    """A run whose journal holds these records, which are dropped once they are learned and shown."""
+
+    def show(event: RunEvent) -> None:
+        log_event(event)
+        watcher(event)
+
+    for unfinished in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        unfinished.unlink()
+    with log_file(folder):
+        counting = current(records)
+        evaluations = Evaluations(journal, pool, show, counting)
+        evaluations.learn(records)
+        for others in reused:
+            if _judge(others[0]) == _judge(journal.header):
+                evaluations.learn(one for one in others if isinstance(one, ScoreRecord) and not one.failure)
+        notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord))
+        noted = {key_of_note(note) for note in notes}
+        run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
+        show(RunOpened(journal.header, folder, pool.size))
+        for record in counting:
+            if not isinstance(record, Header | EndRecord):
                 watcher(record)
-        del recovered, everything, known  # the records of a long run are large
+        records.clear()
+        del counting
         try:
             yield run
         except BaseException as error:
@@ -126,36 +192,40 @@ def open_run(settings: Settings, evaluator: Evaluator | None, folder: Path | Non
 
 def _judge(header: Record) -> tuple[str, str, int]:
     """What decides the scores in a journal, besides what was asked."""
-    return header["evaluator"], header["canary"], header["settings"]["seed"]
+    assert isinstance(header, Header)
+    return header.evaluator, header.program.canary, header.settings["seed"]
 
 
-def _known(settings: Settings) -> list[list[Record]]:
+def _reused(settings: RunSettings) -> list[list[Record]]:
     """The journals of the runs whose scores a recipe wants to use; ValueError where there is none."""
     try:
-        return [records_of(folder) for folder in settings.known]
+        return [records_of(folder) for folder in settings.reuse_from]
     except ValueError as error:
-        raise ValueError(f"known: {error}") from None
+        raise ValueError(f"reuse_from: {error}") from None
 
 
 @contextmanager
-def _without_trace(folder: Path) -> Iterator[None]:
-    """Remove the folder again if the run never came to have a journal."""
+def _made(folder: Path) -> Iterator[Path]:
+    """The folder, made if it is not there; it is removed again if the run never came to have a journal."""
     try:
-        yield
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    try:
+        yield folder.resolve()
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()
 
 
-def new_folder(settings: Settings) -> Path:
+def new_folder(settings: RunSettings) -> Path:
     """A new folder for a run of this recipe; names sort by recipe, then by time."""
     if in_ray_job() and not settings.runs.is_absolute():
         raise ValueError(
             f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
             "give an absolute one that stays, for example --set runs=/shared/runs"
         )
-    size = f"{settings.n_in}x{settings.n_out}"
-    stem = f"{settings.name}-{size}-b{settings.budget}-s{settings.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    stem = f"{settings.label}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         settings.runs.mkdir(parents=True, exist_ok=True)
         for name in (stem, *(f"{stem}-{count}" for count in range(2, 100))):

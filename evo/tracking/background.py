@@ -14,7 +14,7 @@ from types import TracebackType
 
 from evo.settings import Settings
 from evo.storage.history import History
-from evo.storage.journal import Record
+from evo.storage.records import PhaseStarted, Record, RunEvent, RunOpened
 from evo.tracking.store import Store, reason
 
 PERIOD = 2.0
@@ -23,7 +23,7 @@ SHARE = 0.01
 """Of the time at most, so that a long search is not slowed down by its own records."""
 PAUSES = (2.0, 120.0)
 """Seconds until a failed update is tried again: the first time, and at most (every time twice as long)."""
-PATIENCE = 60.0
+CLOSING = 60.0
 """Seconds that the end of a search waits for what is left to file."""
 
 _log = logging.getLogger(__name__)
@@ -54,26 +54,29 @@ class Tracker:
     ) -> None:
         self.close()
 
-    def __call__(self, record: Record) -> None:
-        """Take notice of a record; returns at once."""
-        if record["kind"] == "phase":
-            return
-        self._records.append(record)
-        if record["kind"] == "header":
-            self._folder = Path(record["folder"]).resolve()
-            self._thread.start()
+    def __call__(self, event: RunEvent) -> None:
+        """Take notice of an event; returns at once."""
+        match event:
+            case PhaseStarted():
+                return
+            case RunOpened(header, folder):
+                self._records.append(header)
+                self._folder = folder.resolve()
+                self._thread.start()
+            case _:
+                self._records.append(event)
         self._news.set()
 
-    def close(self, patience: float = PATIENCE) -> None:
-        """File what is left. Where that fails, or takes more than ``patience`` seconds, say how to catch up."""
+    def close(self, timeout: float = CLOSING) -> None:
+        """File what is left. Where that fails, or takes more than ``timeout`` seconds, say how to catch up."""
         if not self._records:
             return
         self._closing.set()
         self._news.set()
-        self._thread.join(min(3.0, patience))
-        if self._thread.is_alive() and patience > 3.0:
+        self._thread.join(min(3.0, timeout))
+        if self._thread.is_alive() and timeout > 3.0:
             _log.warning("writing the last records to MLflow; Ctrl-C leaves them for later")
-            self._thread.join(patience - 3.0)
+            self._thread.join(timeout - 3.0)
         if not self._done.is_set():
             _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"', self._folder)
 

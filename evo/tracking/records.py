@@ -1,7 +1,7 @@
 """What tracking should hold of a run, as plain values that follow from its journal alone.
 
-A search is one sheet, and every family that was tuned is a sheet below it. Nothing here talks to MLflow, and points
-carry the journal's times, so filing a sheet twice changes nothing.
+A search is one record, and every family that was tuned is a record below it. Nothing here talks to MLflow, and points
+carry the journal's times, so filing a record twice changes nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from evo.algorithm.nsga2 import Policy
-from evo.report.text import about_family, controls, trials_csv
+from evo.report.csv_tables import trials_csv
+from evo.report.numbers import ratio
+from evo.report.text import about_family, controls
 from evo.settings import Settings
-from evo.storage.history import History, error
-from evo.storage.journal import Record
-from evo.storage.results import BASELINE, KINDS
+from evo.storage import names
+from evo.storage.history import History
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.records import ScoreRecord
 from topologies.expression import is_expression, read
 from topologies.families import find
 
 _LATELY, _FEW = 256, 8
-"""Births over which the screen is compared with the error, at most and at least."""
+"""Candidates over which the screen is compared with the error, at most and at least."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class RunRecord:
     """One record in the tracking store. ``key`` names it for ever; ``end`` is None while it grows."""
 
     key: str
@@ -54,15 +57,15 @@ class Sheet:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def sheets(history: History) -> tuple[Sheet, ...]:
-    """The search's sheet, then one for every family tuned so far, the baseline first."""
-    search = sheet_of(history, (*_evolution(history), *_held_out(history), *_controllability(history)))
-    return (search, *(_family(history, name) for name in KINDS if history.scores(f"tune {name}")))
+def run_records(history: History) -> tuple[RunRecord, ...]:
+    """The search's record, then one for every family tuned so far, the baseline first."""
+    search = run_record(history, (*_evolution(history), *_test(history), *_controllability(history)))
+    return (search, *(_family(history, name) for name in BASELINES if history.scores(names.tuning(name))))
 
 
 def model_name(history: History) -> str:
     """What the champion is registered as: one name for all searches for the same size, budget and kind of error."""
-    evaluator = history.header["evaluator"]
+    evaluator = history.header.evaluator
     usual = Settings.model_fields["evaluator"].default
     suffix = "" if evaluator == usual else "-" + evaluator.partition(":")[2]
     return f"evofabric-{history.size}-b{history.settings['budget']}{suffix}"
@@ -70,36 +73,38 @@ def model_name(history: History) -> str:
 
 def _key(history: History) -> str:
     """The folder's name, and the time to the microsecond in case another machine used the same name."""
-    return re.sub(r"[^\w.-]", "_", history.folder.name) + f"@{history.header['time']:.6f}"
+    return re.sub(r"[^\w.-]", "_", history.folder.name) + f"@{history.header.time:.6f}"
 
 
-def sheet_of(history: History, points: tuple[Point, ...], more_tags: Mapping[str, str] | None = None) -> Sheet:
-    """A run's own sheet with these points: its recipe, versions, beginning, end and status."""
-    header, settings, table = history.header, history.settings, history.table
+def run_record(history: History, points: tuple[Point, ...], more_tags: Mapping[str, str] | None = None) -> RunRecord:
+    """A run's own record with these points: its recipe, versions, beginning, end and status."""
+    header, settings = history.header, history.settings
     params = _flat(settings) | {
-        "evaluator": header["evaluator"],
-        "canary": header["canary"],
-        "backend": header["backend"],
-        "machine": header["machine"],
-        "version.python": header["python"],
-        **{f"version.{name}": version for name, version in header["packages"].items()},
+        "evaluator": header.evaluator,
+        "canary": header.program.canary,
+        "backend": header.backend,
+        "machine": header.machine,
+        "version.python": header.python,
+        **{f"version.{name}": version for name, version in header.program.packages.items()},
     }
     tags = {
         "recipe": settings["name"],
         "size": history.size,
-        "budget": str(settings["budget"]),
+        **({"budget": str(settings["budget"])} if "budget" in settings else {}),
         "seed": str(settings["seed"]),
         "mlflow.source.name": settings["name"],
         "mlflow.source.type": "LOCAL",
         **(more_tags or {}),
     }
-    if table:
-        params["result_digest"] = table["digest"]
-        params["devices"] = str(len({one["device"] for one in history.records if one["kind"] == "score"} - {"cache"}))
-    return Sheet(
+    if history.result:
+        params["result_digest"] = history.result.digest
+        params["devices"] = str(
+            len({one.device for one in history.records if isinstance(one, ScoreRecord)} - {"cache"})
+        )
+    return RunRecord(
         key=_key(history),
         name=history.folder.name,
-        start=header["time"],
+        start=header.time,
         end=history.end,
         status=history.status,
         tags=tags,
@@ -109,67 +114,68 @@ def sheet_of(history: History, points: tuple[Point, ...], more_tags: Mapping[str
 
 
 def _evolution(history: History) -> Iterator[Point]:
-    """The course of evolution and of random search, by births told, so that the two can be laid over each other."""
+    """The course of evolution and of random search by candidates processed, to be laid over each other."""
     for policy in Policy:
         group = policy.value.replace(" ", "_")
-        scores = [one for one in history.scores(policy.value) if one["device"] != "cache"]
-        finished = np.sort([one["time"] for one in scores])
-        broods = history.broods(policy)
-        first = [one["time"] - one["seconds"] for one in scores if broods and one["time"] <= broods[0]["time"]]
+        scores = [one for one in history.scores(policy.value) if one.device != "cache"]
+        finished = np.sort([one.time for one in scores])
+        generations = history.generations(policy)
+        first = [one.time - one.seconds for one in scores if generations and one.time <= generations[0].time]
         before = min(first, default=math.inf)
-        for brood in broods:
-            best, baseline, time = brood["best"], brood["baseline"], brood["time"]
+        for generation in generations:
+            best, baseline, time = generation.best, generation.baseline, generation.time
             count = np.searchsorted(finished, time, "right") - np.searchsorted(finished, before, "right")
             values = {
                 "best_error": best,
                 "baseline_error": baseline,
-                "error_over_baseline": None if best is None else best / baseline,
-                "hypervolume": brood["hypervolume"],
+                "error_over_baseline": None if best is None or baseline is None else ratio(best, baseline),
+                "hypervolume": generation.hypervolume,
                 "evaluations_per_second": count / (time - before) if time > before else None,
-                "screen_correlation": _agreement(history.scores(policy.value)[: brood["births"]][-_LATELY:]),
+                "screen_correlation": _agreement(history.scores(policy.value)[: generation.candidates][-_LATELY:]),
             }
-            yield from _points(values, group, brood["births"], time)
+            yield from _points(values, group, generation.candidates, time)
             before = time
 
 
-def _agreement(scores: Sequence[Record]) -> float | None:
+def _agreement(scores: Sequence[ScoreRecord]) -> float | None:
     """Spearman's correlation of the screen's predictions with the errors; None where there are too few of them."""
-    pairs = [(one["measures"][one["screen"]], error(one)) for one in scores if one.get("screen") and not one["failure"]]
+    pairs = [(one.measures[one.screen], one.error) for one in scores if one.screen and one.score]
     predictions, errors = zip(*pairs, strict=True) if pairs else ((), ())
     if len(set(predictions)) < _FEW or len(set(errors)) < _FEW:
         return None
     return float(spearmanr(predictions, errors).statistic)
 
 
-def _held_out(history: History) -> Iterator[Point]:
-    table = history.table
-    if table:
-        errors = {row.kind.replace(" ", "_").lower(): row.error.mean for row in history.rows}
-        champion, baseline, *_ = errors.values()
-        values = {**errors, "champion_over_baseline": champion / baseline}
-        yield from _points(values, "held_out", 0, table["time"])  # at step 0 MLflow draws bars
+def _test(history: History) -> Iterator[Point]:
+    """The errors of the final table; at step 0 MLflow draws bars."""
+    table, result = history.table, history.result
+    if table and result:
+        errors = {row.name.replace(" ", "_").lower(): row.error.mean for row in table.rows}
+        over = ratio(table.first.error.mean, table.baseline.error.mean)
+        yield from _points({**errors, "champion_over_baseline": over}, "test", 0, result.time)
 
 
 def _controllability(history: History) -> Iterator[Point]:
     """Uniform K of the champion and the baseline (paper, section VI): its total and its unfairness."""
-    if history.table:
-        for name, control in zip(("champion", "baseline"), controls(history).values(), strict=True):
+    if history.result:
+        for name, control in zip(("champion", "baseline"), controls(history).values(), strict=False):
             values = {f"{name}_total": control.total, f"{name}_unfairness": control.unfairness}
-            yield from _points(values, "controllability", 0, history.table["time"])
+            yield from _points(values, "controllability", 0, history.result.time)
 
 
-def _family(history: History, family: str) -> Sheet:
+def _family(history: History, family: str) -> RunRecord:
     """A family's trials; once its best member is known, the member's parameters (p, d, constants, ...) and errors."""
-    trials = history.scores(f"tune {family}")
-    kind = KINDS[family]
-    best = history.chosen(kind)
-    role = "baseline" if family == BASELINE else "tuned"
-    ranked = history.scores(f"closer choice: {kind}") or history.scores(f"choice: {kind}")
-    return Sheet(
+    row = BASELINES[family]
+    trials = history.scores(names.tuning(family))
+    best = history.chosen(row)
+    of_table = history.table.baseline_name if history.table else BASELINES[PARALLEL_BUTTERFLY]
+    role = "baseline" if row == of_table else "tuned"
+    ranked = history.scores(names.final_validation(row)) or history.scores(names.validation(row))
+    return RunRecord(
         key=f"{_key(history)} {family}",
         name=f"{role} {family}",
-        start=min(one["time"] - one["seconds"] for one in trials),
-        end=max(one["time"] for one in ranked) if best else history.end,
+        start=min(one.time - one.seconds for one in trials),
+        end=max(one.time for one in ranked) if best else history.end,
         status="FINISHED" if best else history.status,
         tags={
             "role": role,
@@ -179,31 +185,32 @@ def _family(history: History, family: str) -> Sheet:
             "mlflow.note.content": about_family(history, family),
         },
         params=_member(best) if best else {},
-        points=tuple(_trials(history, trials, best, kind)),
+        points=tuple(_trials(history, trials, best, row)),
         texts={"trials.csv": trials_csv(history, family)} if best else {},
     )
 
 
-def _member(best: Record) -> dict[str, str]:
+def _member(best: ScoreRecord) -> dict[str, str]:
     """The best member and its parameters by name, those left at their defaults included; a file has none."""
-    about = {"member": best["label"], "rate": best["rate"]}
-    if is_expression(best["label"]):
-        family, arguments = read(best["label"])
+    label = best.origin.label
+    about = {"member": label, "learning_rate": best.score and best.score.learning_rate}
+    if is_expression(label):
+        family, arguments = read(label)
         parameters = inspect.signature(find(family).build).parameters
         about |= {f"member.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
-    return _flat(about | {name: best[name] for name in ("n_trainable", "n_edges", "depth", "digest")})
+    return _flat(about | {name: getattr(best, name) for name in ("n_trainable", "n_edges", "depth", "digest")})
 
 
-def _trials(history: History, trials: list[Record], best: Record | None, kind: str) -> Iterator[Point]:
+def _trials(history: History, trials: Sequence[ScoreRecord], best: ScoreRecord | None, row: str) -> Iterator[Point]:
     for trial in trials:
-        yield from _points({"trial_error": error(trial)}, "tuning", trial["number"], trial["time"])
+        yield from _points({"trial_error": trial.error}, "tuning", trial.number, trial.time)
     if best:
-        found = next(trial for trial in trials if trial["digest"] == best["digest"])
-        values = {"search_error": error(found), "choice_error": error(best)}
-        yield from _points(values, "best_member", 0, best["time"])
-    if history.table:
-        errors = {row.kind: row.error.mean for row in history.rows}
-        yield from _points({"held_out_error": errors.get(kind)}, "best_member", 0, history.table["time"])
+        found = next(trial for trial in trials if trial.digest == best.digest)
+        values = {"search_error": found.error, "validation_error": best.error}
+        yield from _points(values, "best_member", 0, best.time)
+    tested = history.table and history.table.get(row)
+    if tested and history.result:
+        yield from _points({"test_error": tested.error.mean}, "best_member", 0, history.result.time)
 
 
 def _points(values: Mapping[str, float | None], group: str, step: int, time: float) -> Iterator[Point]:

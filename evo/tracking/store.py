@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evo.report.artifacts import write_artifacts
+from evo.report.numbers import ratio
 from evo.report.text import description, headline
 from evo.storage.history import History
-from evo.tracking.records import Point, Sheet, model_name, sheets
+from evo.tracking.records import Point, RunRecord, model_name, run_records
 from topologies.files import load
 from topologies.topology import Topology
 
@@ -44,11 +45,11 @@ _QUIETLY = {
 on a server that does not answer (trying again is our own business, and must not draw from the global ``random``)."""
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
-families as they were tuned for comparison, the baseline first.
+families as they were tuned for comparison.
 
-- Columns worth adding: `held_out/champion_over_baseline` (below 1 evolution is better), `held_out/evolved_champion`,
-`held_out/parallel_butterfly`, `held_out/random_search`, and the parameters `n_in`, `budget` and `seed`.
-- In charts, `evolution/...` and `random_search/...` have births as steps, so they can be laid over each other.
+- Columns worth adding: `test/champion_over_baseline` (below 1 evolution is better), `test/evolved_champion`,
+`test/parallel_butterfly`, `test/random_search`, and the parameters `n_in`, `budget` and `seed`.
+- In charts, `evolution/...` and `random_search/...` have candidates as steps, so they can be laid over each other.
 - Every search's own page says in words what was found.
 """
 
@@ -73,7 +74,7 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
     history = History.of(folder)
     if history.is_study and show is None:
         raise ValueError(f"{folder} is a study of scores, not a search: evofabric track files it")
-    tracking = history.header["tracking"]
+    tracking = history.header.tracking
     try:
         store = Store(uri or tracking["uri"], tracking["experiment"], history.folder.parent)
         return (show or Store.show)(store, history)
@@ -110,7 +111,7 @@ def local_uri(runs: Path) -> str:
 
 @dataclass
 class _Filed:
-    """What a store is known to hold of a sheet."""
+    """What a store is known to hold of a record."""
 
     run_id: str
     params: set[str]
@@ -129,27 +130,27 @@ class Store:
 
     def show(self, history: History) -> str:
         """File what is new in a history, all of it at its end; returns the id of the run's record."""
-        search, *families = sheets(history)
+        search, *families = run_records(history)
         filed = self._find(search, {})
         note = {"mlflow.note.content": description(history, _pictures(filed.run_id))}
         self._file(replace(search, tags={**search.tags, **note}), filed)
-        for sheet in families:
-            below = self._find(sheet, {"mlflow.parentRunId": filed.run_id})
-            self._file(sheet, below)
-            self._close(sheet, below)
+        for record in families:
+            below = self._find(record, {"mlflow.parentRunId": filed.run_id})
+            self._file(record, below)
+            self._close(record, below)
         if search.end is not None and filed.state != (search.status, search.end):
             self._keep(history, filed.run_id)
         self._close(search, filed)
         return filed.run_id
 
-    def file(self, sheet: Sheet, write: Callable[[Path], None]) -> str:
+    def file(self, record: RunRecord, write: Callable[[Path], None]) -> str:
         """File a run of one record, with the artifacts that ``write`` makes in a folder; returns the record's id."""
-        filed = self._find(sheet, {})
-        self._file(sheet, filed)
+        filed = self._find(record, {})
+        self._file(record, filed)
         with tempfile.TemporaryDirectory() as name:
             write(Path(name))
             self._client.log_artifacts(filed.run_id, name)
-        self._close(sheet, filed)
+        self._close(record, filed)
         return filed.run_id
 
     def _find_experiment(self, name: str, artifacts: Path | None) -> str:
@@ -159,41 +160,41 @@ class Store:
         tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _EXPERIMENT_NOTE}
         return str(self._client.create_experiment(name, artifacts.as_uri() if artifacts else None, tags))
 
-    def _find(self, sheet: Sheet, tags: dict[str, str]) -> _Filed:
-        """The run of a sheet: known, there already, or new."""
-        if sheet.key not in self._filed:
-            tags, start = {"evofabric.run": sheet.key, **tags}, _milliseconds(sheet.start)
-            found = self._client.search_runs([self._experiment], f"tags.`evofabric.run` = '{sheet.key}'")
-            run = found[0] if found else self._client.create_run(self._experiment, start, tags, sheet.name)
-            self._filed[sheet.key] = _Filed(run.info.run_id, set(run.data.params))
-        return self._filed[sheet.key]
+    def _find(self, record: RunRecord, tags: dict[str, str]) -> _Filed:
+        """The run of a record: known, there already, or new."""
+        if record.key not in self._filed:
+            tags, start = {"evofabric.run": record.key, **tags}, _milliseconds(record.start)
+            found = self._client.search_runs([self._experiment], f"tags.`evofabric.run` = '{record.key}'")
+            run = found[0] if found else self._client.create_run(self._experiment, start, tags, record.name)
+            self._filed[record.key] = _Filed(run.info.run_id, set(run.data.params))
+        return self._filed[record.key]
 
-    def _file(self, sheet: Sheet, filed: _Filed) -> None:
+    def _file(self, record: RunRecord, filed: _Filed) -> None:
         """Add parameters, tags and points; of a parameter the first value stays, as MLflow wants it."""
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = [RunTag(name, value[:8000]) for name, value in sheet.tags.items() if filed.tags.get(name) != value]
-        params = [Param(name, value[:6000]) for name, value in sheet.params.items() if name not in filed.params]
-        points = [point for point in sheet.points if point not in filed.points]
+        tags = [RunTag(name, value[:8000]) for name, value in record.tags.items() if filed.tags.get(name) != value]
+        params = [Param(name, value[:6000]) for name, value in record.params.items() if name not in filed.params]
+        points = [point for point in record.points if point not in filed.points]
         metrics = [Metric(point.name, point.value, _milliseconds(point.time), point.step) for point in points]
         for start in range(0, max(len(tags), len(params), len(metrics)), 100):
             some = slice(start, start + 100)
             self._client.log_batch(filed.run_id, metrics[some], params[some], tags[some])
-        filed.tags |= sheet.tags
-        filed.params.update(sheet.params)
+        filed.tags |= record.tags
+        filed.params.update(record.params)
         filed.points.update(points)
 
-    def _close(self, sheet: Sheet, filed: _Filed) -> None:
+    def _close(self, record: RunRecord, filed: _Filed) -> None:
         """File texts, status and end."""
-        if filed.state == (sheet.status, sheet.end):
+        if filed.state == (record.status, record.end):
             return
-        for name, text in sheet.texts.items():
+        for name, text in record.texts.items():
             self._client.log_text(filed.run_id, text, name)
-        if sheet.end is None:
-            self._client.update_run(filed.run_id, sheet.status)
+        if record.end is None:
+            self._client.update_run(filed.run_id, record.status)
         else:
-            self._client.set_terminated(filed.run_id, sheet.status, _milliseconds(sheet.end))
-        filed.state = (sheet.status, sheet.end)
+            self._client.set_terminated(filed.run_id, record.status, _milliseconds(record.end))
+        filed.state = (record.status, record.end)
 
     def _keep(self, history: History, run_id: str) -> None:
         """Upload pictures and tables; of a finished run, register the champion."""
@@ -210,29 +211,31 @@ class Store:
         """Add the champion to the model registry, once; the best for its size and budget is the one called champion.
 
         Of the versions that were confirmed most carefully (training steps, then targets) that is the one with the least
-        held-out error relative to the baseline's: at few steps the baseline itself may not have settled.
+        test error relative to the baseline's: at few steps the baseline itself may not have settled.
         """
         from mlflow.exceptions import MlflowException
 
-        name = model_name(history)
+        name, table = model_name(history), history.table
+        assert table is not None
         try:
             self._client.get_registered_model(name)
         except MlflowException:
             self._client.create_registered_model(name, description=_about_model(history))
         versions = self._client.search_model_versions(f"name = '{name}'")
         if not any(version.run_id == run_id for version in versions):
-            champion, baseline = history.rows[:2]
+            champion, baseline = table.first, table.baseline
+            over = ratio(champion.error.mean, baseline.error.mean)
             new = self._client.create_model_version(
                 name,
                 f"{self._client.get_run(run_id).info.artifact_uri}/model",
                 run_id,
                 tags={
-                    "error_over_baseline": f"{champion.error.mean / baseline.error.mean:.6f}",
-                    "steps": str(history.settings["fidelity"]["full_steps"]),
+                    "error_over_baseline": "inf" if over is None else f"{over:.6f}",
+                    "steps": str(history.settings["fidelity"]["validation_steps"]),
                     "targets": str(len(champion.errors)),
                     "digest": champion.topology.digest,
                 },
-                description=f"{headline(history)} ({history.folder.name})",
+                description=f"{headline(table)} ({history.folder.name})",
                 await_creation_for=0,
             )
             versions.append(new)
@@ -297,7 +300,7 @@ def _rank(version: ModelVersion) -> tuple[float, ...]:
 def _about_model(history: History) -> str:
     size, budget = history.size.replace("x", " × "), history.settings["budget"]
     return f"""Topologies for a {size} layer with {budget} trainable edges, one version a search. Of those confirmed
-most carefully (training steps, targets), `{ALIAS}` has the least held-out error relative to the tuned baseline's.
+most carefully (training steps, targets), `{ALIAS}` has the least test error relative to the tuned baseline's.
 
 `mlflow.pyfunc.load_model("models:/{model_name(history)}@{ALIAS}").get_raw_model()` is a torch module to put in place
 of a dense layer; it is not trained yet."""

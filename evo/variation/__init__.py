@@ -17,7 +17,7 @@ from evo.variation.rewire import exchange, freeze, move, rewire, swap, thaw
 from evo.variation.sample import sample
 from topologies.topology import Topology
 
-__all__ = ["OPERATORS", "WEIGHTS", "Operator", "crossover", "fill", "sample", "vary"]
+__all__ = ["OPERATORS", "WEIGHTS", "Operator", "crossover", "fill", "mutate", "sample"]
 
 _TABLE: dict[str, tuple[Operator, float]] = {
     "rewire": (rewire, 2.0),
@@ -45,7 +45,7 @@ _CHANCES = np.array(list(WEIGHTS.values())) / sum(WEIGHTS.values())
 _TRIES = 30
 
 
-def vary(parent: Topology, bounds: Bounds, generator: np.random.Generator) -> tuple[str, Topology] | None:
+def mutate(parent: Topology, bounds: Bounds, generator: np.random.Generator) -> tuple[str, Topology] | None:
     """A child of one parent, and the name of the operator that made it; None after 30 tries without one."""
     for chosen in generator.choice(len(_NAMES), size=_TRIES, p=_CHANCES):
         name = _NAMES[chosen]

@@ -25,9 +25,9 @@ def operator(propose: Proposal) -> Operator:
     """The operator of a proposal: a pure function of (topology, bounds, generator)."""
 
     @wraps(propose)
-    def vary(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
+    def mutate(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
         masks = propose(topology.masks(), bounds, generator)
         child = None if masks is None else repair(masks, bounds, generator)
         return None if child is None or child.digest == topology.digest else child
 
-    return vary
+    return mutate

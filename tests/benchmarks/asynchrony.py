@@ -1,6 +1,6 @@
-"""What breeding ahead costs in quality: what a search has found, by brood size and lag, after equally many births.
+"""What breeding ahead costs in quality: what a search has found, by generation size and lag, after equally many candidates.
 
-A birth is bred from what is known when brood k - lag has been told: the larger lag and broods are, the less that is.
+A candidate is bred from what is known when generation k - lag has been told: the larger lag and generations are, the less that is.
 Many small searches, 16 x 16 with 96 trainable edges, show by how much it matters. They minimise a data-free score,
 which is cheap, has no noise that could hide a difference, and evolution does better on it than random search. Run with
 `python -m tests.benchmarks.asynchrony`; about twenty minutes.
@@ -38,7 +38,7 @@ BIRTHS = (256, 512)
 """After the founders; when the searches are looked at."""
 SEEDS = 24
 REFERENCE = (32, 1)
-"""Brood size and lag that others are compared with: one generation after the other."""
+"""Generation size and lag that others are compared with: one generation after the other."""
 
 BOUNDS = Bounds(budget=96, max_depth=6, max_width=32, max_edges=192)
 FOUNDERS = ("butterfly(16, 3)", "butterfly(16, 4)", "random_regular(16, 16, 16, 2, 2)")
@@ -53,26 +53,26 @@ def founders() -> tuple[Founder, ...]:
     return tuple(Founder("family", canonical(topology)) for topology in filled if topology is not None)
 
 
-def search(brood_size: int, lag: int, seed: int, policy: Policy = Policy.EVOLUTION) -> Errors:
+def search(offspring: int, lag: int, seed: int, policy: Policy = Policy.EVOLUTION) -> Errors:
     """One search."""
     limits, population = (BOUNDS.max_edges, BOUNDS.max_depth), LoopSettings().population
-    rules = Rules(policy, 16, 16, BOUNDS, brood_size, population, 8, limits, founders(), seed)
+    rules = Rules(policy, 16, 16, BOUNDS, offspring, population, 8, limits, founders(), seed)
     here, best = Progress(), []
-    for births in BIRTHS:
-        here = advance(here, rules, lag, 1 + births // brood_size)
-        best.append(here.state.leaders[0].error)
+    for candidates in BIRTHS:
+        here = advance(here, rules, lag, 1 + candidates // offspring)
+        best.append(here.state.elite[0].error)
     return np.array(best)
 
 
-def advance(here: Progress, rules: Rules, lag: int, broods: int) -> Progress:
-    """The loop of :func:`evo.experiment.search.loop`, without journal and workers, until so many broods are told."""
-    while here.told < broods:
+def advance(here: Progress, rules: Rules, lag: int, generations: int) -> Progress:
+    """The loop of :func:`evo.experiment.search.loop`, without journal and workers, until so many generations are told."""
+    while here.told < generations:
         while here.sent < here.told + lag:
-            state, litters = breed(here.state, rules, here.sent)
-            sent = Sent(litters, Race(bar(state, rules), 1))
+            state, groups = breed(here.state, rules, here.sent)
+            sent = Sent(groups, Race(bar(state, rules), 1))
             here = replace(here, state=state, under_way=(*here.under_way, sent))
-        births = [litter[0] for litter in here.under_way[0].litters]
-        here = told(here, rules, [Individual(one, Score((measure(SCORE, one.topology),))) for one in births])
+        candidates = [siblings[0] for siblings in here.under_way[0].groups]
+        here = told(here, rules, [Individual(one, Score((measure(SCORE, one.topology),))) for one in candidates])
     return here
 
 
@@ -84,15 +84,15 @@ def cell(found: Errors) -> str:
 def tables(found: dict[tuple[int, int], list[Errors]], control: Sequence[Errors]) -> list[Table]:
     """The best scores, and their differences to the reference's paired over the seeds."""
     result = []
-    for place, births in enumerate(BIRTHS):
+    for place, candidates in enumerate(BIRTHS):
         at = {key: np.array(errors)[:, place] for key, errors in found.items()}
         chance, reference = np.array(control)[:, place], at[REFERENCE]
-        heading = f"Best {SCORE} after {births} births, {len(control)} searches; random search {cell(chance)}"
-        absolute = table(heading, "brood size", *(f"lag {lag}" for lag in LAGS))
+        heading = f"Best {SCORE} after {candidates} candidates, {len(control)} searches; random search {cell(chance)}"
+        absolute = table(heading, "generation size", *(f"lag {lag}" for lag in LAGS))
         paired = table(
-            f"... minus that of brood size {REFERENCE[0]}, lag {REFERENCE[1]}; random search "
+            f"... minus that of generation size {REFERENCE[0]}, lag {REFERENCE[1]}; random search "
             f"{cell(chance - reference)}",
-            "brood size",
+            "generation size",
             *(f"lag {lag}" for lag in LAGS),
         )
         for size in BROOD_SIZES:

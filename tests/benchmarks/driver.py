@@ -14,13 +14,13 @@ from unittest.mock import patch
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.rng import generator
-from evo.algorithm.individual import Birth, Litter
+from evo.algorithm.individual import Candidate, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.selection import tournament
 from evo.experiment.baselines import best_member, tuned
 from evo.experiment.search import rules_of
 from evo.settings import Settings, validate
-from evo.storage.results import BASELINE, KINDS
+from evo.storage.results import BASELINE, BASELINES
 from evo.storage.run import Run, Watcher, open_run
 from tests.fakes import HashEvaluator
 from topologies import Topology
@@ -56,16 +56,16 @@ def running(recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambd
 def rules(recipe: Settings) -> Rules:
     """As a search comes to them: families tuned, the baseline's best member found, founders chosen."""
     with tempfile.TemporaryDirectory() as name, running(recipe, InProcessPool(evaluator()), Path(name)) as run:
-        trials = {family: tuned(run, family) for family in KINDS}
+        trials = {family: tuned(run, family) for family in BASELINES}
         baseline = best_member(run, BASELINE, trials[BASELINE])
         assert baseline is not None
         return rules_of(run, Policy.EVOLUTION, trials, baseline)
 
 
 class Quick:
-    """Stands in for breeding where many births are wanted: inputs of an individual change places.
+    """Stands in for breeding where many candidates are wanted: inputs of an individual change places.
 
-    The driver is charged the price of real breeding, in seconds a birth, whatever this takes.
+    The driver is charged the price of real breeding, in seconds a candidate, whatever this takes.
     """
 
     def __init__(self, price: float) -> None:
@@ -75,19 +75,25 @@ class Quick:
         """The driver's seconds, for the simulated clock."""
         return time.thread_time() + self._charged
 
-    def __call__(self, state: State, rules: Rules, brood: int) -> tuple[State, tuple[Litter, ...]]:
+    def __call__(self, state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
         """As :func:`evo.algorithm.nsga2.breed`."""
         since = time.thread_time()
-        founders, size = len(rules.founders), rules.brood_size
-        births = range(founders) if brood == 0 else range(founders + size * (brood - 1), founders + size * brood)
-        litters = []
-        for number in births:
+        founders, size = len(rules.initial_population), rules.offspring
+        candidates = (
+            range(founders)
+            if generation == 0
+            else range(founders + size * (generation - 1), founders + size * generation)
+        )
+        groups = []
+        for number in candidates:
             key = generator(rules.seed, "quick", number)
             parent = tournament(state.population, key) if state.population else None
-            first, *others = (parent.topology if parent else rules.founders[number % founders].topology).layers
+            first, *others = (
+                parent.topology if parent else rules.initial_population[number % founders].topology
+            ).layers
             moved = replace(first, sources=key.permutation(rules.n_in)[first.sources])
-            parents = (parent.birth.number,) if parent else ()
-            litters.append((Birth(number, brood, Topology((moved, *others)), parents, "quick", "family"),))
-        bred = replace(state, bred=state.bred | {litter[0].topology.digest for litter in litters})
-        self._charged += self._price * len(litters) - (time.thread_time() - since)
-        return bred, tuple(litters)
+            parents = (parent.candidate.number,) if parent else ()
+            groups.append((Candidate(number, generation, Topology((moved, *others)), parents, "quick", "family"),))
+        bred = replace(state, bred=state.bred | {siblings[0].topology.digest for siblings in groups})
+        self._charged += self._price * len(groups) - (time.thread_time() - since)
+        return bred, tuple(groups)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from evaluators import Fidelity, MatrixReconstruction, Stream
+from evaluators import Fidelity, MatrixReconstruction, Split
 from evaluators.rng import generator
 from evo.settings import FidelitySettings
 from evo.variation import sample
@@ -54,15 +54,15 @@ SAMPLES = 48
 
 
 def rates_table() -> Table:
-    """Error at the default rates of the search and of the choice stream, and at the best rate of a wide grid."""
-    headings = (f"{DEFAULT.steps} steps", "wide", f"{DEFAULT.full_steps} steps", "wide")
+    """Error at the default rates of the search and of the validation split, and at the best rate of a wide grid."""
+    headings = (f"{DEFAULT.steps} steps", "wide", f"{DEFAULT.validation_steps} steps", "wide")
     result = table("Error on 32 targets at default rates, and at the best of a wide grid", "member", *headings)
     task = MatrixReconstruction()
     for name in MEMBERS:
         cells = []
-        for steps, rates in ((DEFAULT.steps, DEFAULT.rates), (DEFAULT.full_steps, DEFAULT.full_rates)):
+        for steps, rates in ((DEFAULT.steps, DEFAULT.rates), (DEFAULT.validation_steps, DEFAULT.validation_rates)):
             for tried in (rates, WIDE):
-                score = task.evaluate(parse(name), Fidelity(32, steps, tried), Stream.SEARCH, 0)
+                score = task.evaluate(parse(name), Fidelity(32, steps, tried), Split.SEARCH, 0)
                 cells.append(f"{score.error:.4f}")
         result.add_row(name, *cells)
     return result
@@ -78,7 +78,7 @@ def samples() -> list[Topology]:
 def ladder_table() -> Table:
     """Mean error, and rank correlation with the full fidelity, of ever dearer fidelities."""
     task, drawn = MatrixReconstruction(), samples()
-    truth = [task.evaluate(topology, FULL, Stream.HELD_OUT, 0).error for topology in drawn]
+    truth = [task.evaluate(topology, FULL, Split.TEST, 0).error for topology in drawn]
     best = np.argsort(truth)[: len(truth) // 3]
     result = table(
         f"{len(drawn)} random topologies, against {FULL.targets} fresh targets of {FULL.steps} steps",
@@ -86,7 +86,7 @@ def ladder_table() -> Table:
     )
     for fidelity in LADDER:
         start = time.perf_counter()
-        errors = np.array([task.evaluate(topology, fidelity, Stream.SEARCH, 0).error for topology in drawn])
+        errors = np.array([task.evaluate(topology, fidelity, Split.SEARCH, 0).error for topology in drawn])
         cost = (time.perf_counter() - start) / len(drawn)
         result.add_row(
             str(fidelity.targets),

@@ -102,9 +102,9 @@ def ours(population: Sequence[Topology], schedule: Schedule) -> tuple[float, flo
 def padded_seconds(population: Sequence[Topology], schedule: Schedule, device: torch.device) -> float:
     """Seconds of all steps of the padded chain, captured in a CUDA graph and replayed."""
     step, _ = padded_chain(population, schedule, device)
-    side = torch.cuda.Stream()
+    side = torch.cuda.Split()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
+    with torch.cuda.split(side):
         for _ in range(3):
             step()
     torch.cuda.current_stream().wait_stream(side)
@@ -169,7 +169,7 @@ def padded_chain(
 
 
 def float32_rate() -> float:
-    """Operations a second that the GPU's float32 units reach at the most, by its data sheet's numbers."""
+    """Operations a second that the GPU's float32 units reach at the most, by its data record's numbers."""
     from cuda.bindings import driver
 
     properties = torch.cuda.get_device_properties(0)

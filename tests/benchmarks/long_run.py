@@ -1,4 +1,4 @@
-"""What a hundred thousand births leave behind: memory, files, the time to go on from there, and what MLflow takes."""
+"""What a hundred thousand candidates leave behind: memory, files, the time to go on from there, and what MLflow takes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
 def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tuple[float, float, float]:
     """Run, or resume, a loop: MiB of memory at most before and after, and seconds of the driver without breeding.
 
-    The snapshot is made after the last brood. A tracker keeps the records that it is shown; so do we if asked to.
+    The checkpoint is made after the last generation. A tracker keeps the records that it is shown; so do we if asked to.
     """
     kept: list[Record] = []
 
@@ -47,7 +47,7 @@ def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tu
             kept.append(record)
         if record["kind"] == "phase":  # what comes before this is shown again, not new
             evo.storage.checkpoint.PERIOD = math.inf
-        elif record["kind"] == "brood" and record["number"] == recipe.loop.broods:
+        elif record["kind"] == "generation" and record["number"] == recipe.loop.generations:
             evo.storage.checkpoint.PERIOD = 0.0
 
     quick, before, since = Quick(0.0), _peak(), time.thread_time()
@@ -60,34 +60,34 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def long_table(base: Rules, price: float, births: int, folder: Path) -> Table:
-    """(c) What many births leave behind, and how long it takes to go on from there."""
-    recipe = settings(broods=births // base.brood_size)
+def long_table(base: Rules, price: float, candidates: int, folder: Path) -> Table:
+    """(c) What many candidates leave behind, and how long it takes to go on from there."""
+    recipe = settings(generations=candidates // base.offspring)
     before, peak, _ = alone(drive, recipe, base, folder)
-    snapshot = next(folder.glob("snapshot-*"))
-    _, resumed, from_snapshot = alone(drive, recipe, base, folder)
+    checkpoint = next(folder.glob("checkpoint-*"))
+    _, resumed, from_checkpoint = alone(drive, recipe, base, folder)
     _, tracked, _ = alone(drive, recipe, base, folder, True)
-    snapshot_size = snapshot.stat().st_size
-    snapshot.unlink()
+    checkpoint_size = checkpoint.stat().st_size
+    checkpoint.unlink()
     _, replayed, replay = alone(drive, recipe, base, folder)
-    result = table(f"(c) After {births} births", "", "")
+    result = table(f"(c) After {candidates} candidates", "", "")
     result.add_row("memory of the driver, MiB at most", f"{peak:.0f}, of which {before:.0f} at the start")
     result.add_row("... when resumed; with a tracker", f"{resumed:.0f}; {tracked:.0f}")
     result.add_row("... when replayed", f"{replayed:.0f}")
     result.add_row("journal, MiB", f"{(folder / JOURNAL).stat().st_size / 2**20:.0f}")
-    result.add_row("snapshot, MiB", f"{snapshot_size / 2**20:.1f}")
-    result.add_row("seconds to resume from the snapshot", f"{from_snapshot:.1f}")
+    result.add_row("checkpoint, MiB", f"{checkpoint_size / 2**20:.1f}")
+    result.add_row("seconds to resume from the checkpoint", f"{from_checkpoint:.1f}")
     result.add_row(
-        "seconds to replay everything", f"{replay + price * births:.0f}, of which {price * births:.0f} breeding"
+        "seconds to replay everything", f"{replay + price * candidates:.0f}, of which {price * candidates:.0f} breeding"
     )
     return result
 
 
 def tracking_table(folder: Path) -> Table:
-    """(d) What the tracker's thread takes for an update, and of the time, after ever more births."""
+    """(d) What the tracker's thread takes for an update, and of the time, after ever more candidates."""
     records = History.of(folder).records
-    result = table("(d) MLflow", "records", "first filing, s", "one more brood, s", "per cent of the time")
-    size = settings().loop.brood_size + 1
+    result = table("(d) MLflow", "records", "first filing, s", "one more generation, s", "per cent of the time")
+    size = settings().loop.offspring + 1
     for count in (10**power for power in range(3, 7)):
         if count > len(records):
             break

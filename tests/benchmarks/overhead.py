@@ -1,4 +1,4 @@
-"""What the search itself costs: the driver's time a birth, workers that idle, and what a long run leaves behind.
+"""What the search itself costs: the driver's time a candidate, workers that idle, and what a long run leaves behind.
 
 The loop is the real one, on 32 x 32 and 640 trainable edges; only the evaluator is a hash of the digest, and workers
 live on a simulated clock (:mod:`tests.cluster.simulated`). Times are of the driver's processor, so that other programs
@@ -38,9 +38,9 @@ from tests.cluster.simulated import Nodes, SimulatedPool
 
 LAGS = (1, 2, 3, 4)
 CROWDS = ((2, 16), (2, 32), (4, 32), (8, 16), (8, 32), (16, 16), (16, 32), (32, 32), (100, 100), (100, 200))
-"""Workers and brood sizes to try together."""
+"""Workers and generation sizes to try together."""
 QUEUE = 6
-"""Births for every worker that the rule has waiting behind the oldest brood while that waits for its slowest member."""
+"""Candidates for every worker that the rule has waiting behind the oldest generation while that waits for its slowest member."""
 LIFE = 4 * 3600.0
 """Seconds that a node of eight workers lives: of a hundred and twenty-five nodes one dies every two minutes."""
 HANDING_OVER = 0.0036
@@ -52,8 +52,8 @@ PARTS = {
     "evo.storage.journal.Journal.append": "journal",
     "evo.storage.evaluations.Evaluations.send": "cache",
     "evo.storage.evaluations.Evaluations.answers": "cache",
-    "evo.experiment.search._note_brood": "note of a brood",
-    "evo.storage.checkpoint.Snapshots.keep": "snapshot",
+    "evo.experiment.search._note_generation": "note of a generation",
+    "evo.storage.checkpoint.Checkpoints.keep": "checkpoint",
     "evo.storage.run.log_record": "watchers",
 }
 """What the driver does, and which part of its bill that is."""
@@ -88,11 +88,11 @@ class Stopwatch:
 
 
 def cost_table(recipe: Settings, base: Rules) -> tuple[Table, float]:
-    """(a) Milliseconds of the driver for one birth, by part; the seconds of them that are breeding."""
+    """(a) Milliseconds of the driver for one candidate, by part; the seconds of them that are breeding."""
     watch, display = Stopwatch(), ProgressDisplay(recipe, Console(file=io.StringIO()))
     pool = InProcessPool(evaluator())
     pool.submit, pool.wait = watch.timed("pool", pool.submit), watch.timed("pool", pool.wait)  # type: ignore[method-assign]
-    births = base.brood_size * recipe.loop.broods + len(base.founders)
+    candidates = base.offspring * recipe.loop.generations + len(base.founders)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         for target, part in PARTS.items():
             stack.enter_context(patch(target, watch.timed(part, pkgutil.resolve_name(target))))
@@ -102,21 +102,21 @@ def cost_table(recipe: Settings, base: Rules) -> tuple[Table, float]:
         loop(run, base, 1.0)
         watch.turn()
     result = table(
-        f"(a) The driver, {births} births of {base.n_in} x {base.n_out}, brood size {base.brood_size}",
+        f"(a) The driver, {candidates} candidates of {base.n_in} x {base.n_out}, generation size {base.offspring}",
         "part",
-        "ms a birth",
+        "ms a candidate",
     )
     del watch.seconds["pool"]
     for part, seconds in sorted(watch.seconds.items(), key=lambda item: -item[1]):
-        result.add_row(part, f"{1e3 * seconds / births:.2f}")
+        result.add_row(part, f"{1e3 * seconds / candidates:.2f}")
     result.add_section()
-    result.add_row("all", f"{1e3 * sum(watch.seconds.values()) / births:.2f}")
-    return result, watch.seconds["breed"] / births
+    result.add_row("all", f"{1e3 * sum(watch.seconds.values()) / candidates:.2f}")
+    return result, watch.seconds["breed"] / candidates
 
 
 @dataclass(frozen=True)
 class Work:
-    """What became of simulated workers, from when the loop was under way until the last brood was sent."""
+    """What became of simulated workers, from when the loop was under way until the last generation was sent."""
 
     busy: float
     """Share of their time at work."""
@@ -133,19 +133,19 @@ def work(
     workers: int,
     mean: float,
     lag: int,
-    brood_size: int,
+    offspring: int,
     tasks: int = 10,
     life: float = LIFE,
 ) -> Work:
     """Run a loop on simulated workers, and watch it while each of them has so many tasks."""
-    broods = max(3, tasks * workers // brood_size)
+    generations = max(3, tasks * workers // offspring)
     quick = Quick(price)
     pool = SimulatedPool(evaluator(), workers, mean, 0.5, Nodes(8, life), HANDING_OVER, clock=quick.clock)
-    recipe = settings(lag=lag, brood_size=brood_size, broods=broods + 2 * lag)
+    recipe = settings(lag=lag, offspring=offspring, generations=generations + 2 * lag)
     seen: list[tuple[float, float, float]] = []
 
     def look(record: Record) -> None:
-        if record["kind"] == "brood":
+        if record["kind"] == "generation":
             seen.append((pool.now, pool.worked, pool.driver))
 
     with (
@@ -153,16 +153,16 @@ def work(
         patch("evo.experiment.search.breed", quick),
         running(recipe, pool, Path(name), look) as run,
     ):
-        loop(run, replace(base, brood_size=brood_size), 1.0)
-    first, last = seen[lag], seen[lag + broods]
+        loop(run, replace(base, offspring=offspring), 1.0)
+    first, last = seen[lag], seen[lag + generations]
     seconds, worked, driver = (after - before for before, after in zip(first, last, strict=True))
     return Work(worked / (workers * seconds), worked / mean / seconds, driver / seconds)
 
 
 def busy_table(base: Rules, price: float, mean: float, crowds: Sequence[tuple[int, int]]) -> Table:
-    """(b) How busy workers are, for pairs of their number and the brood size, by lag."""
-    title = f"(b) Tasks of {mean:g} s, breeding {1e3 * price:.1f} ms a birth: per cent of the workers busy"
-    result = table(title, "workers", "brood size", *(f"lag {lag}" for lag in LAGS))
+    """(b) How busy workers are, for pairs of their number and the generation size, by lag."""
+    title = f"(b) Tasks of {mean:g} s, breeding {1e3 * price:.1f} ms a candidate: per cent of the workers busy"
+    result = table(title, "workers", "generation size", *(f"lag {lag}" for lag in LAGS))
     for workers, size in crowds:
         found = [work(base, price, workers, mean, lag, size) for lag in LAGS]
         result.add_row(str(workers), str(size), *(f"{100 * one.busy:.1f}" for one in found))
@@ -170,9 +170,9 @@ def busy_table(base: Rules, price: float, mean: float, crowds: Sequence[tuple[in
 
 
 def rule_table(base: Rules, price: float) -> Table:
-    """(b) How busy workers are with broods of the usual size, when the lag follows the rule."""
-    size = base.brood_size
-    title = f"(b) Brood size {size}, lag 1 + {QUEUE} x workers / {size}: per cent of the workers busy"
+    """(b) How busy workers are with generations of the usual size, when the lag follows the rule."""
+    size = base.offspring
+    title = f"(b) Generation size {size}, lag 1 + {QUEUE} x workers / {size}: per cent of the workers busy"
     result = table(title, "workers", "tasks, s", "lag", "busy", "driver at work, per cent of the time")
     for workers, mean in ((10, 2.0), (100, 2.0), (1000, 60.0)):
         lag = 1 + math.ceil(QUEUE * workers / size)
@@ -182,7 +182,7 @@ def rule_table(base: Rules, price: float) -> Table:
 
 
 def draw(base: Rules, price: float, path: Path) -> None:
-    """Throughput against workers for each lag, where broods have two births for each worker."""
+    """Throughput against workers for each lag, where generations have two candidates for each worker."""
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
@@ -191,8 +191,8 @@ def draw(base: Rules, price: float, path: Path) -> None:
         for lag in LAGS:
             rates = [work(base, price, workers, mean, lag, 2 * workers).rate for workers in crowds]
             panel.plot(crowds, rates, "o-", label=f"lag {lag}")
-        panel.set(xscale="log", yscale="log", xlabel="workers", ylabel="births a second")
-        panel.set_title(f"tasks of {mean:g} s, brood size = 2 x workers")
+        panel.set(xscale="log", yscale="log", xlabel="workers", ylabel="candidates a second")
+        panel.set_title(f"tasks of {mean:g} s, generation size = 2 x workers")
         panel.legend(frameon=False)
     figure.savefig(path, dpi=150)
 
@@ -201,10 +201,10 @@ def main() -> None:
     """Print the tables that are wanted, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figure", nargs="?", type=Path, help="where to save the figure (a new folder)")
-    parser.add_argument("--births", type=int, default=100_000, help="of the long run (default 100000)")
+    parser.add_argument("--candidates", type=int, default=100_000, help="of the long run (default 100000)")
     parser.add_argument("--parts", default="abcd", help="which tables (default abcd)")
     options = parser.parse_args()
-    console, recipe = Console(), settings(broods=20)
+    console, recipe = Console(), settings(generations=20)
     base = rules(recipe)
     shares, price = cost_table(recipe, base)
     console.print(shares)
@@ -218,7 +218,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if "c" in options.parts or "d" in options.parts:
-            console.print(long_table(base, price, options.births, folder))
+            console.print(long_table(base, price, options.candidates, folder))
         if "d" in options.parts:
             console.print(tracking_table(folder))
 

@@ -16,7 +16,7 @@ from evaluators.reconstruction.cpu import train
 from evaluators.reconstruction.evaluator import start_of
 from evaluators.reconstruction.schedule import Schedule, one_cycle
 from evaluators.reconstruction.targets import target
-from evaluators.task import Stream
+from evaluators.task import Split
 from topologies import Topology, butterfly, clos, hypercube, low_rank, parallel_butterfly, random_regular, torus
 
 STEPS, TARGETS, PEAK = 200, 8, 0.3
@@ -34,8 +34,8 @@ CANDIDATES: dict[str, Topology] = {
 
 def problem(topology: Topology, count: int = TARGETS) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Initial weights ``(count, n_trainable)`` and targets ``(count, n_in, n_out)``."""
-    goals = [target(topology.n_in, topology.n_out, index, Stream.SEARCH, 0) for index in range(count)]
-    return np.stack([start_of(topology, index, Stream.SEARCH, 0) for index in range(count)]), np.stack(goals)
+    goals = [target(topology.n_in, topology.n_out, index, Split.SEARCH, 0) for index in range(count)]
+    return np.stack([start_of(topology, index, Split.SEARCH, 0) for index in range(count)]), np.stack(goals)
 
 
 def kernel(topology: Topology, schedule: Schedule) -> Callable[[], NDArray[np.float64]]:

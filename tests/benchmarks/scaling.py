@@ -9,7 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 from rich.table import Table
 
-from evaluators import Fidelity, MatrixReconstruction, Stream
+from evaluators import Fidelity, MatrixReconstruction, Split
 from evaluators.reconstruction.schedule import one_cycle
 from tests.benchmarks.problems import CANDIDATES, TARGETS, kernel, seconds, table
 from topologies import random_regular
@@ -62,13 +62,13 @@ def by_threads(workers: int) -> float:
 
 def warm(ready: threading.Barrier) -> None:
     """Load the compiled kernel, and wait until all workers have."""
-    MatrixReconstruction().evaluate(CANDIDATES["butterfly 18"], Fidelity(1, 1, (1.0,)), Stream.SEARCH, 0)
+    MatrixReconstruction().evaluate(CANDIDATES["butterfly 18"], Fidelity(1, 1, (1.0,)), Split.SEARCH, 0)
     ready.wait()
 
 
 def job(seed: int) -> None:
     """Score one candidate."""
-    MatrixReconstruction().evaluate(CANDIDATES["butterfly 18"], FIDELITY, Stream.SEARCH, seed)
+    MatrixReconstruction().evaluate(CANDIDATES["butterfly 18"], FIDELITY, Split.SEARCH, seed)
 
 
 def all_jobs(pool: Executor, workers: int) -> float:

@@ -18,6 +18,7 @@ from rich.table import Table
 from tests.chaos.ray_rounds import actors_killed, driver_and_actors_killed, in_ray, node_dies, poison, troubles
 from tests.chaos.rounds import (
     Fault,
+    checkpoint_lost,
     disk_fills,
     evaluator_fails,
     interrupted_again,
@@ -26,12 +27,11 @@ from tests.chaos.rounds import (
     killed_at_random,
     killed_before_telling,
     killed_before_the_journal,
+    killed_in_a_checkpoint,
     killed_in_a_record,
-    killed_in_a_snapshot,
     killed_in_the_champion,
     killed_while_resuming,
     small_disk_fills,
-    snapshot_lost,
     stopped,
 )
 from tests.chaos.stage import Home, Stage, calm
@@ -42,7 +42,7 @@ IN_PROCESS: dict[str, Fault] = {
     "SIGKILL before answers are on disk": killed_before_the_journal,
     "SIGKILL in the middle of a record": killed_in_a_record,
     "SIGKILL between disk and telling": killed_before_telling,
-    "SIGKILL in a snapshot": killed_in_a_snapshot,
+    "SIGKILL in a checkpoint": killed_in_a_checkpoint,
     "SIGKILL in the champion's file": killed_in_the_champion,
     "SIGKILL while resuming": killed_while_resuming,
     "SIGTERM": stopped("terminate"),
@@ -51,9 +51,9 @@ IN_PROCESS: dict[str, Fault] = {
     "Ctrl-C twice": interrupted_again,
     "no room for the journal": disk_fills,
     "no room on a small disk": small_disk_fills,
-    "snapshot deleted": snapshot_lost("deleted"),
-    "snapshot damaged": snapshot_lost("damaged"),
-    "snapshot older than the journal": snapshot_lost("old"),
+    "checkpoint deleted": checkpoint_lost("deleted"),
+    "checkpoint damaged": checkpoint_lost("damaged"),
+    "checkpoint older than the journal": checkpoint_lost("old"),
     "journal damaged": journal_damaged,
     "evaluator raises, returns NaN": evaluator_fails,
 }
@@ -88,7 +88,7 @@ def main() -> None:
     undisturbed, failed = calm(folder / "undisturbed", home), False
     for number, name in enumerate(order):
         if asked.only in name:
-            stage = Stage(folder / str(number), home, undisturbed, snapshots=bool(number % 2))
+            stage = Stage(folder / str(number), home, undisturbed, checkpoints=bool(number % 2))
             where, verdict = attempt(FAULTS[name], stage, np.random.default_rng([asked.seed, number]))
             failed |= verdict != "equal"
             repeated = str(sum(stage.repeated.values()))

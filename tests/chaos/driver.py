@@ -152,7 +152,7 @@ def prepare(plan: dict[str, Any]) -> None:
         (0.1, 0.5),
         1.0,
     )
-    evo.storage.checkpoint.PERIOD = 0.0 if plan["snapshots"] else 3600.0
+    evo.storage.checkpoint.PERIOD = 0.0 if plan["checkpoints"] else 3600.0
     wrap(Journal, "append", None, lambda _, records: note("durable", keys=durable(records)))
     if plan["step"]:
         STEPS[plan["step"]](plan["place"])

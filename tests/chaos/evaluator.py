@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from topologies import Topology
 
 DIARY, ONCE, POISON, SLOWLY = "CHAOS_DIARY", "CHAOS_ONCE", "CHAOS_POISON", "CHAOS_SECONDS"
@@ -22,7 +22,7 @@ SECONDS = "0.02"
 """Of an evaluation in the mean, where nothing else is said; which ones are quick is the hidden schedule."""
 
 Key = tuple[str, str, int, int, tuple[float, ...]]
-"""An evaluation: digest, stream, targets, steps and rates."""
+"""An evaluation: digest, split, targets, steps and rates."""
 
 
 class Hidden:
@@ -31,31 +31,31 @@ class Hidden:
     A trouble that happens once is not the topology's, so whoever has to do with it must try again.
     """
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score, an ArithmeticError or a NaN, or for once something worse; seed 0 is the canary's."""
         if not seed:
             return Score((0.5,))
-        note("began", key=key(topology.digest, stream, fidelity), process=os.getpid())
+        note("began", key=key(topology.digest, split, fidelity), process=os.getpid())
         for trouble, first in json.loads(os.environ.get(ONCE, "{}")).items():
             if len(notes("began")) >= first and _is_first(trouble):
-                note(trouble, key=key(topology.digest, stream, fidelity), process=os.getpid())
+                note(trouble, key=key(topology.digest, split, fidelity), process=os.getpid())
                 TROUBLES[trouble]()
-        if stream is Stream.SEARCH and POISON in os.environ and is_poison(topology):
+        if split is Split.SEARCH and POISON in os.environ and is_poison(topology):
             TROUBLES[os.environ[POISON]]()
         schedule = np.random.default_rng([int(topology.digest[-12:], 16), fidelity.targets])
         time.sleep(schedule.exponential(float(os.environ.get(SLOWLY, SECONDS))))
-        note("ended", key=key(topology.digest, stream, fidelity), process=os.getpid())
-        if stream is Stream.SEARCH and raises(topology):
+        note("ended", key=key(topology.digest, split, fidelity), process=os.getpid())
+        if split is Split.SEARCH and raises(topology):
             raise ArithmeticError("too sparse for me")
-        look_up = np.random.default_rng([int(topology.digest[:12], 16), list(Stream).index(stream), seed])
+        look_up = np.random.default_rng([int(topology.digest[:12], 16), list(Split).index(split), seed])
         errors = look_up.random(fidelity.targets)
-        if stream is Stream.SEARCH and is_not_a_number(topology):
+        if split is Split.SEARCH and is_not_a_number(topology):
             errors[0] = np.nan
         return Score(tuple(errors.tolist()), fidelity.rates[0])
 
 
 def raises(topology: Topology) -> bool:
-    """Whether evaluating a topology on the search stream raises: a sixth of all."""
+    """Whether evaluating a topology on the search split raises: a sixth of all."""
     return int(topology.digest, 16) % 6 == 0
 
 
@@ -69,9 +69,9 @@ def is_poison(topology: Topology) -> bool:
     return int(topology.digest, 16) % 60 == 2
 
 
-def key(digest: str, stream: str, fidelity: Fidelity) -> Key:
+def key(digest: str, split: str, fidelity: Fidelity) -> Key:
     """What an evaluation is called in the diary."""
-    return (digest, str(stream), fidelity.targets, fidelity.steps, fidelity.rates)
+    return (digest, str(split), fidelity.targets, fidelity.steps, fidelity.rates)
 
 
 def note(what: str, diary: Path | None = None, **about: Any) -> None:

@@ -77,12 +77,12 @@ def tuple_key(plain: list[object]) -> tuple[object, ...]:
     return (*plain[:-1], tuple(plain[-1]))  # type: ignore[arg-type]
 
 
-def killed_in_a_snapshot(stage: Stage, dice: Dice) -> str:
-    """A snapshot that was not finished is no snapshot."""
-    stage.snapshots = True
-    assert stage.drive("snapshot", int(dice.integers(2, 12))) == KILLED
-    (left,) = stage.run.glob(".snapshot-*.tmp")
-    return f"{stage.place()}: {left.stat().st_size} bytes beside the snapshot"
+def killed_in_a_checkpoint(stage: Stage, dice: Dice) -> str:
+    """A checkpoint that was not finished is no checkpoint."""
+    stage.checkpoints = True
+    assert stage.drive("checkpoint", int(dice.integers(2, 12))) == KILLED
+    (left,) = stage.run.glob(".checkpoint-*.tmp")
+    return f"{stage.place()}: {left.stat().st_size} bytes beside the checkpoint"
 
 
 def killed_in_the_champion(stage: Stage, dice: Dice) -> str:
@@ -100,7 +100,7 @@ def killed_while_resuming(stage: Stage, dice: Dice) -> str:
     known = len(durable(stage.records))
     steps = ["agreeing", "recovering", "breeding"]
     if stage.records[-1].get("phase") in ("evolution", "random search"):
-        steps.append("snapshot read")
+        steps.append("checkpoint read")
     for step in dice.permutation(steps):
         assert stage.drive(str(step)) == KILLED
     assert stage.notes("began")[-1] and len(stage.fallen) == len(steps) + 1
@@ -166,7 +166,7 @@ def says_how_to_go_on(stage: Stage) -> None:
 
 def small_disk_fills(stage: Stage, dice: Dice) -> str:
     """The same on a real file system that is too small, as often as it takes; in between a little room is made."""
-    stage.snapshots, size = True, int(dice.integers(8, 30))
+    stage.checkpoints, size = True, int(dice.integers(8, 30))
     stage.runs.mkdir()
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={4 * size}k", "none", stage.runs], capture_output=True
@@ -192,15 +192,15 @@ def small_disk_fills(stage: Stage, dice: Dice) -> str:
     return f"tmpfs full {len(places)} times: " + "; ".join(places)
 
 
-def snapshot_lost(how: str) -> Fault:
-    """A snapshot that is gone, damaged, or older than the journal is made good from the journal."""
+def checkpoint_lost(how: str) -> Fault:
+    """A checkpoint that is gone, damaged, or older than the journal is made good from the journal."""
 
     def fault(stage: Stage, dice: Dice) -> str:
-        stage.snapshots = True
-        assert stage.drive("snapshot", int(dice.integers(2, 5))) == KILLED
-        path = stage.run / "snapshot-evolution.json.z"
+        stage.checkpoints = True
+        assert stage.drive("checkpoint", int(dice.integers(2, 5))) == KILLED
+        path = stage.run / "checkpoint-evolution.json.z"
         old = path.read_bytes()
-        assert stage.drive("snapshot", 3) == KILLED
+        assert stage.drive("checkpoint", 3) == KILLED
         new = path.read_bytes()
         ages = [json.loads(zlib.decompress(data))["progress"]["told"] for data in (old, new)]
         assert ages[0] < ages[1]
@@ -212,7 +212,7 @@ def snapshot_lost(how: str) -> Fault:
             damaged = bytearray(new[: int(dice.integers(1, len(new) + 1))])
             damaged[int(dice.integers(len(damaged)))] ^= 1 << int(dice.integers(8))
             path.write_bytes(damaged)
-        where = f"{stage.place()}: {how} (brood {ages[0]} told, the journal tells of {ages[1]})"
+        where = f"{stage.place()}: {how} (generation {ages[0]} told, the journal tells of {ages[1]})"
         stage.finish()
         assert ("is not used" in stage.output[-1]) == (how == "damaged"), stage.story()
         return where

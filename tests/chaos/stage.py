@@ -90,7 +90,7 @@ class Stage:
     calm: Calm | None
     cluster: Mapping[str, Any] = field(default_factory=lambda: IN_THREADS)
     tracked: bool = False
-    snapshots: bool = True
+    checkpoints: bool = True
     once: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ()
@@ -133,7 +133,7 @@ class Stage:
         """Start or resume the search and wait for the driver's end; its exit code."""
         begun = any(self.runs.glob(f"*/{JOURNAL}"))
         command = ["resume", str(self.run), *arguments.split()] if begun else self._search()
-        plan = {"cluster": dict(self.cluster), "tracked": self.tracked, "snapshots": self.snapshots}
+        plan = {"cluster": dict(self.cluster), "tracked": self.tracked, "checkpoints": self.checkpoints}
         said = self.folder / f"said-{len(self.codes)}"
         asked = {
             "arguments": command,
@@ -192,10 +192,10 @@ class Stage:
 
     def place(self) -> str:
         """Where the search is, in words."""
-        last = next((one for one in reversed(self.records) if one["kind"] in ("score", "brood")), None)
+        last = next((one for one in reversed(self.records) if one["kind"] in ("score", "generation")), None)
         if last is None:
             return "nothing is known yet"
-        phase = f"{last['phase']} {last['brood']}" if "brood" in last else last["phase"]
+        phase = f"{last['phase']} {last['generation']}" if "generation" in last else last["phase"]
         return f"{phase}, {len(durable(self.records))} known"
 
     def story(self) -> str:

@@ -29,10 +29,10 @@ def durable(records: Iterable[Record]) -> list[Any]:
     for record in records:
         if record["kind"] == "score":
             fidelity = Fidelity(record["targets"], record["steps"], tuple(record["rates"]))
-            keys.append(key(record["digest"], record["stream"], fidelity))
+            keys.append(key(record["digest"], record["split"], fidelity))
             if "first" in record:
-                closer = fidelity.closer(record["race_targets"], record["first_rate"])
-                keys.append(key(record["digest"], record["stream"], closer))
+                closer = fidelity.promoted(record["race_targets"], record["first_rate"])
+                keys.append(key(record["digest"], record["split"], closer))
     return keys
 
 
@@ -215,12 +215,12 @@ STEPS: dict[str, Callable[[int], None]] = {
     "before telling": before_telling,
     "interrupted in write": interrupted_in_write,
     "interrupted again": interrupted_again,
-    "snapshot": within(evo.storage.checkpoint, "write_whole", "a snapshot"),
+    "checkpoint": within(evo.storage.checkpoint, "write_whole", "a checkpoint"),
     "champion": within(evo.experiment.search, "save", "the champion's file"),
-    "breeding": at_call(evo.experiment.search, "breed", "a brood is bred"),
+    "breeding": at_call(evo.experiment.search, "breed", "a generation is bred"),
     "agreeing": at_call(evo.storage.run, "agree", "the journal is read"),
     "recovering": at_call(evo.storage.evaluations.Evaluations, "learn", "known answers are taken over"),
-    "snapshot read": at_call(evo.experiment.search.Snapshots, "last", "the snapshot is looked for"),
+    "checkpoint read": at_call(evo.experiment.search.Checkpoints, "last", "the checkpoint is looked for"),
     "disk fills": disk_fills,
     "forgetful": forgetful,
 }

@@ -17,7 +17,7 @@ SHORT = (
     "SIGKILL while resuming",
     "Ctrl-C",
     "no room for the journal",
-    "snapshot damaged",
+    "checkpoint damaged",
     pytest.param("Ray: actor and driver killed", marks=pytest.mark.ray),
 )
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluators.task import Fidelity, Score, Stream, Task
+from evaluators.task import Fidelity, Score, Split, Task
 from topologies import butterfly
 
 FINE, RAISES, NOT_A_NUMBER, NOT_A_SCORE, SLOW, DIES_ONCE, HANGS_ONCE, DIES, HANGS, EXHAUSTS = range(1, 11)
@@ -24,7 +24,7 @@ class Faulty:
     folder: Path
     home: int = field(default_factory=os.getpid)
 
-    def evaluate(self, topology: object, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: object, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score that depends on the seed alone, where there is one."""
         if seed == 0:
             lies = (self.folder / "lie").exists() and os.getpid() != self.home
@@ -61,7 +61,7 @@ class Faulty:
 class Threads:
     """Scores how many threads a worker's libraries may use."""
 
-    def evaluate(self, topology: object, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: object, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """Threads of numba and of OpenMP; nothing for the canary, as the driver is under no limit."""
         if seed == 0:
             return Score((0.0,))
@@ -73,4 +73,4 @@ class Threads:
 def tasks(*seeds: int) -> list[Task]:
     """One task a seed, numbered from 0."""
     topology, fidelity = butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,))
-    return [Task(number, topology, fidelity, Stream.SEARCH, seed) for number, seed in enumerate(seeds)]
+    return [Task(number, topology, fidelity, Split.SEARCH, seed) for number, seed in enumerate(seeds)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.pool import Pool
-from evaluators.task import Fidelity, Score, Stream, Task
+from evaluators.task import Fidelity, Score, Split, Task
 from topologies import butterfly
 
 QUICK_TO_NOTICE = {
@@ -38,7 +38,7 @@ class Witness:
     folder: Path
     seconds: float = 0.2
 
-    def evaluate(self, topology: object, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: object, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score that depends on the seed alone; 0 is the canary's."""
         if seed:
             self._note(seed, "began")
@@ -68,7 +68,7 @@ class Witness:
 def tasks(first: int, count: int) -> list[Task]:
     """Tasks with a seed each, which is also their number."""
     topology, fidelity = butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,))
-    return [Task(seed, topology, fidelity, Stream.SEARCH, seed) for seed in range(first, first + count)]
+    return [Task(seed, topology, fidelity, Split.SEARCH, seed) for seed in range(first, first + count)]
 
 
 def until(what: Callable[[], object], seconds: float = 30.0) -> None:

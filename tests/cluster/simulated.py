@@ -21,7 +21,7 @@ import numpy as np
 from cluster.pool import batch_size
 from evaluators.rng import generator
 from evaluators.run import run
-from evaluators.task import BatchEvaluator, Evaluator, Outcome, Task
+from evaluators.task import Answer, BatchEvaluator, Evaluator, Outcome, Task
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,8 @@ class SimulatedPool:
         except MemoryError as error:
             if len(call.batch) > 1:
                 return self._try_again(call.batch)
-            outcomes = [Outcome(call.batch[0].number, None, f"MemoryError: {error}", 0.0, "none")]
+            failed = Answer(failure=f"MemoryError: {error}")
+            outcomes = [Outcome(number=call.batch[0].number, answer=failed, seconds=0.0, device="none")]
         return [replace(one, seconds=seconds) for one, seconds in zip(outcomes, call.seconds, strict=True)]
 
     def _try_again(self, batch: tuple[Task, ...]) -> list[Outcome]:

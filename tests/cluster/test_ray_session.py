@@ -28,7 +28,7 @@ import os, time
 from evaluators.task import Score
 
 class Mine:
-    def evaluate(self, topology, fidelity, stream, seed):
+    def evaluate(self, topology, fidelity, split, seed):
         if seed == 2:
             print("noise", flush=True)
             time.sleep(3600)
@@ -38,7 +38,7 @@ class Mine:
 DRIVER = """
 import random, signal, sys
 from cluster.ray_session import session
-from evaluators.task import Fidelity, Stream, Task
+from evaluators.task import Fidelity, Split, Task
 from mine import Mine
 from topologies import butterfly
 
@@ -48,7 +48,7 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop)
 random.seed(5)
 before = random.getstate()
-task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Stream.SEARCH, number)
+task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Split.SEARCH, number)
 try:
     with session(sys.argv[1] if len(sys.argv) > 1 else None):
         from cluster.ray_pool import RayPool, ray

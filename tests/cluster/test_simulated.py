@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cluster.pool import map_tasks
 from evaluators.rng import generator
 from evaluators.run import run
-from evaluators.task import Fidelity, Outcome, Score, Stream
+from evaluators.task import Fidelity, Outcome, Score, Split
 from tests.cluster.faulty import EXHAUSTS, FINE, Faulty, tasks
 from tests.cluster.simulated import Nodes, SimulatedPool
 from tests.fakes import HashEvaluator
@@ -95,7 +95,7 @@ def test_what_the_driver_computes_while_workers_work_costs_nothing() -> None:
 
 def test_the_evaluator_is_not_on_the_drivers_bill() -> None:
     class Labouring(HashEvaluator):
-        def evaluate(self, topology: object, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: object, fidelity: Fidelity, split: Split, seed: int) -> Score:
             end = time.thread_time() + 0.05
             while time.thread_time() < end:
                 pass

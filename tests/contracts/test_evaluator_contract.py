@@ -16,7 +16,7 @@ from evaluators import (
     Evaluator,
     Fidelity,
     MatrixReconstruction,
-    Stream,
+    Split,
     TangentRank,
     Task,
 )
@@ -49,7 +49,7 @@ _Numbers = Callable[[Topology], tuple[float, ...]]
 
 
 def _evaluated(name: str) -> _Numbers:
-    return lambda topology: EVALUATORS[name].evaluate(topology, FIDELITY, Stream.SEARCH, 3).errors
+    return lambda topology: EVALUATORS[name].evaluate(topology, FIDELITY, Split.SEARCH, 3).errors
 
 
 def _measured(name: str) -> _Numbers:
@@ -143,7 +143,7 @@ def test_a_topology_that_can_set_nothing_promises_least(name: str) -> None:
 @every_evaluator
 def test_a_dense_layer_scores_better_than_none(evaluator: Evaluator) -> None:
     errors = [
-        evaluator.evaluate(topology, FIDELITY, Stream.SEARCH, 0).error
+        evaluator.evaluate(topology, FIDELITY, Split.SEARCH, 0).error
         for topology in (dense(4, 3), Topology.from_masks([np.zeros((4, 3), int)]))
     ]
     assert errors[0] < errors[1] == pytest.approx(1)
@@ -153,7 +153,7 @@ def test_a_dense_layer_scores_better_than_none(evaluator: Evaluator) -> None:
 def test_evaluators_travel_to_workers(evaluator: Evaluator) -> None:
     sent = pickle.loads(pickle.dumps(evaluator))
     for topology in USUAL:
-        here, there = (one.evaluate(topology, FIDELITY, Stream.CHOICE, 1) for one in (evaluator, sent))
+        here, there = (one.evaluate(topology, FIDELITY, Split.VALIDATION, 1) for one in (evaluator, sent))
         assert here == there and len(here.errors) == FIDELITY.targets
 
 
@@ -163,8 +163,8 @@ def test_a_batch_has_the_bits_of_one_at_a_time(name: str) -> None:
     evaluator = EVALUATORS[name]
     assert isinstance(evaluator, BatchEvaluator)
     tasks = [
-        Task(number, topology, Fidelity(1 + number % 3, 4, (0.1,)), Stream.SEARCH, seed=number % 2)
+        Task(number, topology, Fidelity(1 + number % 3, 4, (0.1,)), Split.SEARCH, seed=number % 2)
         for number, topology in enumerate([*USUAL, *ODD.values(), *USUAL])
     ]
-    alone = [evaluator.evaluate(task.topology, task.fidelity, task.stream, task.seed) for task in tasks]
+    alone = [evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]
     assert evaluator.evaluate_many(tasks) == alone

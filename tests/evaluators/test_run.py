@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from evaluators import run as running
-from evaluators.task import BrokenDeviceError, Fidelity, Score, Stream, Task
+from evaluators.task import BrokenDeviceError, Fidelity, Score, Split, Task
 from topologies import butterfly, hypercube
 from topologies.topology import Topology
 
 TASKS = [
-    Task(number, topology, Fidelity(1, 1, (1.0,)), Stream.SEARCH, 0, measures=("edges",))
+    Task(number, topology, Fidelity(1, 1, (1.0,)), Split.SEARCH, 0, measures=("edges",))
     for number, topology in enumerate((butterfly(4, 2), hypercube(4, 2), butterfly(4, 3)))
 ]
 
@@ -24,13 +24,13 @@ class Batches:
     def __init__(self, together: Any) -> None:
         self._together = together
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The number of edges."""
         return Score((float(topology.n_edges),))
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
         """What was asked for in the constructor."""
-        scores = [self.evaluate(task.topology, task.fidelity, task.stream, task.seed) for task in tasks]
+        scores = [self.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]
         answer: list[Score] = self._together(scores)
         return answer
 

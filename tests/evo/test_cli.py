@@ -17,14 +17,14 @@ n_in = 8
 n_out = 8
 budget = 40
 [loop]
-broods = 1
-brood_size = 4
+generations = 1
+offspring = 4
 [fidelity]
 targets = 2
 steps = 20
-full_targets = 2
-full_steps = 20
-held_out_targets = 3
+validation_targets = 2
+validation_steps = 20
+test_targets = 3
 [cluster]
 pool = "in-process"
 """

@@ -18,14 +18,14 @@ pytestmark = pytest.mark.end_to_end
 
 FIDELITY = {
     "targets": 2, "steps": 60, "rates": (0.45, 1.5),
-    "full_targets": 4, "full_steps": 200, "full_rates": (0.3, 0.6, 1.2), "held_out_targets": 6, "finalists": 2,
+    "validation_targets": 4, "validation_steps": 200, "validation_rates": (0.3, 0.6, 1.2), "test_targets": 6, "finalists": 2,
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
     """8 x 8 with 40 parameters of 64."""
-    return recipe(fidelity=FIDELITY, loop={"broods": 5, "brood_size": 8, "population": 10})
+    return recipe(fidelity=FIDELITY, loop={"generations": 5, "offspring": 8, "population": 10})
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_file_that_boasts_is_found_out(result: Result, tmp_path: Path) -> None
     from topologies.files import read, save
 
     topology, provenance = read(result.champion_file)
-    held_out = provenance.scores["held-out"]
+    held_out = provenance.scores["test"]
     assert isinstance(held_out, dict)
     held_out |= {"error": 0.001, "interval": [0.0005, 0.0015]}
     assert not verify(save(topology, tmp_path / "boast.safetensors", provenance)).agrees

@@ -52,10 +52,10 @@ def test_there_is_a_quick_recipe_for_32_by_32_at_640() -> None:
         ({"seeds": 2}, "seed"),
         ({"founder": []}, "founders"),
         ({"lop": {}}, "loop"),
-        ({"loop": {"brood": 3}}, "loop.broods"),
-        ({"fidelity": {"full_step": 3}}, "fidelity.full_steps"),
+        ({"loop": {"generation": 3}}, "loop.generations"),
+        ({"fidelity": {"full_step": 3}}, "fidelity.validation_steps"),
         ({"bounds": {"maxdepth": 3}}, "bounds.max_depth"),
-        ({"broods": 3}, "loop.broods"),
+        ({"generations": 3}, "loop.generations"),
         ({"rates": [0.1]}, "fidelity.rates"),
         ({"loop": {"seed": 3}}, "seed"),
         ({"loop": {"workers": 3}}, "cluster.workers"),
@@ -71,8 +71,8 @@ def test_an_unknown_key_like_no_other_lists_those_there_are() -> None:
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    words = refusal({"n_in": 1, "loop": {"brood_size": 0}, "bugdet": 3})
-    assert "n_in = 1: " in words and "loop.brood_size = 0: " in words and "'budget'" in words
+    words = refusal({"n_in": 1, "loop": {"offspring": 0}, "bugdet": 3})
+    assert "n_in = 1: " in words and "loop.offspring = 0: " in words and "'budget'" in words
 
 
 @quick
@@ -108,11 +108,11 @@ def test_both_ends_of_the_range_are_budgets(n_in: int, n_out: int, least: int, m
         ({"evaluator": "no colon"}, "evaluator = 'no colon'"),
         ({"fidelity": {"rates": []}}, "fidelity.rates = []"),
         ({"fidelity": {"rates": [0.1, 0.0]}}, "fidelity.rates"),
-        ({"fidelity": {"full_rates": [float("nan")]}}, "fidelity.full_rates"),
+        ({"fidelity": {"validation_rates": [float("nan")]}}, "fidelity.validation_rates"),
         ({"fidelity": {"rates": [float("inf")]}}, "fidelity.rates"),
-        ({"fidelity": {"held_out_targets": 1}}, "fidelity.held_out_targets = 1"),
+        ({"fidelity": {"test_targets": 1}}, "fidelity.test_targets = 1"),
         ({"loop": {"population": 3}}, "loop.population = 3"),
-        ({"loop": {"lag": 0}}, "loop.lag = 0"),
+        ({"loop": {"lag": 0}}, "loop.max_pending_generations = 0"),
         ({"loop": 5}, "loop = 5"),
         ({"bounds": {"max_depth": 0}}, "bounds.max_depth = 0"),
         ({"cluster": {"pool": "dask"}}, "cluster.pool = 'dask'"),
@@ -124,17 +124,17 @@ def test_a_value_out_of_range_is_refused_with_its_place(values: dict[str, Any], 
 
 
 def test_overrides_change_values_and_make_sections_and_the_later_one_wins() -> None:
-    values = {"budget": 640, "loop": {"broods": 3}}
-    sections = ["loop.broods=5", "loop.broods=6", "fidelity.rates=[0.1, 1]"]
+    values = {"budget": 640, "loop": {"generations": 3}}
+    sections = ["loop.generations=5", "loop.generations=6", "fidelity.rates=[0.1, 1]"]
     changed = overridden(values, ["budget=320", *sections, "name=night", 'baseline="clos(32, 8, 6, 8)"'])
     assert changed == {
         "budget": 320,
-        "loop": {"broods": 6},
+        "loop": {"generations": 6},
         "fidelity": {"rates": [0.1, 1]},
         "name": "night",
         "baseline": "clos(32, 8, 6, 8)",
     }
-    assert values == {"budget": 640, "loop": {"broods": 3}}
+    assert values == {"budget": 640, "loop": {"generations": 3}}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_override_is_checked_like_the_recipe(tmp_path: Path) -> None:
     assert load(path, ["budget=64"]).budget == 64
     with pytest.raises(ValueError, match=r"^budget = 65: between n_in \+ n_out = 16 and n_in \* n_out = 64"):
         load(path, ["budget=65"])
-    with pytest.raises(ValueError, match=r"^unknown key 'loop.broodz': did you mean 'loop.broods'\?"):
+    with pytest.raises(ValueError, match=r"^unknown key 'loop.broodz': did you mean 'loop.generations'\?"):
         load(path, ["loop.broodz=65"])
 
 
@@ -191,8 +191,8 @@ def test_settings_come_back_from_what_a_journal_keeps_of_them() -> None:
 
 
 def test_the_three_fidelities() -> None:
-    fidelity = validate({"fidelity": {"targets": 2, "full_targets": 3, "held_out_targets": 4}}).fidelity
+    fidelity = validate({"fidelity": {"targets": 2, "validation_targets": 3, "test_targets": 4}}).fidelity
     assert fidelity.search == Fidelity(2, fidelity.steps, fidelity.rates)
-    assert fidelity.choice == Fidelity(3, fidelity.full_steps, fidelity.full_rates)
-    assert fidelity.held_out(0.7) == Fidelity(4, fidelity.full_steps, (0.7,))
-    assert fidelity.held_out(None) == Fidelity(4, fidelity.full_steps, fidelity.full_rates)
+    assert fidelity.validation == Fidelity(3, fidelity.validation_steps, fidelity.validation_rates)
+    assert fidelity.test(0.7) == Fidelity(4, fidelity.validation_steps, (0.7,))
+    assert fidelity.test(None) == Fidelity(4, fidelity.validation_steps, fidelity.validation_rates)

@@ -6,10 +6,11 @@ from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from evo.storage.history import History
-from evo.storage.journal import Record
+from evo.storage.records import PhaseStarted, ProxyRecord, RunEvent, RunOpened, ScoreRecord
 from evo.studies.proxies.findings import findings, samples
 from evo.studies.proxies.report import findings_tables, track, write
 from evo.studies.proxies.study import StudySettings, study
@@ -62,18 +63,19 @@ class StudyProgress:
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, record: Record) -> None:
-        """Take notice of a record."""
-        if record["kind"] == "header" and "workers" in record:
-            self.folder = Path(record["folder"])
-            self._console.print(f"{record['workers']} workers ready; results in {record['folder']}", soft_wrap=True)
-        elif record["kind"] == "phase":
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(record["phase"], total=record["count"])
-            if not self._console.is_terminal:
-                self._console.print(f"{record['phase']} ({record['count']})")
-        elif record["kind"] in ("score", "proxy") and self._task is not None:  # not what the journal knew
-            self._bar.advance(self._task)
-            if record.get("failure"):
-                self._console.print(f"[yellow]{record['phase']} {record['number']} failed: {record['failure']}")
+    def __call__(self, event: RunEvent) -> None:
+        """Take notice of an event."""
+        match event:
+            case RunOpened(_, folder, workers):
+                self.folder = folder
+                self._console.print(f"{workers} workers ready; results in {folder}", soft_wrap=True)
+            case PhaseStarted(phase, count):
+                if self._task is not None:
+                    self._bar.remove_task(self._task)
+                self._task = self._bar.add_task(phase, total=count)
+                if not self._console.is_terminal:
+                    self._console.print(f"{phase} ({count})")
+            case ScoreRecord() | ProxyRecord() if self._task is not None:  # not what the journal knew
+                self._bar.advance(self._task)
+                if isinstance(event, ScoreRecord) and event.failure:
+                    self._console.print(f"[yellow]{event.phase} {event.number} failed: {escape(event.failure)}")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evo.report.correlation import Estimate, kendall, sign_agreement, spearman
-from evo.storage.history import History, error
-from evo.storage.journal import Record
-from evo.storage.results import interval
-from evo.studies.proxies.study import ORIGINAL, SHUFFLED, TANGENT_RANK, phase
+from evo.storage.history import History
+from evo.storage.records import ProxyRecord, ScoreRecord
+from evo.storage.results import Verdict, interval
+from evo.studies.proxies.study import NULL_MODEL, SAMPLE, TANGENT_RANK, phase
 
 _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A score of all specimens of a budget and of their shuffled controls, shape ``(specimens,)``.
+    """A score of all topologies of a budget and of their null models, shape ``(topologies,)``.
 
     ``ms`` is its median time in milliseconds; ``trains`` says whether it is a cheap reconstruction.
     """
@@ -32,9 +32,9 @@ class Scored:
 
 @dataclass(frozen=True)
 class Sample:
-    """The specimens of one budget, those left out that could not be evaluated.
+    """The topologies of one budget, those left out that could not be evaluated.
 
-    ``errors`` has shape ``(specimens,)``, and so has ``worse``: the error of each one's shuffled control less its
+    ``errors`` has shape ``(topologies,)``, and so has ``worse``: the error of each one's null model less its
     own, zero where the two are not told apart (paired over the targets, 95 %). ``ms`` is the median time of an error.
     """
 
@@ -48,10 +48,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Finding:
-    """How well one score predicts the error at one budget; estimates have 95 % intervals over specimens.
+    """How well one score predicts the error at one budget; estimates have 95 % intervals over topologies.
 
-    ``spearman`` and ``kendall`` are over all specimens, ``at_equal_rank`` is Kendall's over pairs of equal tangent
-    rank, ``from_shuffled`` the share of specimens for which the score says rightly whether they or their shuffled
+    ``spearman`` and ``kendall`` are over all topologies, ``at_equal_rank`` is Kendall's over pairs of equal tangent
+    rank, ``from_null_model`` the share of topologies for which the score says rightly whether they or their shuffled
     control is better; ``pairs`` is how many such there are. 1 is a perfect prediction each time, and by chance
     correlations are 0 and shares 1/2. ``ms`` is the time of a score, ``cost`` its part of an error's.
     """
@@ -62,18 +62,18 @@ class Finding:
     spearman: Estimate
     kendall: Estimate
     at_equal_rank: Estimate
-    from_shuffled: Estimate
+    from_null_model: Estimate
     pairs: int
     ms: float
     cost: float
 
 
 def samples(history: History) -> tuple[Sample, ...]:
-    """The specimens of every budget that is complete, with their errors and scores."""
+    """The topologies of every budget that is complete, with their errors and scores."""
     return tuple(
         _sample(history, budget)
         for budget in history.settings["budgets"]
-        if len(history.scores(phase(SHUFFLED, budget))) == history.settings["specimens"]
+        if len(history.scores(phase(NULL_MODEL, budget))) == history.settings["sample_size"]
     )
 
 
@@ -92,52 +92,52 @@ def ranking(found: tuple[Finding, ...]) -> list[str]:
 
 
 def _sample(history: History, budget: int) -> Sample:
-    full = {arm: history.scores(phase(arm, budget)) for arm in (ORIGINAL, SHUFFLED)}
-    errors = np.array([error(one) for one in full[ORIGINAL]])
+    full = {arm: history.scores(phase(arm, budget)) for arm in (SAMPLE, NULL_MODEL)}
+    errors = np.array([one.error for one in full[SAMPLE]])
     kept = np.isfinite(errors)
-    worse = np.array([_worse(*pair) for pair in zip(full[ORIGINAL], full[SHUFFLED], strict=True)])
+    worse = np.array([_worse(*pair) for pair in zip(full[SAMPLE], full[NULL_MODEL], strict=True)])
     scores = {
         name: Scored(one.original[kept], one.shuffled[kept], one.ms, one.trains)
-        for name, one in (*_data_free(history, budget), *_cheap(history, budget))
+        for name, one in (*_proxies(history, budget), *_cheap(history, budget))
     }
-    families = tuple(one["family"] for one, keep in zip(full[ORIGINAL], kept, strict=True) if keep)
-    return Sample(budget, families, errors[kept], worse[kept], _ms(full[ORIGINAL]), scores)
+    families = tuple(one.origin.family for one, keep in zip(full[SAMPLE], kept, strict=True) if keep)
+    return Sample(budget, families, errors[kept], worse[kept], _ms(full[SAMPLE]), scores)
 
 
-def _worse(own: Record, shuffled: Record) -> float:
-    if own["failure"] or shuffled["failure"]:
+def _worse(own: ScoreRecord, shuffled: ScoreRecord) -> float:
+    if own.score is None or shuffled.score is None:
         return 0.0
-    difference = interval(np.subtract(shuffled["errors"], own["errors"]))
-    return 0.0 if difference.low <= 0 <= difference.high else difference.mean
+    difference = interval(np.subtract(shuffled.score.errors, own.score.errors))
+    return 0.0 if difference.verdict is Verdict.LEVEL else difference.mean
 
 
-def _data_free(history: History, budget: int) -> Iterator[tuple[str, Scored]]:
+def _proxies(history: History, budget: int) -> Iterator[tuple[str, Scored]]:
     """Scores that both arms have; None stands for infinity."""
-    found: dict[str, dict[str, Record]] = {}
+    found: dict[str, dict[str, ProxyRecord]] = {}
     for one in history.records:
-        if one["kind"] == "proxy" and one["budget"] == budget:
-            found.setdefault(one["score"], {})[one["arm"]] = one
+        if isinstance(one, ProxyRecord) and one.budget == budget:
+            found.setdefault(one.proxy, {})[one.arm] = one
     for name, arms in found.items():
         if len(arms) == 2:
             original, shuffled = (
-                np.array([np.inf if value is None else value for value in arms[arm]["values"]])
-                for arm in (ORIGINAL, SHUFFLED)
+                np.array([np.inf if value is None else value for value in arms[arm].values])
+                for arm in (SAMPLE, NULL_MODEL)
             )
-            yield name, Scored(original, shuffled, arms[ORIGINAL]["ms"], False)
+            yield name, Scored(original, shuffled, arms[SAMPLE].ms, False)
 
 
 def _cheap(history: History, budget: int) -> Iterator[tuple[str, Scored]]:
     for place, settings in enumerate(history.settings["cheap"]):
-        arms = [history.scores(phase(arm, budget, place)) for arm in (ORIGINAL, SHUFFLED)]
-        original, shuffled = (np.array([error(one) for one in arm]) for arm in arms)
+        arms = [history.scores(phase(arm, budget, place)) for arm in (SAMPLE, NULL_MODEL)]
+        original, shuffled = (np.array([one.error for one in arm]) for arm in arms)
         rates = len(settings["rates"])
         name = f"reconstruction {settings['targets']}x{settings['steps']}" + (f"x{rates}" if rates > 1 else "")
         yield name, Scored(original, shuffled, _ms(arms[0]), True)
 
 
-def _ms(records: list[Record]) -> float:
+def _ms(records: Sequence[ScoreRecord]) -> float:
     """Median milliseconds of the evaluations that were made."""
-    seconds = [one["seconds"] for one in records if one["device"] != "cache"]
+    seconds = [one.seconds for one in records if one.device != "cache"]
     return 1000 * float(np.median(seconds)) if seconds else float("nan")
 
 
@@ -152,7 +152,7 @@ def _finding(sample: Sample, name: str) -> Finding:
         spearman=spearman(score.original, sample.errors),
         kendall=kendall(score.original, sample.errors),
         at_equal_rank=kendall(score.original, sample.errors, None if rank is None else rank.original),
-        from_shuffled=sign_agreement(_rise(score)[apart], sample.worse[apart]),
+        from_null_model=sign_agreement(_rise(score)[apart], sample.worse[apart]),
         pairs=int(apart.sum()),
         ms=score.ms,
         cost=score.ms / sample.ms,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,22 +15,19 @@ from rich.table import Table
 from evo.report.correlation import Estimate
 from evo.storage.history import History
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
-from evo.tracking.records import Point, Sheet, sheet_of
+from evo.tracking.records import Point, RunRecord, run_record
 from evo.tracking.store import Store
 from evo.tracking.store import track as tracked
 
 FILES = {
     "findings.csv": "how well every score predicts at every budget, with 95 % intervals, and what it costs",
-    "specimens.csv": "every topology's family, error and scores",
+    "sample.csv": "every topology's family, error and scores",
     "correlations.png": "Spearman's correlation of every score with the error",
     "best_scores.png": "the error against the best scores, by family",
 }
 """What is kept of a study, and what each file is."""
 
-_OF_SEARCHES = {"budget", "loop", "bounds", "fidelity", "tuning", "siblings", "objectives", "founders"}
-"""Settings that a study's recipe has in common with a search's and makes no use of."""
-
-_ESTIMATES = ("spearman", "kendall", "at_equal_rank", "from_shuffled")
+_ESTIMATES = ("spearman", "kendall", "at_equal_rank", "from_null_model")
 
 
 def findings_csv(found: tuple[Finding, ...]) -> str:
@@ -46,12 +42,12 @@ def findings_csv(found: tuple[Finding, ...]) -> str:
     return _csv(rows)
 
 
-def specimens_csv(history: History) -> str:
-    """A row for every topology; ``shuffled_worse`` is its control's error less its own, 0 if not told apart."""
+def sample_csv(history: History) -> str:
+    """A row for every topology; ``null_model_worse`` is its control's error less its own, 0 if not told apart."""
     rows: list[list[object]] = []
     for sample in samples(history):
         names = list(sample.scores)
-        rows = rows or [["budget", "family", "error", "shuffled_worse", *names]]
+        rows = rows or [["budget", "family", "error", "null_model_worse", *names]]
         columns = zip(*(sample.scores[name].original for name in names), strict=True)
         for family, error, worse, values in zip(sample.families, sample.errors, sample.worse, columns, strict=True):
             rows.append([sample.budget, family, error, worse, *values])
@@ -66,7 +62,7 @@ def findings_tables(found: tuple[Finding, ...]) -> Iterator[Table]:
         table = Table(
             title=f"Budget {budget}: how well scores predict the error",
             caption="at rank: Kendall's tau over pairs of equal tangent rank; control: rightly told\n"
-            f"from the shuffled control ({of_budget[0].pairs} pairs differ); cost: of computing an error",
+            f"from the null model ({of_budget[0].pairs} pairs differ); cost: of computing an error",
             box=box.SIMPLE_HEAD,
             title_justify="left",
             caption_justify="left",
@@ -77,7 +73,7 @@ def findings_tables(found: tuple[Finding, ...]) -> Iterator[Table]:
             table.add_column(heading, justify="right", no_wrap=True)
         for one in of_budget:
             ends = f"{one.spearman.low:+.2f} {one.spearman.high:+.2f}" if np.isfinite(one.spearman.low) else ""
-            told = f"{one.from_shuffled.value:.0%}" if one.pairs else "–"
+            told = f"{one.from_null_model.value:.0%}" if one.pairs else "–"
             name = f"[dim]{one.score}[/dim]" if one.trains else one.score
             numbers = (_signed(one.spearman), ends, _signed(one.kendall), _signed(one.at_equal_rank))
             table.add_row(name, *numbers, told, f"{one.cost:.2%}" if one.cost < 10 else f"{one.cost:.0f} x")
@@ -89,7 +85,7 @@ def track(folder: Path, uri: str | None = None) -> str:
 
     def show(store: Store, history: History) -> str:
         """The study's record, with its files as artifacts."""
-        return store.file(sheet(history), partial(write, history))
+        return store.file(record(history), partial(write, history))
 
     return tracked(folder, uri, show)
 
@@ -102,29 +98,27 @@ def write(history: History, folder: Path) -> None:
     if found:
         results = findings(found)
         (folder / "findings.csv").write_text(findings_csv(results), encoding="utf-8")
-        (folder / "specimens.csv").write_text(specimens_csv(history), encoding="utf-8")
+        (folder / "sample.csv").write_text(sample_csv(history), encoding="utf-8")
         proxy_pictures.correlations(results).savefig(folder / "correlations.png")
         proxy_pictures.best_scores(found, results).savefig(folder / "best_scores.png")
 
 
-def sheet(history: History) -> Sheet:
+def record(history: History) -> RunRecord:
     """A study as one record: estimates with the budget as step, and in words which scores are best."""
     found = findings(samples(history))
     points = [
-        Point(f"{group}/{one.score}", float(value), one.budget, history.header["time"])
+        Point(f"{group}/{one.score}", float(value), one.budget, history.header.time)
         for one in found
         for group, value in (*((name, getattr(one, name).value) for name in _ESTIMATES), ("ms", one.ms))
         if np.isfinite(value)
     ]
-    whole = sheet_of(history, tuple(points), {"mlflow.note.content": _note(history, found), "role": "study of scores"})
-    params = {name: value for name, value in whole.params.items() if name.split(".")[0] not in _OF_SEARCHES}
-    return replace(whole, params=params)
+    return run_record(history, tuple(points), {"mlflow.note.content": _note(history, found), "role": "study of scores"})
 
 
 def _note(history: History, found: tuple[Finding, ...]) -> str:
     settings = history.settings
     told = (
-        f"How well scores that need no target matrices predict the reconstruction error of {settings['specimens']} "
+        f"How well scores that need no target matrices predict the reconstruction error of {settings['sample_size']} "
         f"topologies of {history.size.replace('x', ' × ')} at each of the budgets {_list(settings['budgets'])}."
     )
     if not found:

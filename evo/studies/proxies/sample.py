@@ -14,34 +14,34 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.rng import generator
-from evo.variation import fill, sample, vary
+from evo.variation import fill, mutate, sample
 from evo.variation.bounds import Bounds
 from topologies.canonical import canonical
 from topologies.families import FAMILIES, members
 from topologies.topology import Layer, Topology
 
 RANDOM, PERTURBED = "random", "perturbed"
-"""Families of the specimens that are not members of a registered family."""
+"""Families of the topologies that are not members of a registered family."""
 
 _LEAST = 0.95
 """A member spends at least this part of the budget."""
 _STEPS = (1, 2, 4, 8)
 """Steps of variation away from a member."""
 _TRIES = 20
-"""Draws a specimen on average, before the budget counts as exhausted."""
+"""Draws a topology on average, before the budget counts as exhausted."""
 
 _Pool = Mapping[str, Sequence[Topology]]
 _Shape = tuple[tuple[int, int, int], ...]
 
 
-class Specimen(NamedTuple):
+class Sampled(NamedTuple):
     """A topology in canonical form, and where it is from: a registered family, :data:`RANDOM` or :data:`PERTURBED`."""
 
     family: str
     topology: Topology
 
 
-def specimens(n: int, budget: int, count: int, seed: int) -> tuple[Specimen, ...]:
+def draw_sample(n: int, budget: int, count: int, seed: int) -> tuple[Sampled, ...]:
     """Distinct connected ``n`` x ``n`` topologies of at most ``budget`` trainable edges, and at least 0.95 of it.
 
     They are a function of the arguments, and the first of a longer tuple are those of a shorter one. Where a family
@@ -57,7 +57,7 @@ def specimens(n: int, budget: int, count: int, seed: int) -> tuple[Specimen, ...
     bounds = Bounds(budget, max_depth=1 + budget // n, max_width=4 * n, max_edges=2 * budget + n)
     pool = _members(n, budget)
     kinds = (_random, _member, _random, _perturbed)
-    found: dict[str, Specimen] = {}
+    found: dict[str, Sampled] = {}
     shapes: set[_Shape] = set()
     for attempt in range(_TRIES * count):
         if len(found) == count:
@@ -66,33 +66,33 @@ def specimens(n: int, budget: int, count: int, seed: int) -> tuple[Specimen, ...
         drawn = kinds[attempt % len(kinds)](n, bounds, pool, draw)
         if drawn is not None and (drawn.family in FAMILIES or _shape(drawn.topology) not in shapes):
             topology = canonical(drawn.topology)
-            found.setdefault(topology.digest, Specimen(drawn.family, topology))
+            found.setdefault(topology.digest, Sampled(drawn.family, topology))
             shapes.add(_shape(topology))
     if len(found) < count:
         raise ValueError(f"count = {count}: only {len(found)} different topologies found at n = {n}, budget = {budget}")
     return tuple(found.values())
 
 
-def _random(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Specimen | None:
+def _random(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Sampled | None:
     topology = sample(n, n, bounds, draw)
-    return None if topology is None else Specimen(RANDOM, topology)
+    return None if topology is None else Sampled(RANDOM, topology)
 
 
-def _member(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Specimen | None:
+def _member(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Sampled | None:
     if not pool:
         return None
     family = sorted(pool)[draw.integers(len(pool))]
-    return Specimen(family, pool[family][int(draw.integers(len(pool[family])))])
+    return Sampled(family, pool[family][int(draw.integers(len(pool[family])))])
 
 
-def _perturbed(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Specimen | None:
+def _perturbed(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -> Sampled | None:
     """A member filled up to the budget, and a few steps of variation away from it."""
     parent = _member(n, bounds, pool, draw)
     topology = None if parent is None else fill(parent.topology, bounds, draw)
     for _ in range(int(draw.choice(_STEPS))):
-        step = None if topology is None else vary(topology, bounds, draw)
+        step = None if topology is None else mutate(topology, bounds, draw)
         topology = None if step is None else step[1]
-    return None if topology is None else Specimen(PERTURBED, topology)
+    return None if topology is None else Sampled(PERTURBED, topology)
 
 
 def _members(n: int, budget: int) -> dict[str, list[Topology]]:

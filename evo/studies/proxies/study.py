@@ -5,7 +5,7 @@ are reconstructed at full fidelity and, as competitors of the scores, cheaply. T
 goes through a run's journal, so that the study can be stopped and continued; from there
 :mod:`evo.studies.proxies.findings` reads it.
 
-To study another score, add it to :data:`PROXIES`, or to :data:`evaluators.proxies.registry.MEASURES`, of which
+To study another score, add it to :data:`STUDIED`, or to :data:`evaluators.proxies.registry.PROXIES`, of which
 recipes can make use too. A study that was finished takes up a new one when it is resumed.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,19 +22,20 @@ from pydantic import Field, model_validator
 from evaluators.controllability.evaluator import Controllability
 from evaluators.controllability.model import Control
 from evaluators.proxies.graph_measures import paths, spectral_gap
-from evaluators.proxies.registry import MEASURES
+from evaluators.proxies.registry import PROXIES
 from evaluators.proxies.tangent_rank import TangentRank
 from evaluators.rng import generator
-from evaluators.task import Evaluator, Fidelity, Stream
-from evo.settings import Count, Settings
+from evaluators.task import Evaluator, Fidelity, Split, Task
+from evo.settings import Count, RunSettings
 from evo.storage.evaluations import Request
+from evo.storage.records import Origin, PhaseStarted, ProxyRecord
 from evo.storage.run import Run, Watcher, open_run
 from evo.studies.proxies.null_model import shuffled
-from evo.studies.proxies.sample import Specimen, specimens
+from evo.studies.proxies.sample import Sampled, draw_sample
 from topologies.measures import frozen_lower_bound
 from topologies.topology import Topology
 
-PROXIES: dict[str, Callable[[Topology], float]] = MEASURES | {
+STUDIED: dict[str, Callable[[Topology], float]] = PROXIES | {
     "controllability_variance": lambda topology: Controllability("uniform").analyse(topology).variance,
     "controllability_least": lambda topology: -float(Controllability("uniform").analyse(topology).matrix.min()),
     "controllability_trained": lambda topology: _trained(topology).loss,
@@ -49,33 +50,26 @@ PROXIES: dict[str, Callable[[Topology], float]] = MEASURES | {
 TANGENT_RANK = "tangent_rank"
 """The score that is also held fixed: of topologies with equal tangent rank, which is better?"""
 
-ORIGINAL, SHUFFLED = "specimens", "shuffled"
+SAMPLE, NULL_MODEL = "sample", "null model"
 
 
-class StudySettings(Settings):
-    """A study's recipe. Of a search's settings only size, seed, evaluator, and where it is computed and kept count."""
+class StudySettings(RunSettings):
+    """A study's recipe: its size, its budgets, and how carefully and how cheaply errors are measured."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "proxies"
     budgets: Annotated[tuple[Count, ...], Field(min_length=1)] = (160, 320, 640, 960)
-    specimens: Annotated[int, Field(ge=3)] = 100
+    sample_size: Annotated[int, Field(ge=3)] = 100
     """Topologies at each budget."""
     full: Fidelity = Fidelity(32, 4000, (0.1, 0.3, 0.7, 1.6, 4.0))
     """How carefully errors are measured that scores are to predict."""
     cheap: tuple[Fidelity, ...] = (Fidelity(2, 150, (1.0,)),)
     """Reconstructions that are scores of their own."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _greatest_budget(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """What a run's folder is named by."""
-        budgets = values.get("budgets", cls.model_fields["budgets"].default)
-        return {"budget": max(budgets), **values} if budgets else values
-
     @model_validator(mode="after")
     def _square(self) -> StudySettings:
         n = self.n_in
         if self.n_out != n:
-            raise ValueError(f"n_in = {n}, n_out = {self.n_out}: specimens are square, give both the same value")
+            raise ValueError(f"n_in = {n}, n_out = {self.n_out}: topologies are square, give both the same value")
         for budget in self.budgets:
             if not 2 * n <= budget <= n * n:
                 raise ValueError(f"budgets: {budget} is not between 2n = {2 * n} and n² = {n * n} for n = {n}")
@@ -87,14 +81,14 @@ def study(
     evaluator: Evaluator | None = None,
     *,
     folder: Path | None = None,
-    watcher: Watcher = lambda record: None,
+    watcher: Watcher = lambda event: None,
 ) -> Path:
     """Run a study, or what is left of it, and return its folder; arguments as for :func:`evo.experiment.search.search`.
 
     Raises
     ------
     ValueError
-        For a recipe that cannot be followed; among others, where there are not as many different specimens.
+        For a recipe that cannot be followed; among others, where there are not as many different topologies.
     """
     drawn = {budget: _arms(settings, budget) for budget in settings.budgets}
     with open_run(settings, evaluator, folder, watcher) as run:
@@ -112,42 +106,51 @@ def phase(arm: str, budget: int, cheap: int | None = None) -> str:
     return f"{arm} {budget}" if cheap is None else f"{arm} {budget}, cheap {cheap}"
 
 
-def _arms(settings: StudySettings, budget: int) -> dict[str, list[Specimen]]:
-    """The specimens, and the same shuffled."""
-    found = specimens(settings.n_in, budget, settings.specimens, settings.seed)
+def _arms(settings: StudySettings, budget: int) -> dict[str, list[Sampled]]:
+    """The sample, and its null model: the same topologies shuffled."""
+    found = draw_sample(settings.n_in, budget, settings.sample_size, settings.seed)
     again = [
-        Specimen(one.family, shuffled(one.topology, generator(settings.seed, "shuffle", one.topology.digest)))
+        Sampled(one.family, shuffled(one.topology, generator(settings.seed, "shuffle", one.topology.digest)))
         for one in found
     ]
-    return {ORIGINAL: list(found), SHUFFLED: again}
+    return {SAMPLE: list(found), NULL_MODEL: again}
 
 
-def _reconstruct(run: Run, settings: StudySettings, budget: int, arm: str, topologies: Sequence[Specimen]) -> None:
-    """At full fidelity on the choice stream; cheaply on the search stream, so that no target is in both."""
-    wanted = {phase(arm, budget): (settings.full, Stream.CHOICE)}
-    wanted |= {phase(arm, budget, place): (cheap, Stream.SEARCH) for place, cheap in enumerate(settings.cheap)}
-    for name, (fidelity, stream) in wanted.items():
-        run.show({"kind": "phase", "phase": f"reconstruct {name}", "count": len(topologies)})
+def _reconstruct(
+    run: Run[StudySettings], settings: StudySettings, budget: int, arm: str, topologies: Sequence[Sampled]
+) -> None:
+    """Evaluate topologies at full fidelity on the validation targets, and cheaply on the search targets."""
+    wanted = {phase(arm, budget): (settings.full, Split.VALIDATION)}
+    wanted |= {phase(arm, budget, place): (cheap, Split.SEARCH) for place, cheap in enumerate(settings.cheap)}
+    for name, (fidelity, split) in wanted.items():
+        run.show(PhaseStarted(f"reconstruct {name}", len(topologies)))
         run.evaluations.evaluate(
             [
-                Request(name, number, one.topology, fidelity, stream, {"family": one.family})
+                Request(
+                    phase=name,
+                    number=number,
+                    task=Task(topology=one.topology, fidelity=fidelity, split=split, seed=settings.seed),
+                    origins=(Origin(family=one.family),),
+                )
                 for number, one in enumerate(topologies)
             ]
         )
 
 
-def _score(run: Run, budget: int, arm: str, topologies: Sequence[Topology]) -> None:
-    """Every score of every topology, taken here one by one, while no worker is busy: for the times to mean something.
+def _score(run: Run[StudySettings], budget: int, arm: str, topologies: Sequence[Topology]) -> None:
+    """Take every proxy of every topology here, one by one, while no worker is busy: for the times to mean something.
 
-    The journal has one record for each score, so that a study that knows more scores later adds only these.
+    The journal has one record for each proxy, so that a study that knows more proxies later adds only these.
     """
-    run.show({"kind": "phase", "phase": f"score {arm} {budget}", "count": len(PROXIES)})
-    for name, proxy in PROXIES.items():
-        about = {"kind": "proxy", "phase": f"{phase(arm, budget)}: {name}", "number": 0}
-        if (about["kind"], about["phase"], about["number"]) not in run.noted:
+    run.show(PhaseStarted(f"score {arm} {budget}", len(STUDIED)))
+    for name, proxy in STUDIED.items():
+        name_of_phase = f"{phase(arm, budget)}: {name}"
+        if ("proxy", name_of_phase, 0) not in run.noted:
             values, seconds = zip(*(_timed(proxy, topology) for topology in topologies), strict=True)
             ms = 1000 * float(np.median(seconds))
-            run.note({**about, "arm": arm, "budget": budget, "score": name, "values": values, "ms": ms})
+            run.note(
+                ProxyRecord(phase=name_of_phase, number=0, arm=arm, budget=budget, proxy=name, values=values, ms=ms)
+            )
 
 
 def _timed(proxy: Callable[[Topology], float], topology: Topology) -> tuple[float | None, float]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators import Controllability, Fidelity, Stream
+from evaluators import Controllability, Fidelity, Split
 from evaluators.controllability.exact import fairest, least_loss
 from evaluators.controllability.model import Control, matrix, uniform
 from evaluators.controllability.training import Assignment, train
@@ -233,7 +233,7 @@ class TestSpecialCases:
 
     def test_one_input_scores_zero_error_because_there_is_no_ratio(self) -> None:
         topology = Topology.from_masks([np.ones((1, 4), int)])
-        assert Controllability().evaluate(topology, Fidelity(2, 1, (0.1,)), Stream.SEARCH, 0).errors == (0, 0)
+        assert Controllability().evaluate(topology, Fidelity(2, 1, (0.1,)), Split.SEARCH, 0).errors == (0, 0)
 
     def test_what_is_not_connected_is_not_controlled(self) -> None:
         halves = np.kron(np.eye(2, dtype=int), np.ones((3, 3), int))
@@ -261,13 +261,13 @@ class TestControl:
     def test_the_score_is_the_shortfall_whatever_the_stream(self) -> None:
         topology = butterfly(8, 4)
         shortfall = Controllability().analyse(topology).shortfall
-        for stream, seed in ((Stream.SEARCH, 0), (Stream.HELD_OUT, 5)):
-            score = Controllability().evaluate(topology, Fidelity(3, 10, (0.1,)), stream, seed)
+        for split, seed in ((Split.SEARCH, 0), (Split.TEST, 5)):
+            score = Controllability().evaluate(topology, Fidelity(3, 10, (0.1,)), split, seed)
             assert score.errors == (shortfall,) * 3
 
     def test_more_edges_score_better(self) -> None:
         errors = [
-            Controllability().evaluate(clos(16, 4, middle, 4), Fidelity(1, 1, (0.1,)), Stream.SEARCH, 0).error
+            Controllability().evaluate(clos(16, 4, middle, 4), Fidelity(1, 1, (0.1,)), Split.SEARCH, 0).error
             for middle in (1, 2, 3, 4)
         ]
         assert errors == sorted(errors, reverse=True) and len(set(errors)) == 4

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from scipy.stats import spearmanr
 
 from evaluators.proxies.capacity import LOUDNESS, RESOLUTION, Capacity, capacity, magnitude, predict
-from evaluators.task import Fidelity, Stream
+from evaluators.task import Fidelity, Split
 from tests.evaluators.random_topologies import topologies
 from topologies import Topology, low_rank
 from topologies.expression import parse
@@ -112,7 +112,7 @@ def test_without_trainable_edges_on_a_path_only_what_is_frozen_counts(
 @given(topology=topologies())
 @settings(max_examples=50, deadline=None)
 def test_any_topology_has_a_score_between_0_and_1_in_the_order_of_the_prediction(topology: Topology) -> None:
-    score = Capacity().evaluate(topology, Fidelity(3, 1, (1.0,)), Stream.SEARCH, 0)
+    score = Capacity().evaluate(topology, Fidelity(3, 1, (1.0,)), Split.SEARCH, 0)
     assert len(score.errors) == 3
     assert 0 <= score.error <= 1
     assert capacity(topology) >= 0

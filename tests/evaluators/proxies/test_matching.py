@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from evaluators import ConstraintMatching, Fidelity, Stream
+from evaluators import ConstraintMatching, Fidelity, Split
 from evaluators.proxies.matching import l0_count
 from evaluators.reconstruction.targets import target
 from tests.evaluators.random_topologies import topologies
@@ -68,8 +68,8 @@ class TestMatching:
 
     def test_the_score_is_the_share_of_entries_not_served(self) -> None:
         fidelity = Fidelity(2, 1, (0.1,))
-        assert ConstraintMatching().evaluate(dense(4, 4), fidelity, Stream.SEARCH, 0).errors == (0, 0)
-        assert ConstraintMatching().evaluate(butterfly(16, 6), fidelity, Stream.SEARCH, 1).errors == (1 - 96 / 256,) * 2
+        assert ConstraintMatching().evaluate(dense(4, 4), fidelity, Split.SEARCH, 0).errors == (0, 0)
+        assert ConstraintMatching().evaluate(butterfly(16, 6), fidelity, Split.SEARCH, 1).errors == (1 - 96 / 256,) * 2
 
     @pytest.mark.parametrize("masks", [[np.full((3, 2), 2)], [np.zeros((3, 2), int)], [[[1, 0]], [[0], [1]]]])
     def test_nothing_to_match(self, masks: list[np.ndarray]) -> None:
@@ -91,7 +91,7 @@ class TestL0Count:
     def test_a_single_layer_makes_its_own_entries_right(self) -> None:
         mask = np.random.default_rng(3).integers(0, 2, (6, 5))
         found = l0_count(Topology.from_masks([mask]), 4, 600)
-        by_chance = [int((np.abs(target(6, 5, index, Stream.SEARCH, 0)[mask == 0]) < 1e-3).sum()) for index in range(4)]
+        by_chance = [int((np.abs(target(6, 5, index, Split.SEARCH, 0)[mask == 0]) < 1e-3).sum()) for index in range(4)]
         assert found.count.tolist() == [mask.sum() + more for more in by_chance]
 
     def test_no_more_than_matching_allows_and_most_of_it(self) -> None:

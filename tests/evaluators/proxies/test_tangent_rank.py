@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators import ConstraintMatching, Fidelity, Stream, TangentRank
+from evaluators import ConstraintMatching, Fidelity, Split, TangentRank
 from evaluators.controllability.flow import flow_bound
 from evaluators.proxies.tangent_rank import Spectrum, greatest_rank
 from evaluators.rng import generator
@@ -159,15 +159,15 @@ class TestBounds:
         for masks in ([np.full((3, 3), 2)], [np.zeros((3, 2), int)], [[[1, 0]], [[0], [1]]]):
             topology = Topology.from_masks(masks)
             assert rank_of(topology) == greatest_rank(topology) == 0
-            score = TangentRank().evaluate(topology, Fidelity(2, 1, (0.1,)), Stream.SEARCH, 0)
+            score = TangentRank().evaluate(topology, Fidelity(2, 1, (0.1,)), Split.SEARCH, 0)
             assert score.errors == (1.0, 1.0)
 
 
 class TestScore:
     def test_a_dense_layer_has_error_0_and_others_the_share_they_cannot_set(self) -> None:
         fidelity = Fidelity(3, 1, (0.1,))
-        assert TangentRank().evaluate(dense(6, 6), fidelity, Stream.SEARCH, 0).errors == (0.0,) * 3
-        assert TangentRank().evaluate(butterfly(32, 18), fidelity, Stream.CHOICE, 9).errors == (1 - 576 / 1024,) * 3
+        assert TangentRank().evaluate(dense(6, 6), fidelity, Split.SEARCH, 0).errors == (0.0,) * 3
+        assert TangentRank().evaluate(butterfly(32, 18), fidelity, Split.VALIDATION, 9).errors == (1 - 576 / 1024,) * 3
 
     def test_many_panels_of_elimination(self) -> None:
         """A rank far from a multiple of anything, in a Jacobian with many dependent rows between independent ones."""

@@ -21,7 +21,7 @@ from evaluators.reconstruction.gpu import train_many, train_on
 from evaluators.reconstruction.gpu_layout import Batch, Launch, Pace, Problem
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.run import run as evaluate
-from evaluators.task import BrokenDeviceError, Fidelity, Outcome, Stream, Task
+from evaluators.task import BrokenDeviceError, Fidelity, Outcome, Split, Task
 from evo.experiment.search import search
 from evo.storage.journal import Record
 from tests.evaluators.reconstruction.cuda_on_cpu import KERNELS
@@ -129,7 +129,7 @@ def searches_to_the_same_result() -> None:
 
 
 def problems_of(asked: list[tuple[Topology, int]]) -> list[Problem]:
-    return [problem_of(topology, Fidelity(count, 1, (0.3,)), Stream.SEARCH, 0) for topology, count in asked]
+    return [problem_of(topology, Fidelity(count, 1, (0.3,)), Split.SEARCH, 0) for topology, count in asked]
 
 
 def assert_same_bits(asked: list[tuple[Topology, int]], train: Callable[..., list] = train_many) -> None:
@@ -141,7 +141,7 @@ def assert_same_bits(asked: list[tuple[Topology, int]], train: Callable[..., lis
 
 
 def evaluate_some() -> list[Outcome]:
-    tasks = [Task(n, topology, Fidelity(1, 2, (0.3,)), Stream.SEARCH, 0) for n, (topology, _) in enumerate(SOME)]
+    tasks = [Task(n, topology, Fidelity(1, 2, (0.3,)), Split.SEARCH, 0) for n, (topology, _) in enumerate(SOME)]
     return evaluate(MatrixReconstruction().on_gpu(), tasks, "")
 
 
@@ -158,4 +158,4 @@ def fails(kind: type[Exception], call: Callable[[], object], words: str) -> None
 if __name__ == "__main__":
     globals()[sys.argv[1]]()
     assert driver.driver_bytes() == 0, "memory was left behind"
-    assert driver.driver_streams() == 0, "streams were left behind"
+    assert driver.driver_streams() == 0, "splits were left behind"

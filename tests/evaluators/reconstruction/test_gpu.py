@@ -17,7 +17,7 @@ from evaluators.reconstruction.gpu_layout import Batch, Device, Pace, Problem
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.run import canary
 from evaluators.run import run as evaluate
-from evaluators.task import BatchEvaluator, Fidelity, Race, Stream, Task
+from evaluators.task import BatchEvaluator, Fidelity, Race, Split, Task
 from tests.evaluators.random_topologies import topologies
 from tests.evaluators.reconstruction import cuda_on_cpu
 from topologies import Topology, butterfly, clos, dense, low_rank, parallel_butterfly, random_regular
@@ -132,7 +132,7 @@ def test_the_evaluator_on_a_gpu_scores_batches_and_races_as_on_the_cpu(
     fidelity, other = Fidelity(3, 4, (0.1, 0.4)), Fidelity(2, 7, (0.3,))
     shapes = [butterfly(8, 3), clos(9, 3, 2, 3), low_rank(8, 6, 2), butterfly(8, 3), random_regular(5, 7, 6, 3, 2, 1)]
     tasks = [
-        Task(n, topology, other if n == 2 else fidelity, Stream.SEARCH, 1, Race(float("inf") if n % 2 else -1.0, 5))
+        Task(n, topology, other if n == 2 else fidelity, Split.SEARCH, 1, Race(float("inf") if n % 2 else -1.0, 5))
         for n, topology in enumerate(shapes)
     ]
     on_gpu, cpu = MatrixReconstruction().on_gpu(), MatrixReconstruction()

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from evaluators.task import Fidelity, Score, Stream
-from evo.algorithm.individual import Birth, Individual
+from evaluators.task import Fidelity, Score, Split
+from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.nsga2 import Policy, Rules, State, bar, breed, tell, within
 from evo.experiment.initial_population import founders
 from evo.variation.bounds import Bounds
@@ -24,9 +24,9 @@ RULES = Rules(
     n_in=8,
     n_out=8,
     bounds=BOUNDS,
-    brood_size=7,
+    offspring=7,
     population=6,
-    leaders=3,
+    elite=3,
     limits=(100, 4),
     founders=founders({}, {name: parse(name) for name in OWN}, BOUNDS, 1),
     seed=1,
@@ -41,7 +41,7 @@ def by_digest(topology: Topology) -> Score | None:
     """A score that looks random, none for one topology in eight."""
     if int(topology.digest, 16) % 8 == 0:
         return None
-    return HashEvaluator().evaluate(topology, Fidelity(2, 1, (0.1,)), Stream.SEARCH, 1)
+    return HashEvaluator().evaluate(topology, Fidelity(2, 1, (0.1,)), Split.SEARCH, 1)
 
 
 def shallow_is_good(topology: Topology) -> Score | None:
@@ -49,60 +49,64 @@ def shallow_is_good(topology: Topology) -> Score | None:
     return Score((topology.depth / 10,))
 
 
-def born(state: State, rules: Rules, brood: int) -> tuple[State, tuple[Birth, ...]]:
-    """A brood without siblings."""
-    state, litters = breed(state, rules, brood)
-    assert all(len(litter) == 1 for litter in litters)
-    return state, tuple(birth for (birth,) in litters)
+def born(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
+    """A generation without siblings."""
+    state, groups = breed(state, rules, generation)
+    assert all(len(siblings) == 1 for siblings in groups)
+    return state, tuple(candidate for (candidate,) in groups)
 
 
 def drive(
-    rules: Rules, broods: int, lag: int = 1, score: Scorer = by_digest
+    rules: Rules, generations: int, lag: int = 1, score: Scorer = by_digest
 ) -> tuple[list[list[Individual]], list[State]]:
-    """What was told, brood by brood, and the state after each; brood k + lag is bred when brood k has been told."""
+    """What was told, generation by generation, and the state after each; generation k + lag is bred when generation k has been told."""
     state = State()
-    waiting: list[tuple[Birth, ...]] = []
+    waiting: list[tuple[Candidate, ...]] = []
     told: list[list[Individual]] = []
     states: list[State] = []
-    for k in range(min(lag, broods)):
-        state, births = born(state, rules, k)
-        waiting.append(births)
-    for k in range(broods):
-        told.append([Individual(birth, score(birth.topology)) for birth in waiting.pop(0)])
+    for k in range(min(lag, generations)):
+        state, candidates = born(state, rules, k)
+        waiting.append(candidates)
+    for k in range(generations):
+        told.append([Individual(candidate, score(candidate.topology)) for candidate in waiting.pop(0)])
         state = tell(state, rules, told[-1])
         states.append(state)
-        if k + lag < broods:
-            state, births = born(state, rules, k + lag)
-            waiting.append(births)
+        if k + lag < generations:
+            state, candidates = born(state, rules, k + lag)
+            waiting.append(candidates)
     return told, states
 
 
-def everyone(broods: list[list[Individual]]) -> list[Individual]:
-    """All of them in order of birth."""
-    return [one for brood in broods for one in brood]
+def everyone(generations: list[list[Individual]]) -> list[Individual]:
+    """All of them in order of candidate."""
+    return [one for generation in generations for one in generation]
 
 
 def test_the_first_brood_is_the_founders() -> None:
-    _, births = born(State(), RULES, 0)
-    assert [birth.topology for birth in births] == [founder.topology for founder in RULES.founders]
-    assert [(birth.number, birth.brood, birth.parents, birth.operator) for birth in births] == [
-        (number, 0, (), "founder") for number in range(len(OWN))
-    ]
+    _, candidates = born(State(), RULES, 0)
+    assert [candidate.topology for candidate in candidates] == [founder.topology for founder in RULES.founders]
+    assert [
+        (candidate.number, candidate.generation, candidate.parents, candidate.operator) for candidate in candidates
+    ] == [(number, 0, (), "founder") for number in range(len(OWN))]
 
 
 def test_the_first_brood_of_the_control_is_a_sample_of_as_many() -> None:
-    _, births = born(State(), SAMPLED, 0)
-    assert len(births) == len(RULES.founders)
-    assert {(birth.operator, birth.family, birth.parents) for birth in births} == {("sample", "sample", ())}
-    assert not {birth.topology.digest for birth in births} & {founder.topology.digest for founder in RULES.founders}
+    _, candidates = born(State(), SAMPLED, 0)
+    assert len(candidates) == len(RULES.founders)
+    assert {(candidate.operator, candidate.family, candidate.parents) for candidate in candidates} == {
+        ("sample", "sample", ())
+    }
+    assert not {candidate.topology.digest for candidate in candidates} & {
+        founder.topology.digest for founder in RULES.founders
+    }
 
 
 @policies
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_births_are_numbered_in_a_row_and_no_topology_is_born_twice(rules: Rules, lag: int) -> None:
     told = everyone(drive(rules, 6, lag)[0])
-    assert [one.birth.number for one in told] == list(range(len(OWN) + 5 * RULES.brood_size))
-    assert [one.birth.brood for one in told] == [0] * len(OWN) + list(np.repeat(range(1, 6), RULES.brood_size))
+    assert [one.candidate.number for one in told] == list(range(len(OWN) + 5 * RULES.offspring))
+    assert [one.candidate.generation for one in told] == [0] * len(OWN) + list(np.repeat(range(1, 6), RULES.offspring))
     assert len({one.topology.digest for one in told}) == len(told)
 
 
@@ -115,24 +119,24 @@ def test_every_birth_is_within_the_bounds(rules: Rules) -> None:
 def test_parents_are_births_that_were_told_before(lag: int) -> None:
     told = everyone(drive(RULES, 8, lag)[0])
     for one in told:
-        parents = [told[number].birth for number in one.birth.parents]
-        assert all(parent.brood <= one.birth.brood - lag for parent in parents)
+        parents = [told[number].candidate for number in one.candidate.parents]
+        assert all(parent.generation <= one.candidate.generation - lag for parent in parents)
         if parents:
-            assert one.birth.family == parents[0].family
+            assert one.candidate.family == parents[0].family
         else:
-            assert one.birth.operator in ("founder", "sample")
-    late = [one.birth for one in told if one.birth.brood >= lag + 1]
-    assert sum(birth.operator == "sample" for birth in late) < len(late) / 4
-    assert len({birth.operator for birth in late}) > 4
-    assert {birth.operator for birth in late if len(birth.parents) == 2} == {"crossover"}
+            assert one.candidate.operator in ("founder", "sample")
+    late = [one.candidate for one in told if one.candidate.generation >= lag + 1]
+    assert sum(candidate.operator == "sample" for candidate in late) < len(late) / 4
+    assert len({candidate.operator for candidate in late}) > 4
+    assert {candidate.operator for candidate in late if len(candidate.parents) == 2} == {"crossover"}
 
 
 @policies
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_a_longer_search_begins_like_a_shorter_one(rules: Rules, lag: int) -> None:
     long = everyone(drive(rules, 7, lag)[0])
-    for broods in (1, 2, 4):
-        short = everyone(drive(rules, broods, lag)[0])
+    for generations in (1, 2, 4):
+        short = everyone(drive(rules, generations, lag)[0])
         assert short == long[: len(short)]
 
 
@@ -148,14 +152,14 @@ def test_breeding_and_telling_change_nothing_that_they_are_given(rules: Rules) -
 
 def test_another_seed_breeds_others() -> None:
     one, other = (everyone(drive(replace(SAMPLED, seed=seed), 2)[0]) for seed in (1, 2))
-    shared = {birth.topology.digest for birth in one} & {birth.topology.digest for birth in other}
+    shared = {candidate.topology.digest for candidate in one} & {candidate.topology.digest for candidate in other}
     assert len(shared) < len(one) / 4  # small topologies are met by chance
 
 
 def test_the_control_learns_nothing_and_evolution_does() -> None:
     for rules, learns in ((SAMPLED, False), (RULES, True)):
         one, other = everyone(drive(rules, 5)[0]), everyone(drive(rules, 5, score=shallow_is_good)[0])
-        assert ([each.birth for each in one] != [each.birth for each in other]) == learns
+        assert ([each.candidate for each in one] != [each.candidate for each in other]) == learns
 
 
 def test_evolution_follows_what_it_is_told() -> None:
@@ -173,13 +177,13 @@ def test_archive_and_leaders_are_those_of_everything_told(rules: Rules) -> None:
     for k, state in enumerate(states):
         known = [one for one in everyone(told[: k + 1]) if one.score is not None]
         points = {one: (one.error, one.topology.n_edges) for one in known}
-        assert list(state.archive) == [
+        assert list(state.front) == [
             one
             for one, (error, n_edges) in points.items()
             if not any(e <= error and n <= n_edges and (e, n) != (error, n_edges) for e, n in points.values())
         ]
         allowed = [one for one in known if one.topology.n_edges <= 100 and one.topology.depth <= 4]
-        assert list(state.leaders) == sorted(allowed, key=lambda one: one.error)[: RULES.leaders]
+        assert list(state.elite) == sorted(allowed, key=lambda one: one.error)[: RULES.elite]
         assert len(state.population) == min(RULES.population, len(everyone(told[: k + 1])))
         assert min(known, key=lambda one: one.error) in state.population
 
@@ -189,14 +193,14 @@ def test_what_failed_never_leads_and_is_never_bred_again() -> None:
     failed = {one.topology.digest for one in everyone(told) if one.score is None}
     assert failed
     final = states[-1]
-    assert not failed & {one.topology.digest for one in (*final.archive, *final.leaders)}
+    assert not failed & {one.topology.digest for one in (*final.front, *final.elite)}
     assert failed <= final.bred
 
 
 def test_a_search_goes_on_where_all_evaluations_fail() -> None:
     told, states = drive(RULES, 4, score=lambda topology: None)
-    assert len(everyone(told)) == len(OWN) + 3 * RULES.brood_size
-    assert states[-1].archive == states[-1].leaders == ()
+    assert len(everyone(told)) == len(OWN) + 3 * RULES.offspring
+    assert states[-1].front == states[-1].elite == ()
 
 
 @policies
@@ -205,7 +209,7 @@ def test_a_brood_is_empty_where_nothing_new_is_to_be_found(rules: Rules) -> None
     only = founders({}, {"dense": parse("dense(4, 4, skip=False)")}, dense_only, 1)
     narrow = replace(rules, n_in=4, n_out=4, bounds=dense_only, founders=only)
     told, states = drive(narrow, 3)
-    assert [len(brood) for brood in told] == [1, 0, 0]
+    assert [len(generation) for generation in told] == [1, 0, 0]
     assert len(states[-1].population) == 1
 
 
@@ -213,13 +217,13 @@ def test_a_search_without_any_birth_ends_quietly() -> None:
     impossible = Bounds(budget=20, max_depth=1, max_width=5, max_edges=25)
     told, states = drive(replace(SAMPLED, n_in=5, n_out=5, bounds=impossible), 3)
     assert everyone(told) == []
-    assert states[-1].population == states[-1].archive == states[-1].leaders == ()
+    assert states[-1].population == states[-1].front == states[-1].elite == ()
 
 
 def test_the_bar_of_a_race_is_the_error_of_the_last_leader_once_there_are_enough() -> None:
     told, states = drive(RULES, 6)
     assert bar(State(), RULES) == float("inf")
-    few = replace(states[-1], leaders=states[-1].leaders[:2])
+    few = replace(states[-1], elite=states[-1].elite[:2])
     assert bar(few, RULES) == float("inf")
     allowed = [one.error for one in everyone(told) if one.topology.n_edges <= 100 and one.topology.depth <= 4]
     assert bar(states[-1], RULES) == sorted(allowed)[2]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators.task import Score
-from evo.algorithm.individual import Birth, Individual
+from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.selection import front, hypervolume, survivors, tournament
 from topologies import Topology
 
@@ -26,8 +26,8 @@ points = st.lists(
 def individual(number: int, point: Point) -> Individual:
     """Of an error, infinite for a failure, and a number of edges."""
     error, n_edges = point
-    birth = Birth(number, 0, Topology.from_masks([np.ones((1, n_edges))]), (), "test", "test")
-    return Individual(birth, Score((error,)) if np.isfinite(error) else None)
+    candidate = Candidate(number, 0, Topology.from_masks([np.ones((1, n_edges))]), (), "test", "test")
+    return Individual(candidate, Score((error,)) if np.isfinite(error) else None)
 
 
 def individuals(found: Sequence[Point]) -> list[Individual]:
@@ -61,7 +61,7 @@ def ranks(found: Sequence[Point]) -> list[int]:
 @given(points, st.integers(1, 16))
 def test_survivors_are_those_of_the_least_rank(found: list[Point], count: int) -> None:
     chosen = survivors(individuals(found), count)
-    numbers = [one.birth.number for one in chosen]
+    numbers = [one.candidate.number for one in chosen]
     assert len(set(numbers)) == len(numbers) == min(count, len(found))
     rank = ranks(found)
     assert sorted(rank[number] for number in numbers) == sorted(rank)[: len(numbers)]
@@ -88,7 +88,7 @@ def test_the_front_is_what_nothing_dominates_and_of_equals_the_firstborn(found: 
     ]
     shuffled = np.random.default_rng(len(found)).permutation(len(found))
     everyone = individuals(found)
-    assert [one.birth.number for one in front([everyone[k] for k in shuffled])] == expected
+    assert [one.candidate.number for one in front([everyone[k] for k in shuffled])] == expected
 
 
 @quick
@@ -101,14 +101,17 @@ def test_a_recipes_objectives_count_like_the_others(found: list[tuple[Point, int
         for one, mine in zip(ones, values, strict=True)
         if np.isfinite(one.error)
         and not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in values)
-        and values.index(mine) == one.birth.number
+        and values.index(mine) == one.candidate.number
     ]
     assert list(front(ones)) == best
 
 
 def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:
     fine = individual(0, (0.9, 9))
-    failed = [individual(1, (float("inf"), 1)), Individual(individual(2, (0.5, 1)).birth, Score((float("nan"), 0.0)))]
+    failed = [
+        individual(1, (float("inf"), 1)),
+        Individual(individual(2, (0.5, 1)).candidate, Score((float("nan"), 0.0))),
+    ]
     assert front([fine, *failed]) == (fine,)
     assert front(failed) == ()
     assert hypervolume(failed, (1.0, 10.0)) == 0.0
@@ -138,7 +141,7 @@ def test_hypervolume_of_one_point_is_its_rectangle() -> None:
 def test_a_tournament_is_won_by_the_best_of_three_draws() -> None:
     population = individuals([(0.4, 1), (0.1, 9), (0.3, 2), (0.2, 2)])
     generator, rounds = np.random.default_rng(1), 4000
-    wins = np.bincount([tournament(population, generator).birth.number for _ in range(rounds)], minlength=4)
+    wins = np.bincount([tournament(population, generator).candidate.number for _ in range(rounds)], minlength=4)
     worse = np.array([0, 3, 1, 2])  # how many of the others are worse
     expected = ((worse + 1) ** 3 - worse**3) / 4**3
     np.testing.assert_allclose(wins / rounds, expected, atol=4 * np.sqrt(0.25 / rounds))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from evo.experiment.baselines import best_member, candidates, growth_rule, tuned
 from evo.experiment.tune import Trial
-from evo.storage.results import BASELINE, KINDS
+from evo.storage.results import BASELINE, BASELINES
 from evo.storage.run import Run, open_run
 from tests.fakes import SEED, HashEvaluator, recipe
 from topologies import Topology, parallel_butterfly
@@ -53,11 +53,11 @@ def test_the_growth_rule_fits_rectangles() -> None:
 
 
 def test_every_kind_is_a_family_and_the_baseline_comes_first() -> None:
-    assert next(iter(KINDS)) == BASELINE
-    assert set(KINDS) <= set(FAMILIES)
+    assert next(iter(BASELINES)) == BASELINE
+    assert set(BASELINES) <= set(FAMILIES)
 
 
-@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("family", BASELINES)
 def test_candidates_are_the_connected_members_where_there_are_any(family: str) -> None:
     assert candidates(family, 16, 16, 256) == members(family, 16, 16, 256) != []
     assert all(one.topology().n_trainable <= 40 for one in candidates(family, 16, 16, 40))
@@ -75,14 +75,14 @@ def test_a_family_is_tuned_on_the_search_stream_and_ranked_on_the_choice_stream(
     evaluator, settings_ = HashEvaluator(), recipe()
     with open_run(settings_, evaluator, tmp_path, lambda record: None) as run:
         trials = tuned(run, "clos")
-        assert {(fidelity, stream) for _, fidelity, stream in evaluator.calls} == {
-            (settings_.fidelity.search, Stream.SEARCH)
+        assert {(fidelity, split) for _, fidelity, split in evaluator.calls} == {
+            (settings_.fidelity.search, Split.SEARCH)
         }
         asked = len(evaluator.calls)
         assert asked == len(trials) == len(members("clos", 8, 8, 40))
         best = best_member(run, "clos", trials)
     ranked = evaluator.calls[asked:]
-    assert {(fidelity, stream) for _, fidelity, stream in ranked} == {(settings_.fidelity.choice, Stream.CHOICE)}
+    assert {(fidelity, split) for _, fidelity, split in ranked} == {(settings_.fidelity.validation, Split.VALIDATION)}
     assert [digest for digest, _, _ in ranked] == [one.topology.digest for one in trials[:3]]
     choice = {one.expression: on_choice(one.topology).error for one in trials[:3]}
     assert best.finalist.label == min(choice, key=choice.__getitem__)
@@ -90,8 +90,8 @@ def test_a_family_is_tuned_on_the_search_stream_and_ranked_on_the_choice_stream(
 
 
 def on_choice(topology: Topology) -> Score:
-    """What the evaluator says on the choice stream."""
-    return HashEvaluator().evaluate(topology, recipe().fidelity.choice, Stream.CHOICE, SEED)
+    """What the evaluator says on the validation split."""
+    return HashEvaluator().evaluate(topology, recipe().fidelity.validation, Split.VALIDATION, SEED)
 
 
 def test_a_baseline_that_is_given_is_not_tuned(tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_members_that_failed_are_not_among_the_finalists(tmp_path: Path) -> None
 
 def test_a_family_of_which_nothing_could_be_evaluated_has_no_best_member(tmp_path: Path) -> None:
     class Hopeless(HashEvaluator):
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             if seed:
                 raise RuntimeError("no")
-            return super().evaluate(topology, fidelity, stream, seed)
+            return super().evaluate(topology, fidelity, split, seed)
 
     with open_run(recipe(), Hopeless(), tmp_path, lambda record: None) as run:
         assert best_member(run, "clos", tuned(run, "clos")) is None

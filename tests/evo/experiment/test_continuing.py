@@ -1,4 +1,4 @@
-"""Runs that go on: extended, forked, from a snapshot, after a full disk or damage, with the scores of other runs."""
+"""Runs that go on: extended, forked, from a checkpoint, after a full disk or damage, with the scores of other runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import evo.storage.header
 import evo.storage.journal
 from cluster.in_process import InProcessPool
 from evaluators.proxies.registry import measure
-from evaluators.task import Fidelity, Race, Score, Stream
+from evaluators.task import Fidelity, Race, Score, Split
 from evo.experiment.search import Result, search
 from evo.settings import Settings, validate
 from evo.storage.checkpoint import cut
@@ -27,9 +27,9 @@ from tests.fakes import HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
 
-def small(broods: int = 4, lag: int = 1, **changes: object) -> Settings:
+def small(generations: int = 4, lag: int = 1, **changes: object) -> Settings:
     """A search of 6 x 6."""
-    return recipe(n_in=6, n_out=6, budget=24, loop={"broods": broods, "lag": lag}, **changes)
+    return recipe(n_in=6, n_out=6, budget=24, loop={"generations": generations, "lag": lag}, **changes)
 
 
 def run(folder: Path, settings: Settings) -> tuple[Result, HashEvaluator]:
@@ -41,13 +41,13 @@ def run(folder: Path, settings: Settings) -> tuple[Result, HashEvaluator]:
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A snapshot after every brood."""
+    """A checkpoint after every generation."""
     monkeypatch.setattr(evo.storage.checkpoint, "PERIOD", -1.0)
 
 
 @pytest.fixture
 def bred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the broods that are bred."""
+    """Numbers of the generations that are bred."""
     numbers: list[int] = []
     breed = evo.experiment.search.breed
     monkeypatch.setattr(
@@ -57,11 +57,11 @@ def bred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize("lag", [1, 3])
-@pytest.mark.parametrize("snapshots", [True, False])
+@pytest.mark.parametrize("checkpoints", [True, False])
 def test_a_search_that_is_extended_ends_like_one_that_was_as_long_from_the_start(
-    tmp_path: Path, lag: int, snapshots: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, lag: int, checkpoints: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evo.storage.checkpoint, "PERIOD", -1.0 if snapshots else 1e9)
+    monkeypatch.setattr(evo.storage.checkpoint, "PERIOD", -1.0 if checkpoints else 1e9)
     whole, _ = run(tmp_path / "whole", small(6, lag))
     first, before = run(tmp_path / "extended", small(3, lag))
     assert first.digest != whole.digest
@@ -70,10 +70,10 @@ def test_a_search_that_is_extended_ends_like_one_that_was_as_long_from_the_start
     assert extended.rows == whole.rows
     assert not set(before.calls) & set(after.calls)
     history = History.of(tmp_path / "extended")
-    assert history.status == "FINISHED" and history.settings["loop"]["broods"] == 6
+    assert history.status == "FINISHED" and history.settings["loop"]["generations"] == 6
     assert history.rows == whole.rows
-    assert validate(recipe_of(tmp_path / "extended")).loop.broods == 6
-    with pytest.raises(ValueError, match="--broods 5: the run has 6, and can only be extended"):
+    assert validate(recipe_of(tmp_path / "extended")).loop.generations == 6
+    with pytest.raises(ValueError, match="--generations 5: the run has 6, and can only be extended"):
         recipe_of(tmp_path / "extended", 5)
 
 
@@ -88,12 +88,12 @@ def test_a_run_in_the_middle_of_an_extension_is_not_finished(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("lag", [1, 2])
-def test_a_snapshot_saves_breeding_and_changes_nothing(
+def test_a_checkpoint_saves_breeding_and_changes_nothing(
     tmp_path: Path, lag: int, often: None, bred: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _ = run(tmp_path / "whole", small(5, lag))
     lines = (tmp_path / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
-    told = [n for n, line in enumerate(lines) if b'"kind":"brood","phase":"evolution"' in line]
+    told = [n for n, line in enumerate(lines) if b'"kind":"generation","phase":"evolution"' in line]
     folder = tmp_path / "resumed"
     folder.mkdir()
     tell, count = evo.experiment.search.told, 0
@@ -112,25 +112,25 @@ def test_a_snapshot_saves_breeding_and_changes_nothing(
     resumed, _ = run(folder, small(5, lag))
     assert resumed.digest == whole.digest
     evolution, control = bred[: bred.index(0)], bred[bred.index(0) :]
-    assert min(evolution) == 3 + lag - 1, "broods before the snapshot are not bred again"
+    assert min(evolution) == 3 + lag - 1, "generations before the checkpoint are not bred again"
     assert control == list(range(6))
     assert len(told) == 6
 
 
-@pytest.mark.parametrize("spoil", [b"", b"no snapshot", None])
-def test_a_snapshot_that_is_gone_or_damaged_or_of_another_journal_is_not_used(
+@pytest.mark.parametrize("spoil", [b"", b"no checkpoint", None])
+def test_a_checkpoint_that_is_gone_or_damaged_or_of_another_journal_is_not_used(
     tmp_path: Path, often: None, bred: list[int], spoil: bytes | None
 ) -> None:
     whole, _ = run(tmp_path, small())
-    snapshot = tmp_path / "snapshot-evolution.json.z"
-    assert snapshot.exists()
+    checkpoint = tmp_path / "checkpoint-evolution.json.z"
+    assert checkpoint.exists()
     if spoil is None:  # one that knows of more than the journal does
         lines = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
         (tmp_path / JOURNAL).write_bytes(b"".join(lines[: len(lines) // 3]))
     elif spoil:
-        snapshot.write_bytes(spoil)
+        checkpoint.write_bytes(spoil)
     else:
-        snapshot.unlink()
+        checkpoint.unlink()
     bred.clear()
     again, _ = run(tmp_path, small())
     assert again.digest == whole.digest
@@ -169,12 +169,12 @@ def test_a_full_disk_pauses_the_run_and_costs_only_what_was_not_written(
     resumed, rest = run(paused, small())
     assert resumed.digest == whole.digest
     lost = len(evaluator.calls) + len(rest.calls) - len(everything.calls)
-    assert lost in (1, 2), "the one evaluation, perhaps with its closer look, whose record did not fit"
+    assert lost in (1, 2), "the one evaluation, perhaps with its promotion, whose record did not fit"
 
 
 def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: Path, often: None) -> None:
     whole, _ = run(tmp_path, small())
-    assert list(tmp_path.glob("snapshot-*"))
+    assert list(tmp_path.glob("checkpoint-*"))
     path = tmp_path / JOURNAL
     lines = path.read_bytes().splitlines(keepends=True)
     lines[40] = lines[40].replace(b"1", b"2")
@@ -185,7 +185,7 @@ def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: 
         with pytest.raises(ValueError, match="only intact records after the header can stay"):
             cut(tmp_path, wrong)
     cut(tmp_path, 40)
-    assert not list(tmp_path.glob("snapshot-*")), "they tell of what was cut"
+    assert not list(tmp_path.glob("checkpoint-*")), "they tell of what was cut"
     assert path.read_bytes() == b"".join(lines[:40])
     assert path.with_name("journal.jsonl.damaged").read_bytes() == b"".join(lines)
     assert run(tmp_path, small())[0].digest == whole.digest
@@ -235,8 +235,8 @@ def test_founders_may_go_once_the_run_has_begun(tmp_path: Path) -> None:
 
 def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> None:
     first, _ = run(tmp_path / "first", small())
-    alone, lonely = run(tmp_path / "alone", small(broods=6))
-    settings = small(broods=6, known=[str(tmp_path / "first")])
+    alone, lonely = run(tmp_path / "alone", small(generations=6))
+    settings = small(generations=6, known=[str(tmp_path / "first")])
     helped, spared = run(tmp_path / "helped", settings)
     assert helped.digest == alone.digest and helped.rows == alone.rows
     assert len(spared.calls) < len(lonely.calls) / 2
@@ -252,11 +252,11 @@ LOW = Fidelity(2, 5, (0.1, 0.3))
 
 def racing(phase: str, bar: float, targets: int = 16) -> list[Request]:
     """One request for every topology in SOME, against a bar."""
-    return [Request(phase, n, one, LOW, Stream.SEARCH, {}, Race(bar, targets)) for n, one in enumerate(SOME)]
+    return [Request(phase, n, one, LOW, Split.SEARCH, {}, Race(bar, targets)) for n, one in enumerate(SOME)]
 
 
 def test_a_score_that_is_known_is_judged_by_the_bar_of_whoever_asks(tmp_path: Path) -> None:
-    errors = sorted(HashEvaluator().evaluate(one, LOW, Stream.SEARCH, 3).error for one in SOME)
+    errors = sorted(HashEvaluator().evaluate(one, LOW, Split.SEARCH, 3).error for one in SOME)
     bars = [errors[3], errors[8], errors[1], errors[8]]
     direct = []
     for number, bar in enumerate(bars):
@@ -266,7 +266,7 @@ def test_a_score_that_is_known_is_judged_by_the_bar_of_whoever_asks(tmp_path: Pa
     evaluator = HashEvaluator()
     with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
         assert [asked.evaluate(racing(f"phase {n}", bar)) for n, bar in enumerate(bars)] == direct
-    assert sum(len(call[1].rates) == 1 for call in evaluator.calls) == 8, "one closer look at each that ever won"
+    assert sum(len(call[1].rates) == 1 for call in evaluator.calls) == 8, "one promotion at each that ever won"
     judge = HashEvaluator()
     with evaluations(tmp_path, judge, InProcessPool) as asked:
         assert [asked.evaluate(racing(f"again {n}", bar)) for n, bar in enumerate(bars)] == direct
@@ -277,7 +277,7 @@ def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path
     settings = small(screen="synflow", siblings=3, objectives=["unfairness"])
     found, evaluator = run(tmp_path, settings)
     records = [one for one in read(tmp_path / JOURNAL)[0] if one.get("phase") == "evolution" and one["kind"] == "score"]
-    bred = [one for one in records if one["brood"] > 0]
+    bred = [one for one in records if one["generation"] > 0]
     assert all(len(one["candidates"]) == 3 and one["digest"] == one["candidates"][one["chosen"]] for one in bred)
     assert len({one["chosen"] for one in bred}) == 3
     assert {call[0] for call in evaluator.calls} >= {one["digest"] for one in bred}
@@ -305,7 +305,7 @@ def test_a_screen_that_fails_is_a_failure_of_the_candidate(tmp_path: Path, monke
         raise ArithmeticError("no score for this one")
 
     monkeypatch.setitem(evaluators.proxies.registry.MEASURES, "synflow", broken)
-    asked_for = [Request("phase", 0, SOME[0], LOW, Stream.SEARCH, siblings=(SOME[1],), screen="synflow")]
+    asked_for = [Request("phase", 0, SOME[0], LOW, Split.SEARCH, siblings=(SOME[1],), screen="synflow")]
     seen: list[Record] = []
     with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
         scores: list[Score | None] = asked.evaluate(asked_for)

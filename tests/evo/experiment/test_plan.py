@@ -17,7 +17,7 @@ from tests.fakes import HashEvaluator, recipe
 
 RECIPES = [
     recipe(),
-    recipe(n_out=12, budget=60, loop={"broods": 2}),
+    recipe(n_out=12, budget=60, loop={"generations": 2}),
     recipe(founders=["clos(8, 2, 3, 2)"], tuning={"trials": 5}, fidelity={"finalists": 9}),
     recipe(n_in=7, n_out=7, budget=42, bounds={"max_depth": 3}),
 ]
@@ -34,7 +34,7 @@ def test_a_search_does_no_more_than_was_planned_and_not_much_less(settings: Sett
         "random search": made["random"],
         "rank finalists": made["choice:"],
         "rank the best of them": made["closer"],
-        "held-out table": made["held-out:"],
+        "test table": made["test:"],
     }
     assert planned.keys() == pairs.keys()
     for name, number in pairs.items():
@@ -46,8 +46,8 @@ def test_the_fidelities_are_those_of_the_recipe() -> None:
     fidelity = settings.fidelity
     by_name = {phase.name: phase.fidelity for phase in plan(settings)}
     assert by_name["evolution"] == by_name["random search"] == fidelity.search
-    assert by_name["rank finalists"] == fidelity.choice
-    assert by_name["held-out table"].targets == fidelity.held_out_targets
+    assert by_name["rank finalists"] == fidelity.validation
+    assert by_name["test table"].targets == fidelity.test_targets
 
 
 def test_cost_counts_steps_over_targets_and_rates() -> None:

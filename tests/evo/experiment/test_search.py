@@ -13,7 +13,7 @@ import pytest
 import evo.storage.pools
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
-from evaluators.task import Evaluator, Fidelity, Score, Stream, Task
+from evaluators.task import Evaluator, Fidelity, Score, Split, Task
 from evo.experiment.search import Result, search
 from evo.settings import Settings
 from evo.storage.evaluations import score_of, topology_of
@@ -55,8 +55,8 @@ def scores(folder: Path, phase: str) -> list[Record]:
 
 
 def told(folder: Path, phase: str) -> list[Any]:
-    """What a loop was told, in order of birth."""
-    kept = ("number", "brood", "digest", "parents", "operator", "family", "errors", "failure")
+    """What a loop was told, in order of candidate."""
+    kept = ("number", "generation", "digest", "parents", "operator", "family", "errors", "failure")
     return [[one[name] for name in kept] for one in scores(folder, phase)]
 
 
@@ -102,7 +102,7 @@ def test_the_digest_is_a_function_of_the_recipe(finished: Finished, tmp_path: Pa
     again = run(tmp_path / "again", finished.settings)
     assert again.result.digest == finished.result.digest
     assert again.result.rows == finished.result.rows
-    others = [small(seed=4), small(loop={"broods": 5}), small(budget=23), small()]
+    others = [small(seed=4), small(loop={"generations": 5}), small(budget=23), small()]
     digests = [run(tmp_path / str(number), settings).result.digest for number, settings in enumerate(others)]
     assert len(set(digests)) == len(digests)
 
@@ -160,17 +160,17 @@ def test_a_search_that_is_finished_only_tells_its_result_again(finished: Finishe
 
 def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finished: Finished, tmp_path: Path) -> None:
     class Interrupted(HashEvaluator):
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             if len(self.calls) == len(finished.tasks) * 2 // 3:
                 raise KeyboardInterrupt
-            return super().evaluate(topology, fidelity, stream, seed)
+            return super().evaluate(topology, fidelity, split, seed)
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, finished.settings, Interrupted())
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     records = read(tmp_path / JOURNAL)[0]
     assert (records[-1]["kind"], records[-1]["status"]) == ("end", "KILLED")
-    noted = [one for one in records if one["kind"] == "brood" and one["phase"] == "evolution"][-1]
+    noted = [one for one in records if one["kind"] == "generation" and one["phase"] == "evolution"][-1]
     errors = {one["digest"]: np.mean(one["errors"]) for one in scores(tmp_path, "evolution")}
     assert errors[load(tmp_path / CHAMPION).digest] == noted["best"]
     resumed = run(tmp_path, finished.settings)
@@ -181,11 +181,14 @@ def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finis
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_a_longer_search_is_told_what_a_shorter_one_is_and_then_more(tmp_path: Path, lag: int) -> None:
-    lengths = {broods: run(tmp_path / str(broods), small(loop={"broods": broods, "lag": lag})) for broods in (0, 2, 5)}
+    lengths = {
+        generations: run(tmp_path / str(generations), small(loop={"generations": generations, "lag": lag}))
+        for generations in (0, 2, 5)
+    }
     longest = lengths[5].result.folder
     for phase in ("evolution", "random search"):
-        for broods in (0, 2):
-            short = told(lengths[broods].result.folder, phase)
+        for generations in (0, 2):
+            short = told(lengths[generations].result.folder, phase)
             assert short == told(longest, phase)[: len(short)]
         assert len(short) < len(told(longest, phase))
 
@@ -201,7 +204,7 @@ def test_no_topology_is_born_twice_and_numbers_have_no_gaps(finished: Finished) 
 def test_the_control_has_as_many_births_each_of_them_sampled(finished: Finished) -> None:
     evolved, sampled = finished.scores("evolution"), finished.scores("random search")
     assert len(evolved) == len(sampled) >= 4 * 6 + 4
-    assert [one["brood"] for one in evolved] == [one["brood"] for one in sampled]
+    assert [one["generation"] for one in evolved] == [one["generation"] for one in sampled]
     assert {one["operator"] for one in sampled} == {"sample"}
 
 
@@ -211,15 +214,15 @@ def test_nothing_is_evaluated_twice(finished: Finished) -> None:
 
 def test_each_stream_has_its_fidelity_and_what_is_held_out_is_read_last_and_once(finished: Finished) -> None:
     fidelity = finished.settings.fidelity
-    streams = [task.stream for task in finished.tasks]
-    held_out = streams.count(Stream.HELD_OUT)
+    splits = [task.split for task in finished.tasks]
+    held_out = splits.count(Split.TEST)
     assert 0 < held_out <= len(finished.result.rows)  # two rows may share a topology
-    assert set(streams[-held_out:]) == {Stream.HELD_OUT}
-    asked = {stream: {task.fidelity for task in finished.tasks if task.stream is stream} for stream in Stream}
+    assert set(splits[-held_out:]) == {Split.TEST}
+    asked = {split: {task.fidelity for task in finished.tasks if task.split is split} for split in Split}
     assert asked == {
-        Stream.SEARCH: {fidelity.search, fidelity.search.closer(fidelity.race_targets, fidelity.rates[0])},
-        Stream.CHOICE: {fidelity.choice},
-        Stream.HELD_OUT: {fidelity.held_out(fidelity.full_rates[0])},
+        Split.SEARCH: {fidelity.search, fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])},
+        Split.VALIDATION: {fidelity.validation},
+        Split.TEST: {fidelity.test(fidelity.validation_rates[0])},
     }
 
 
@@ -230,7 +233,7 @@ def test_the_table_has_every_kind_once_champion_and_baseline_first(finished: Fin
     assert {"butterfly", "Clos", "hypercube", "torus", "random regular", RANDOM} <= set(kinds)
     assert [row.difference is None for row in finished.result.rows] == [kind == BASELINE for kind in kinds]
     for row in finished.result.rows:
-        score = HashEvaluator().evaluate(row.topology, Fidelity(4, 1, (0.1,)), Stream.HELD_OUT, finished.settings.seed)
+        score = HashEvaluator().evaluate(row.topology, Fidelity(4, 1, (0.1,)), Split.TEST, finished.settings.seed)
         assert row.errors == score.errors
         assert row.topology.n_trainable <= 40
 
@@ -239,18 +242,20 @@ def test_the_champion_is_the_best_on_the_choice_stream_of_the_best_few_within_th
     finished: Finished,
 ) -> None:
     baseline = finished.result.rows[1].topology
-    births = [topology_of(one) for one in finished.scores("evolution")]
+    candidates = [topology_of(one) for one in finished.scores("evolution")]
     errors = {topology_of(one): np.mean(one["errors"]) for one in finished.scores("evolution")}
-    allowed = [one for one in births if one.n_edges <= baseline.n_edges and one.depth <= baseline.depth]
-    assert 3 < len(allowed) < len(births)
+    allowed = [one for one in candidates if one.n_edges <= baseline.n_edges and one.depth <= baseline.depth]
+    assert 3 < len(allowed) < len(candidates)
     finalists = sorted(allowed, key=errors.__getitem__)[:3]
-    choice = {one: HashEvaluator().evaluate(one, Fidelity(3, 1, (0.1,)), Stream.CHOICE, 3).error for one in finalists}
+    choice = {
+        one: HashEvaluator().evaluate(one, Fidelity(3, 1, (0.1,)), Split.VALIDATION, 3).error for one in finalists
+    }
     assert finished.result.champion == min(choice, key=choice.__getitem__)
 
 
 def test_a_champion_never_has_more_edges_or_layers_than_the_baseline(tmp_path: Path) -> None:
     class MoreIsBetter(HashEvaluator):
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             return Score((1 / (topology.n_edges + 5 * topology.depth),) * fidelity.targets)
 
     settings = recipe(baseline="clos(8, 2, 3, 2)", bounds={"max_depth": 8, "max_edges": 120})
@@ -268,29 +273,31 @@ def test_the_champions_file_says_where_it_comes_from(finished: Finished) -> None
     topology, provenance = read_file(finished.result.champion_file)
     assert topology == finished.result.champion == canonical(topology)
     row, baseline = finished.result.rows[:2]
-    held_out = provenance.scores["held-out"]
+    held_out = provenance.scores["test"]
     assert isinstance(held_out, dict)
     assert (held_out["error"], held_out["baseline"]) == (row.error.mean, baseline.error.mean)
     assert provenance.seed == finished.settings.seed
     assert provenance.extra["result digest"] == finished.result.digest
-    birth = next(one for one in finished.scores("evolution") if one["digest"] == topology.digest)
+    candidate = next(one for one in finished.scores("evolution") if one["digest"] == topology.digest)
     digests = {one["number"]: one["digest"] for one in finished.scores("evolution")}
-    assert provenance.parents == tuple(digests[number] for number in birth["parents"])
+    assert provenance.parents == tuple(digests[number] for number in candidate["parents"])
 
 
 def test_every_brood_is_noted_with_the_best_so_far(finished: Finished) -> None:
     for phase in ("evolution", "random search"):
-        broods = [
-            one for one in read(finished.result.folder / JOURNAL)[0] if one["kind"] == "brood" and one["phase"] == phase
+        generations = [
+            one
+            for one in read(finished.result.folder / JOURNAL)[0]
+            if one["kind"] == "generation" and one["phase"] == phase
         ]
-        assert [one["number"] for one in broods] == list(range(5))
+        assert [one["number"] for one in generations] == list(range(5))
         volumes, bests = (
-            [one["hypervolume"] for one in broods],
-            [one["best"] for one in broods if one["best"] is not None],
+            [one["hypervolume"] for one in generations],
+            [one["best"] for one in generations if one["best"] is not None],
         )
         assert volumes == sorted(volumes)
         assert bests == sorted(bests, reverse=True)
-        assert broods[-1]["births"] == len(finished.scores(phase))
+        assert generations[-1]["candidates"] == len(finished.scores(phase))
 
 
 @pytest.mark.parametrize("evaluator", [SometimesRaises, SometimesNotANumber])
@@ -302,7 +309,7 @@ def test_failures_are_recorded_and_never_win(tmp_path: Path, evaluator: type[Has
             assert (score_of(record) is None) == doomed(topology_of(record))
             failures += score_of(record) is None
     assert failures > 10
-    for row in failing.result.rows:  # the growth rule is never on the search stream
+    for row in failing.result.rows:  # the growth rule is never on the search split
         assert not doomed(row.topology) or row.kind == GROWTH_RULE
     assert all(np.isfinite(row.error.mean) for row in failing.result.rows)
 
@@ -321,7 +328,7 @@ def test_failures_are_recorded_and_never_win(tmp_path: Path, evaluator: type[Has
     ids=str,
 )
 def test_rectangles_primes_and_extreme_budgets_run_too(tmp_path: Path, changes: dict[str, Any]) -> None:
-    settings = recipe(**{"loop": {"broods": 2}, **changes})
+    settings = recipe(**{"loop": {"generations": 2}, **changes})
     result = run(tmp_path / "run", settings).result
     champion, baseline = (row.topology for row in result.rows[:2])
     assert (champion.n_in, champion.n_out) == (settings.n_in, settings.n_out)
@@ -378,7 +385,7 @@ def test_watchers_see_every_record_and_every_phase(tmp_path: Path) -> None:
 
 
 def test_without_a_folder_a_new_one_is_made_where_the_recipe_says(tmp_path: Path) -> None:
-    settings = recipe(name="night", runs=str(tmp_path / "results"), loop={"broods": 0})
+    settings = recipe(name="night", runs=str(tmp_path / "results"), loop={"generations": 0})
     folders = [search(settings, HashEvaluator()).folder for _ in range(2)]
     assert len(set(folders)) == 2
     for folder in folders:

@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 import pytest
 
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from evo.experiment.tune import Trial, tune
 from tests.fakes import HashEvaluator, doomed
 from topologies.canonical import canonical
@@ -34,7 +34,7 @@ class Recorder:
         """Of one trial."""
         if doomed(trial.topology):
             return None
-        return HashEvaluator().evaluate(trial.topology, Fidelity(2, 1, (0.1,)), Stream.SEARCH, 1)
+        return HashEvaluator().evaluate(trial.topology, Fidelity(2, 1, (0.1,)), Split.SEARCH, 1)
 
     @property
     def asked(self) -> list[str]:

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluators.task import Fidelity, Score, Stream
-from evo.experiment.validation import choose, hold_out
+from evaluators.task import Fidelity, Score, Split
+from evo.experiment.validation import choose, test_table
 from evo.settings import FidelitySettings
 from evo.storage.results import Chosen, Finalist, interval
 from tests.fakes import evaluations
 from topologies import Topology, butterfly, clos, hypercube
 
-FIDELITY = FidelitySettings(full_targets=3, full_steps=7, full_rates=(0.1, 0.2), held_out_targets=4)
+FIDELITY = FidelitySettings(validation_targets=3, validation_steps=7, validation_rates=(0.1, 0.2), test_targets=4)
 ONE, TWO, THREE = (
     Finalist("one", butterfly(8, 3)),
     Finalist("two", hypercube(8, 3)),
@@ -29,33 +29,33 @@ ONE, TWO, THREE = (
 
 @dataclass
 class Scripted:
-    """Says what it is told to of each topology and stream; fails where it was told nothing."""
+    """Says what it is told to of each topology and split; fails where it was told nothing."""
 
-    script: dict[tuple[str, Stream], Score]
-    calls: list[tuple[str, Fidelity, Stream]] = field(default_factory=list)
+    script: dict[tuple[str, Split], Score]
+    calls: list[tuple[str, Fidelity, Split]] = field(default_factory=list)
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The score in the script."""
-        self.calls.append((topology.digest, fidelity, stream))
-        return self.script[topology.digest, stream]
+        self.calls.append((topology.digest, fidelity, split))
+        return self.script[topology.digest, split]
 
 
-def scripted(stream: Stream, errors: dict[str, list[float]]) -> dict[tuple[str, Stream], Score]:
-    """Scores on a stream by label; the rate is the first error."""
+def scripted(split: Split, errors: dict[str, list[float]]) -> dict[tuple[str, Split], Score]:
+    """Scores on a split by label; the rate is the first error."""
     topologies = {one.label: one.topology for one in (ONE, TWO, THREE)}
-    return {(topologies[label].digest, stream): Score(tuple(told), told[0]) for label, told in errors.items()}
+    return {(topologies[label].digest, split): Score(tuple(told), told[0]) for label, told in errors.items()}
 
 
 def test_the_choice_stream_chooses_at_full_fidelity(tmp_path: Path) -> None:
-    judge = Scripted(scripted(Stream.CHOICE, {"one": [0.5, 0.5], "two": [0.1, 0.7], "three": [0.6, 0.3]}))
+    judge = Scripted(scripted(Split.VALIDATION, {"one": [0.5, 0.5], "two": [0.1, 0.7], "three": [0.6, 0.3]}))
     with evaluations(tmp_path, judge) as asked:
         chosen = choose(asked, "kind", [ONE, TWO, THREE], FIDELITY)
     assert chosen == Chosen(TWO, Score((0.1, 0.7), 0.1))
-    assert {(fidelity, stream) for _, fidelity, stream in judge.calls} == {(Fidelity(3, 7, (0.1, 0.2)), Stream.CHOICE)}
+    assert {(fidelity, split) for _, fidelity, split in judge.calls} == {(Fidelity(3, 7, (0.1, 0.2)), Split.VALIDATION)}
 
 
 def test_the_first_of_equals_is_chosen_and_failures_never(tmp_path: Path) -> None:
-    judge = Scripted(scripted(Stream.CHOICE, {"two": [0.5, 0.25], "three": [0.25, 0.5]}))
+    judge = Scripted(scripted(Split.VALIDATION, {"two": [0.5, 0.25], "three": [0.25, 0.5]}))
     with evaluations(tmp_path, judge) as asked:
         assert choose(asked, "kind", [ONE, TWO, THREE], FIDELITY).finalist == TWO
         assert choose(asked, "backwards", [ONE, THREE, TWO], FIDELITY).finalist == THREE
@@ -70,7 +70,7 @@ def test_the_best_third_are_ranked_again_on_four_times_as_many_targets_at_the_ra
     class Careful:
         asked: ClassVar[list[tuple[str, Fidelity]]] = []
 
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             self.asked.append((topology.digest, fidelity))
             first, closer = {one: (0.2, 0.4), two: (0.3, 0.3), three: (0.6, 0.0)}.get(topology.digest, (0.9, 0.0))
             return Score((first if fidelity.targets == 3 else closer,) * fidelity.targets, fidelity.rates[-1])
@@ -91,12 +91,12 @@ def chosen(errors: dict[str, list[float]]) -> dict[str, Chosen]:
 
 def test_rows_come_from_held_out_targets_at_the_rate_chosen_before(tmp_path: Path) -> None:
     errors = {"one": [0.1, 0.2, 0.3, 0.4], "two": [0.2, 0.2, 0.4, 0.4], "three": [0.5, 0.6, 0.6, 0.9]}
-    judge = Scripted(scripted(Stream.HELD_OUT, errors))
+    judge = Scripted(scripted(Split.TEST, errors))
     with evaluations(tmp_path, judge) as asked:
-        rows = hold_out(asked, chosen(errors), "two", FIDELITY)
+        rows = test_table(asked, chosen(errors), "two", FIDELITY)
     assert [(row.kind, row.label, row.errors) for row in rows] == [(k, k, tuple(told)) for k, told in errors.items()]
     assert judge.calls == [
-        (one.topology.digest, Fidelity(4, 7, (rate,)), Stream.HELD_OUT)
+        (one.topology.digest, Fidelity(4, 7, (rate,)), Split.TEST)
         for one, rate in ((ONE, 0.1), (TWO, 0.2), (THREE, 0.3))
     ]
     for row in rows:
@@ -111,14 +111,14 @@ def test_rows_come_from_held_out_targets_at_the_rate_chosen_before(tmp_path: Pat
 
 
 def test_a_row_that_fails_is_left_out_unless_the_table_is_about_it(tmp_path: Path) -> None:
-    judge = Scripted(scripted(Stream.HELD_OUT, {"one": [0.1] * 4, "two": [0.2] * 4}))
+    judge = Scripted(scripted(Split.TEST, {"one": [0.1] * 4, "two": [0.2] * 4}))
     entries = chosen({"one": [], "two": [], "three": []})
     with evaluations(tmp_path, judge) as asked:
-        assert [row.kind for row in hold_out(asked, entries, "two", FIDELITY)] == ["one", "two"]
-        with pytest.raises(ValueError, match="the three could not be evaluated on held-out targets"):
-            hold_out(asked, entries, "three", FIDELITY)
-        with pytest.raises(ValueError, match="the three could not be evaluated on held-out targets"):
-            hold_out(asked, {"three": entries["three"], **entries}, "two", FIDELITY)
+        assert [row.kind for row in test_table(asked, entries, "two", FIDELITY)] == ["one", "two"]
+        with pytest.raises(ValueError, match="the three could not be evaluated on test targets"):
+            test_table(asked, entries, "three", FIDELITY)
+        with pytest.raises(ValueError, match="the three could not be evaluated on test targets"):
+            test_table(asked, {"three": entries["three"], **entries}, "two", FIDELITY)
 
 
 @settings(max_examples=50, deadline=None)

@@ -27,35 +27,37 @@ def words(figure: Figure) -> str:
 
 
 @pytest.mark.parametrize("policy", list(Policy))
-def test_progress_shows_the_best_of_every_brood_and_every_birth(finished: History, policy: Policy) -> None:
+def test_progress_shows_the_best_of_every_brood_and_every_candidate(finished: History, policy: Policy) -> None:
     figure = progress(finished)
-    broods = np.array([(one["births"], one["best"]) for one in finished.broods(policy) if one["best"] is not None])
-    assert any(np.array_equal(line, broods) for line in lines(figure))
+    generations = np.array(
+        [(one["candidates"], one["best"]) for one in finished.generations(policy) if one["best"] is not None]
+    )
+    assert any(np.array_equal(line, generations) for line in lines(figure))
     errors = [error(one) for one in finished.scores(policy.value)]
     assert any(line[:, 1].tolist() == errors for line in lines(figure))
-    assert f"{policy.value}  {broods[-1, 1]:.4f}" in words(figure)
+    assert f"{policy.value}  {generations[-1, 1]:.4f}" in words(figure)
 
 
 def test_progress_counts_what_lies_above_the_picture(finished: History) -> None:
     figure = progress(finished)
     _, high = figure.axes[0].get_ylim()
     above = sum(error(one) > high for policy in Policy for one in finished.scores(policy.value))
-    assert above > 0 and f"{above} births above" in words(figure)
+    assert above > 0 and f"{above} candidates above" in words(figure)
 
 
 def test_the_baseline_is_in_sight_of_every_picture_of_the_search(finished: History) -> None:
-    baseline = finished.broods(Policy.EVOLUTION)[0]["baseline"]
+    baseline = finished.generations(Policy.EVOLUTION)[0]["baseline"]
     for figure in (progress(finished), front(finished)):
         low, high = figure.axes[0].get_ylim()
         assert low < baseline < high
 
 
 def test_the_front_is_what_nothing_beats_in_both(finished: History) -> None:
-    births = [(one["n_edges"], error(one)) for one in finished.scores(Policy.EVOLUTION.value)]
+    candidates = [(one["n_edges"], error(one)) for one in finished.scores(Policy.EVOLUTION.value)]
     unbeaten = {
         one
-        for one in births
-        if np.isfinite(one[1]) and not any(a <= one[0] and b <= one[1] and (a, b) != one for a, b in births)
+        for one in candidates
+        if np.isfinite(one[1]) and not any(a <= one[0] and b <= one[1] and (a, b) != one for a, b in candidates)
     }
     assert any({tuple(point) for point in line} == unbeaten for line in lines(front(finished)))
 
@@ -81,9 +83,9 @@ def test_held_out_shows_paired_intervals(finished: History) -> None:
 
 def test_a_run_that_has_nothing_to_draw_says_so(finished: History) -> None:
     begun = History(finished.folder, finished.records[:3])
-    with pytest.raises(ValueError, match="no brood"):
+    with pytest.raises(ValueError, match="no generation"):
         progress(begun)
-    with pytest.raises(ValueError, match="no births"):
+    with pytest.raises(ValueError, match="no candidates"):
         front(begun)
     with pytest.raises(ValueError, match="no final table"):
         held_out(begun)

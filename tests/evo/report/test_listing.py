@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from evo.experiment.search import search
 from evo.report.listing import RunSummary, runs
 from evo.storage.header import JOURNAL
@@ -22,11 +22,11 @@ class StopsAfter(HashEvaluator):
         super().__init__()
         self.number, self.error = number, error
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """A score, until it is time."""
         if len(self.calls) == self.number:
             raise self.error
-        return super().evaluate(topology, fidelity, stream, seed)
+        return super().evaluate(topology, fidelity, split, seed)
 
 
 def begun(folder: Path, evaluator: HashEvaluator) -> None:
@@ -51,11 +51,11 @@ def test_a_finished_run_shows_its_held_out_errors_and_digest(tmp_path: Path) -> 
     (tmp_path / "b").mkdir()
     result = search(recipe(), HashEvaluator(), folder=tmp_path / "b")
     champion, baseline = result.rows[:2]
-    births = sum(
+    candidates = sum(
         one.get("phase") == "evolution" and one["kind"] == "score" for one in read(tmp_path / "b" / JOURNAL)[0]
     )
     assert only(tmp_path) == RunSummary(
-        "b", "finished", births, champion.error.mean, baseline.error.mean, result.digest
+        "b", "finished", candidates, champion.error.mean, baseline.error.mean, result.digest
     )
 
 
@@ -64,17 +64,19 @@ def test_a_run_that_was_stopped_shows_its_best_so_far(tmp_path: Path) -> None:
         begun(tmp_path / "a", StopsAfter(110, KeyboardInterrupt()))
     summary = only(tmp_path)
     assert (summary.name, summary.state, summary.digest) == ("a", "stopped", None)
-    told = [one for one in read(tmp_path / "a" / JOURNAL)[0] if one["kind"] == "brood" and one["phase"] == "evolution"]
-    assert 0 < summary.births == told[-1]["births"]
+    told = [
+        one for one in read(tmp_path / "a" / JOURNAL)[0] if one["kind"] == "generation" and one["phase"] == "evolution"
+    ]
+    assert 0 < summary.candidates == told[-1]["candidates"]
     assert (summary.best, summary.baseline) == (told[-1]["best"], told[-1]["baseline"])
 
 
-def test_a_run_that_failed_before_its_first_brood(tmp_path: Path) -> None:
+def test_a_run_that_failed_before_its_first_generation(tmp_path: Path) -> None:
     class Broken(HashEvaluator):
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             if seed:
                 raise RuntimeError("broken")
-            return super().evaluate(topology, fidelity, stream, seed)
+            return super().evaluate(topology, fidelity, split, seed)
 
     with pytest.raises(ValueError, match="fails on every topology"):
         begun(tmp_path / "a", Broken())

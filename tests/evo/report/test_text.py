@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evaluators import Controllability
-from evo.report.text import candidates_csv, compare, description, headline, held_out_csv, held_out_markdown, trials_csv
+from evo.report.text import (
+    candidates_csv,
+    compare,
+    description,
+    final_table_csv,
+    final_table_markdown,
+    headline,
+    trials_csv,
+)
 from evo.storage.history import History
 from evo.storage.journal import Record
 from tests.evo.histories import rewritten, with_held_out
@@ -24,7 +32,7 @@ from tests.evo.histories import rewritten, with_held_out
 BIRTHS = ("evolution", "random search")
 
 LOSSES = tuple(0.3 + 0.01 * number for number in range(12))
-"""Held-out errors above all that the formula gives."""
+"""Test errors above all that the formula gives."""
 
 
 def parsed(text: str) -> list[dict[str, str]]:
@@ -37,14 +45,14 @@ def journal(history: History) -> list[Record]:
 
 
 def test_every_birth_has_a_row_with_what_the_journal_says(finished: History) -> None:
-    births = [one for one in journal(finished) if one["kind"] == "score" and one["phase"] in BIRTHS]
+    candidates = [one for one in journal(finished) if one["kind"] == "score" and one["phase"] in BIRTHS]
     rows = {(row["phase"], int(row["number"])): row for row in parsed(candidates_csv(finished))}
-    assert rows.keys() == {(one["phase"], one["number"]) for one in births}
-    assert any(one["failure"] for one in births)
-    for one in births:
+    assert rows.keys() == {(one["phase"], one["number"]) for one in candidates}
+    assert any(one["failure"] for one in candidates)
+    for one in candidates:
         row = rows[one["phase"], one["number"]]
         assert row["digest"] == one["digest"]
-        assert row["operator"] == one["operator"] and row["founder_family"] == one["family"]
+        assert row["operator"] == one["operator"] and row["family"] == one["family"]
         assert [int(parent) for parent in row["parents"].split()] == one["parents"]
         assert (int(row["n_edges"]), int(row["depth"])) == (one["n_edges"], one["depth"])
         if one["failure"]:
@@ -60,8 +68,8 @@ def test_every_trial_has_a_row(finished: History) -> None:
 
 
 def test_the_final_table_has_the_means_and_paired_intervals(finished: History) -> None:
-    held_out = {one["phase"][10:]: one["errors"] for one in journal(finished) if one.get("stream") == "held-out"}
-    rows = parsed(held_out_csv(finished))
+    held_out = {one["phase"][10:]: one["errors"] for one in journal(finished) if one.get("split") == "test"}
+    rows = parsed(final_table_csv(finished))
     assert {row["topology"] for row in rows} == set(held_out)
     for row in rows:
         errors = np.array(held_out[row["topology"]])
@@ -72,20 +80,22 @@ def test_the_final_table_has_the_means_and_paired_intervals(finished: History) -
         paired = stats.ttest_rel(errors, held_out["parallel butterfly"]).confidence_interval(0.95)
         expected = (pytest.approx(paired.low, abs=1e-12), pytest.approx(paired.high, abs=1e-12))
         assert (float(row["low"]), float(row["high"])) == expected
-        assert f"{errors.mean():.4f}" in held_out_markdown(finished)
+        assert f"{errors.mean():.4f}" in final_table_markdown(finished)
 
 
-def test_a_lineage_leads_from_no_parents_to_the_birth(finished: History) -> None:
-    births = finished.scores("evolution")
-    for birth in births:
-        line = finished.lineage(birth)
-        assert line[0]["parents"] == [] and line[-1] is birth
+def test_a_lineage_leads_from_no_parents_to_the_candidate(finished: History) -> None:
+    candidates = finished.scores("evolution")
+    for candidate in candidates:
+        line = finished.lineage(candidate)
+        assert line[0]["parents"] == [] and line[-1] is candidate
         assert all(child["parents"][0] == mother["number"] for mother, child in pairwise(line))
 
 
 def test_the_champions_lineage_is_told_by_operators(finished: History) -> None:
-    births = finished.scores("evolution")
-    crossed = max((one for one in births if one["operator"] == "crossover"), key=lambda one: len(finished.lineage(one)))
+    candidates = finished.scores("evolution")
+    crossed = max(
+        (one for one in candidates if one["operator"] == "crossover"), key=lambda one: len(finished.lineage(one))
+    )
     table = json.loads(json.dumps(finished.table))
     table["rows"][0]["digest"] = crossed["digest"]
     records = tuple(table if one["kind"] == "table" else one for one in finished.records)
@@ -156,14 +166,14 @@ def test_what_the_champion_and_the_baseline_control_is_told(finished: History) -
 
 
 def test_a_run_that_was_stopped_says_how_far_it_got_and_how_to_go_on(finished: History, tmp_path: Path) -> None:
-    broods = [place for place, one in enumerate(finished.records) if one["kind"] == "brood"]
+    generations = [place for place, one in enumerate(finished.records) if one["kind"] == "generation"]
     stop = {"kind": "end", "status": "KILLED", "why": "", "time": 1.0}
-    stopped = rewritten(finished, tmp_path / "stopped", [*finished.records[: broods[2] + 1], stop])
+    stopped = rewritten(finished, tmp_path / "stopped", [*finished.records[: generations[2] + 1], stop])
     text = description(stopped)
-    last = finished.records[broods[2]]
-    assert "was stopped" in text and f"{last['births']} births" in text and f"{last['best']:.4f}" in text
+    last = finished.records[generations[2]]
+    assert "was stopped" in text and f"{last['candidates']} candidates" in text and f"{last['best']:.4f}" in text
     assert f'evofabric resume "{stopped.folder}"' in text
-    assert "held-out targets yet" in text
+    assert "test targets yet" in text
 
 
 def test_the_state_of_a_run_is_its_last_word(finished: History, tmp_path: Path) -> None:

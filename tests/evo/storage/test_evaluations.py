@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cluster.in_process import InProcessPool
-from evaluators.task import Evaluator, Fidelity, Race, Score, Stream
+from evaluators.task import Evaluator, Fidelity, Race, Score, Split
 from evo.storage.evaluations import Answer, Request, score_of, topology_of
 from evo.storage.journal import Record, read
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, evaluations
@@ -20,8 +20,8 @@ SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(9)]
 
 
 def request(number: int, topology: Topology, phase: str = "phase", fidelity: Fidelity = LOW, **about: str) -> Request:
-    """A request on the search stream."""
-    return Request(phase, number, topology, fidelity, Stream.SEARCH, about)
+    """A request on the search split."""
+    return Request(phase, number, topology, fidelity, Split.SEARCH, about)
 
 
 def requests(phase: str = "phase") -> list[Request]:
@@ -31,7 +31,7 @@ def requests(phase: str = "phase") -> list[Request]:
 
 def expected(one: Request) -> Score:
     """What the evaluator says when asked directly."""
-    return HashEvaluator().evaluate(one.topology, one.fidelity, one.stream, SEED)
+    return HashEvaluator().evaluate(one.topology, one.fidelity, one.split, SEED)
 
 
 def scores_in(folder: Path) -> list[Record]:
@@ -92,8 +92,8 @@ def test_another_fidelity_or_stream_is_another_score(tmp_path: Path) -> None:
     evaluator = HashEvaluator()
     with evaluations(tmp_path, evaluator) as asked:
         several = [
-            Request("phase", number, SOME[0], fidelity, stream)
-            for number, (fidelity, stream) in enumerate((f, s) for f in (LOW, HIGH) for s in Stream)
+            Request("phase", number, SOME[0], fidelity, split)
+            for number, (fidelity, split) in enumerate((f, s) for f in (LOW, HIGH) for s in Split)
         ]
         assert asked.evaluate(several) == [expected(one) for one in several]
     assert len(evaluator.calls) == len(several)
@@ -120,11 +120,11 @@ def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     topology = clos(8, 2, 3, 2)
     seen: list[Record] = []
     with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
-        score = asked.evaluate([Request("evolution", 7, topology, LOW, Stream.CHOICE, {"operator": "rewire"})])[0]
+        score = asked.evaluate([Request("evolution", 7, topology, LOW, Split.VALIDATION, {"operator": "rewire"})])[0]
     (record,) = scores_in(tmp_path)
     assert score is not None
     said = {
-        "phase": "evolution", "number": 7, "digest": topology.digest, "operator": "rewire", "stream": "choice",
+        "phase": "evolution", "number": 7, "digest": topology.digest, "operator": "rewire", "split": "validation",
         "n_trainable": topology.n_trainable, "n_edges": topology.n_edges, "depth": 3,
         "targets": 2, "steps": 5, "rates": [0.1, 0.3], "rate": 0.1, "errors": list(score.errors), "failure": None,
     }  # fmt: skip
@@ -180,7 +180,7 @@ def test_a_failure_is_recorded_in_words_and_remembered(tmp_path: Path, evaluator
 @pytest.mark.parametrize("errors", [(float("inf"), 0.1), (0.1, float("-inf"))])
 def test_an_infinite_error_is_a_failure(tmp_path: Path, errors: tuple[float, float]) -> None:
     class Infinite:
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             return Score(errors)
 
     with evaluations(tmp_path, Infinite()) as asked:
@@ -189,7 +189,7 @@ def test_an_infinite_error_is_a_failure(tmp_path: Path, errors: tuple[float, flo
 
 def test_errors_may_be_numpy_numbers_of_any_precision(tmp_path: Path) -> None:
     class Single:
-        def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
             return Score(tuple(np.full(2, 0.1, dtype=np.float32)))
 
     judges: list[Evaluator] = [Single(), HashEvaluator()]

@@ -19,7 +19,7 @@ HEADER = {"kind": "header", "name": "test"}
 GROUPS: list[list[Record]] = [
     [{"kind": "score", "errors": [0.1, 1 / 3, 1e-300]}],
     [],
-    [{"kind": "score", "text": "two\nlines \r and\u2028 ünïcode"}, {"kind": "brood", "best": None}, {}],
+    [{"kind": "score", "text": "two\nlines \r and\u2028 ünïcode"}, {"kind": "generation", "best": None}, {}],
 ]
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

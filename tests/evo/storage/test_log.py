@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluators.task import Fidelity, Score, Stream
+from evaluators.task import Fidelity, Score, Split
 from evo.experiment.search import search
 from evo.storage.log import LOG
 from tests.fakes import HashEvaluator, recipe
@@ -14,21 +14,21 @@ from topologies.topology import Topology
 
 
 class Moody(HashEvaluator):
-    """Fails on one candidate in five, and ends everything at the held-out table."""
+    """Fails on one candidate in five, and ends everything at the test table."""
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         if seed and int(topology.digest, 16) % 5 == 0:
             raise RuntimeError("a mood")
-        if stream is Stream.HELD_OUT:
+        if split is Split.TEST:
             raise KeyboardInterrupt
-        return super().evaluate(topology, fidelity, stream, seed)
+        return super().evaluate(topology, fidelity, split, seed)
 
 
 def test_the_log_tells_of_phases_broods_failures_and_the_end(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(recipe(), Moody(), folder=tmp_path)
     text = (tmp_path / LOG).read_text()
-    for words in ("phase: tune clos", "evolution: brood 1 told", "failed: RuntimeError: a mood", "KILLED"):
+    for words in ("phase: tune clos", "evolution: generation 1 told", "failed: RuntimeError: a mood", "KILLED"):
         assert words in text
 
 

@@ -33,7 +33,7 @@ class Astray(MatrixReconstruction):
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
         """The scores of the CPU, or nearly."""
-        scores = [self.evaluate(task.topology, task.fidelity, task.stream, task.seed) for task in tasks]
+        scores = [self.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]
         first, *others = scores[1].errors
         return [scores[0], Score((first * (1 + 2**-52), *others), scores[1].rate), *scores[2:]]
 

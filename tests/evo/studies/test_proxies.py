@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators import Fidelity, MatrixReconstruction, Score, Stream
+from evaluators import Fidelity, MatrixReconstruction, Score, Split
 from evo.settings import load_as, validate_as
 from evo.storage.evaluations import topology_of
 from evo.storage.history import History
@@ -24,8 +24,8 @@ from evo.studies.proxies import study as proxies
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
 from evo.studies.proxies.null_model import shuffled
 from evo.studies.proxies.pictures import best_scores, correlations
-from evo.studies.proxies.report import FILES, findings_csv, findings_tables, sheet, specimens_csv, write
-from evo.studies.proxies.sample import specimens
+from evo.studies.proxies.report import FILES, findings_csv, findings_tables, record, sample_csv, write
+from evo.studies.proxies.sample import topologies
 from evo.studies.proxies.study import PROXIES, StudySettings, study
 from tests.evaluators.random_topologies import topologies
 from topologies import butterfly, clos, dense
@@ -40,7 +40,7 @@ def tiny(runs: Path, **changes: Any) -> StudySettings:
         "n_in": 8,
         "n_out": 8,
         "budgets": [24, 40],
-        "specimens": 6,
+        "sample_size": 6,
         "full": {"targets": 3, "steps": 20, "rates": [0.3, 1.0]},
         "cheap": [{"targets": 2, "steps": 5, "rates": [1.0]}],
         "runs": str(runs),
@@ -64,7 +64,7 @@ class ByDigest:
     def __init__(self) -> None:
         self.calls = 0
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, stream: Stream, seed: int) -> Score:
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         self.calls += bool(seed)
         noise = np.random.default_rng([seed, int(topology.digest[:8], 16)]).normal(0, 1e-6, fidelity.targets)
         return Score(tuple(float(error) for error in secret(topology) + noise))
@@ -77,9 +77,9 @@ def secret(topology: Topology) -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def drawn_once() -> Iterator[None]:
-    """Drawing specimens takes a second or two, and most tests want the same."""
+    """Drawing topologies takes a second or two, and most tests want the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proxies, "specimens", cache(specimens))
+        patch.setattr(proxies, "topologies", cache(topologies))
         yield
 
 
@@ -103,12 +103,12 @@ def test_every_score_is_studied_at_every_budget(studied: History) -> None:
 
 def test_errors_and_scores_are_those_of_the_specimens(studied: History) -> None:
     for sample in samples(studied):
-        records = studied.scores(f"specimens {sample.budget}")
+        records = studied.scores(f"topologies {sample.budget}")
         found = [topology_of(one) for one in records]
         full = Fidelity(3, 20, (0.3, 1.0))
-        errors = [MatrixReconstruction().evaluate(one, full, Stream.CHOICE, 1).error for one in found]
+        errors = [MatrixReconstruction().evaluate(one, full, Split.VALIDATION, 1).error for one in found]
         assert sample.errors.tolist() == pytest.approx(errors, rel=1e-6)
-        cheap = [MatrixReconstruction().evaluate(one, Fidelity(2, 5, (1.0,)), Stream.SEARCH, 1).error for one in found]
+        cheap = [MatrixReconstruction().evaluate(one, Fidelity(2, 5, (1.0,)), Split.SEARCH, 1).error for one in found]
         assert sample.scores["reconstruction 2x5"].original.tolist() == pytest.approx(cheap, rel=1e-6)
         for name in ("tangent_rank", "synflow", "depth"):
             assert sample.scores[name].original.tolist() == pytest.approx([QUICK[name](one) for one in found])
@@ -125,13 +125,13 @@ def test_an_oracle_is_recognised_and_its_opposite_too(tmp_path: Path, monkeypatc
         "tangent_rank": lambda topology: topology.depth,
     }
     monkeypatch.setattr(proxies, "PROXIES", oracles)
-    found = {one.score: one for one in found_by(study(tiny(tmp_path, budgets=[40], specimens=12), ByDigest()))}
+    found = {one.score: one for one in found_by(study(tiny(tmp_path, budgets=[40], topologies=12), ByDigest()))}
     for name, sign in (("oracle", 1), ("wrong", -1)):
         one = found[name]
         assert one.pairs >= 6
         assert (one.spearman.value, one.kendall.value, one.at_equal_rank.value) == pytest.approx((sign,) * 3)
-        assert one.from_shuffled.value == (1 + sign) / 2
-    assert np.isnan(found["constant"].spearman.value) and found["constant"].from_shuffled.value == 0.5
+        assert one.from_null_model.value == (1 + sign) / 2
+    assert np.isnan(found["constant"].spearman.value) and found["constant"].from_null_model.value == 0.5
     assert ranking(tuple(found.values()))[:2] == ["oracle", "reconstruction 2x5"]
     assert np.isnan(found["tangent_rank"].at_equal_rank.value)
 
@@ -177,7 +177,7 @@ def test_a_finished_study_is_not_computed_again_and_a_new_score_is_added(
 def test_what_cannot_be_scored_is_predicted_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"broken": lambda topology: np.inf if secret(topology) > 0.5 else secret(topology)}
     monkeypatch.setattr(proxies, "PROXIES", broken)
-    (sample,) = samples(History.of(study(tiny(tmp_path, budgets=[40], specimens=12), ByDigest())))
+    (sample,) = samples(History.of(study(tiny(tmp_path, budgets=[40], topologies=12), ByDigest())))
     lost = sample.errors > 0.5
     assert lost.any() and np.isinf(sample.scores["broken"].original).tolist() == lost.tolist()
 
@@ -190,7 +190,7 @@ def test_the_files_are_written_and_say_the_same(studied: History, tmp_path: Path
     for row, one in zip(rows, findings(found), strict=True):
         assert (int(row["budget"]), row["score"]) == (one.budget, one.score)
         assert float(row["spearman"] or "nan") == pytest.approx(one.spearman.value, nan_ok=True)
-    rows = list(csv.DictReader(io.StringIO(specimens_csv(studied))))
+    rows = list(csv.DictReader(io.StringIO(sample_csv(studied))))
     assert [float(row["error"]) for row in rows] == [error for sample in found for error in sample.errors]
     assert float(rows[0]["synflow"]) == found[0].scores["synflow"].original[0]
 
@@ -221,12 +221,12 @@ def test_a_study_that_has_not_got_anywhere_has_nothing_to_draw() -> None:
 
 
 def test_tracking_has_the_estimates_by_budget(studied: History) -> None:
-    filed = sheet(studied)
+    filed = record(studied)
     found = {(one.score, one.budget): one for one in findings(samples(studied))}
     values = {(one.name, one.step): one.value for one in filed.points}
     assert values["spearman/synflow", 24] == found["synflow", 24].spearman.value
     assert all(np.isfinite(value) for value in values.values())
-    assert filed.status == "FINISHED" and filed.params["full.steps"] == "20" and "loop.broods" not in filed.params
+    assert filed.status == "FINISHED" and filed.params["full.steps"] == "20" and "loop.generations" not in filed.params
     assert (
         ranking(tuple(found.values()))[0].startswith("reconstruction")
         or "Best is **" in filed.tags["mlflow.note.content"]
@@ -256,8 +256,8 @@ def test_shuffling_wires_anew_what_can_be_wired_otherwise() -> None:
 
 
 def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
-    recipe = load_as(StudySettings, Path(__file__).parents[3] / "runs" / "proxies.toml", ["specimens=20"])
-    assert (recipe.n_in, recipe.budgets, recipe.specimens) == (32, (160, 320, 640, 960), 20)
+    recipe = load_as(StudySettings, Path(__file__).parents[3] / "runs" / "proxies.toml", ["sample_size=20"])
+    assert (recipe.n_in, recipe.budgets, recipe.topologies) == (32, (160, 320, 640, 960), 20)
     work = [one.targets * one.steps * len(one.rates) for one in (recipe.full, *recipe.cheap)]
     assert (recipe.full.targets, recipe.full.steps) == (32, 4000) and max(work[1:]) * 100 == work[0]
 
@@ -265,13 +265,13 @@ def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"n_out": 9}, "specimens are square"),
+        ({"n_out": 9}, "topologies are square"),
         ({"budgets": [8, 40]}, "8 is not between 2n = 16 and n² = 64"),
         ({"budgets": [24, 65]}, "budget = 65"),
         ({"budgets": []}, "budgets"),
         ({"full": {"targets": 3, "steps": 20}}, "full.rates"),
         ({"full": {"targets": 0, "steps": 20, "rates": [1.0]}}, "at least 1"),
-        ({"specimen": 3}, "specimen"),
+        ({"topology": 3}, "topology"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_one_line(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

@@ -1,20 +1,20 @@
-"""Specimens: what each must be, how different they are, and that they are the same in every call."""
+"""Sampleds: what each must be, how different they are, and that they are the same in every call."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from evo.studies.proxies.sample import PERTURBED, RANDOM, specimens
+from evo.studies.proxies.sample import PERTURBED, RANDOM, draw_sample
 from topologies.families import FAMILIES
 
 
 @pytest.mark.parametrize(("n", "budget"), [(32, 160), (32, 640), (16, 160), (12, 60)])
 def test_specimens_are_distinct_connected_and_near_the_budget(n: int, budget: int) -> None:
-    found = specimens(n, budget, 40, seed=3)
-    assert len({specimen.topology.digest for specimen in found}) == 40
-    for specimen in found:
-        masks = specimen.topology.masks()
+    found = draw_sample(n, budget, 40, seed=3)
+    assert len({topology.topology.digest for topology in found}) == 40
+    for topology in found:
+        masks = topology.topology.masks()
         paths = np.eye(n)
         for mask in masks:
             paths = np.minimum(1, paths @ (mask != 0))
@@ -26,27 +26,27 @@ def test_specimens_are_distinct_connected_and_near_the_budget(n: int, budget: in
 def test_specimens_are_canonical() -> None:
     from topologies.canonical import canonical
 
-    assert all(canonical(specimen.topology) == specimen.topology for specimen in specimens(16, 128, 20, seed=0))
+    assert all(canonical(topology.topology) == topology.topology for topology in draw_sample(16, 128, 20, seed=0))
 
 
 def test_no_two_have_the_same_shape_but_members() -> None:
-    found = [one.topology for one in specimens(16, 128, 60, seed=0) if one.family in (RANDOM, PERTURBED)]
+    found = [one.topology for one in draw_sample(16, 128, 60, seed=0) if one.family in (RANDOM, PERTURBED)]
     shapes = {tuple((mask.shape, (mask == 1).sum(), (mask == 2).sum()) for mask in one.masks()) for one in found}
     assert len(shapes) == len(found)
 
 
 def test_a_seed_names_them_and_more_begin_with_the_same() -> None:
-    few, more, others = specimens(16, 128, 10, 1), specimens(16, 128, 25, 1), specimens(16, 128, 10, 2)
+    few, more, others = draw_sample(16, 128, 10, 1), draw_sample(16, 128, 25, 1), draw_sample(16, 128, 10, 2)
     assert more[:10] == few
     assert few != others
 
 
 def test_they_vary_in_everything_that_is_known_to_matter() -> None:
-    found = specimens(32, 640, 120, seed=0)
-    families = {specimen.family for specimen in found}
+    found = draw_sample(32, 640, 120, seed=0)
+    families = {topology.family for topology in found}
     assert {RANDOM, PERTURBED, "butterfly", "parallel_butterfly", "clos", "random_regular"} <= families
     assert families <= {RANDOM, PERTURBED, *FAMILIES}
-    topologies = [specimen.topology for specimen in found]
+    topologies = [topology.topology for topology in found]
     assert len({topology.depth for topology in topologies}) >= 10
     free = np.array([topology.n_constant == 0 for topology in topologies])
     assert 0.2 < free.mean() < 0.8
@@ -55,7 +55,7 @@ def test_they_vary_in_everything_that_is_known_to_matter() -> None:
 
 
 def test_depth_is_independent_of_constants() -> None:
-    found = [one.topology for one in specimens(32, 640, 200, seed=0) if one.family == RANDOM]
+    found = [one.topology for one in draw_sample(32, 640, 200, seed=0) if one.family == RANDOM]
     depths = np.array([topology.depth for topology in found])
     free = np.array([topology.n_constant == 0 for topology in found])
     assert abs(np.corrcoef(depths, free)[0, 1]) < 0.3
@@ -64,10 +64,10 @@ def test_depth_is_independent_of_constants() -> None:
 @pytest.mark.parametrize(("budget", "message"), [(63, "between 2n = 64 and n² = 1024"), (1025, "between 2n = 64")])
 def test_a_budget_outside_the_paper_s_range_is_refused(budget: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        specimens(32, budget, 1, 0)
+        draw_sample(32, budget, 1, 0)
 
 
 def test_more_than_can_be_found_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evo.studies.proxies.sample._TRIES", 1)
     with pytest.raises(ValueError, match="count = 60: only"):
-        specimens(2, 4, 60, 0)
+        draw_sample(2, 4, 60, 0)

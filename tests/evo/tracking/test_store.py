@@ -34,7 +34,7 @@ from evo.studies.proxies.report import track as track_study
 from evo.studies.proxies.study import PROXIES, StudySettings, study
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
-from evo.tracking.records import sheets
+from evo.tracking.records import run_records
 from evo.tracking.store import load_champion, local_uri, prepare, track
 from tests.evo.histories import Formula, rewritten, small, with_held_out
 from topologies.files import load
@@ -90,21 +90,23 @@ def test_tracking_twice_changes_nothing(tracked: tuple[History, str]) -> None:
 def test_the_course_is_the_journals_with_its_times(tracked: tuple[History, str]) -> None:
     history, run_id = tracked
     for phase, group in (("evolution", "evolution"), ("random search", "random_search")):
-        broods = [one for one in history.records if one["kind"] == "brood" and one["phase"] == phase]
+        generations = [one for one in history.records if one["kind"] == "generation" and one["phase"] == phase]
         for metric, key in (("best_error", "best"), ("baseline_error", "baseline"), ("hypervolume", "hypervolume")):
-            wanted = [(one["births"], one[key], int(1000 * one["time"])) for one in broods if one[key] is not None]
+            wanted = [
+                (one["candidates"], one[key], int(1000 * one["time"])) for one in generations if one[key] is not None
+            ]
             query = "select step, value, timestamp from metrics where run_uuid = ? and key = ? order by step"
             assert rows(history.folder.parent, query, run_id, f"{group}/{metric}") == wanted
 
 
 def test_rates_count_evaluations_and_nothing_that_was_known_before(finished: History) -> None:
     records: list[dict[str, Any]] = json.loads(json.dumps(finished.records))
-    births = [one for one in records if one["kind"] == "score" and one["phase"] == "evolution"]
-    for birth in births[::3]:
-        birth["device"] = "cache"
-    evaluated = [one for one in births if one["device"] != "cache"]
+    candidates = [one for one in records if one["kind"] == "score" and one["phase"] == "evolution"]
+    for candidate in candidates[::3]:
+        candidate["device"] = "cache"
+    evaluated = [one for one in candidates if one["device"] != "cache"]
     history = History(finished.folder, tuple(records))
-    points = [one for one in sheets(history)[0].points if one.name == "evolution/evaluations_per_second"]
+    points = [one for one in run_records(history)[0].points if one.name == "evolution/evaluations_per_second"]
     times = [min(one["time"] - one["seconds"] for one in evaluated), *(point.time for point in points)]
     counted = sum(
         point.value * (after - before) for point, (before, after) in zip(points, pairwise(times), strict=True)
@@ -136,7 +138,7 @@ def test_the_baseline_has_its_parameters_and_errors(tracked: tuple[History, str]
     p, d = label.removeprefix("parallel_butterfly(8, ").rstrip(")").split(", ")[:2]
     assert (params["member"], params["member.p"], params["member.d"]) == (label, p, d)
     assert params["member.constants"] in ("copies", "output")
-    held_out = rows(runs, "select value from metrics where run_uuid = ? and key like '%/held_out_error'", *child[0])
+    held_out = rows(runs, "select value from metrics where run_uuid = ? and key like '%/test_error'", *child[0])
     assert held_out == [(pytest.approx(np.mean(history.rows[1].errors)),)]
     trials = rows(runs, "select count(*) from metrics where run_uuid = ? and key like '%/trial_error'", *child[0])
     assert trials == [(sum(not one["failure"] for one in history.scores("tune parallel_butterfly")),)]
@@ -147,12 +149,12 @@ def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> N
     runs = history.folder.parent
     params = dict(rows(runs, "select key, value from params where run_uuid = ?", run_id))
     assert history.table is not None and params["result_digest"] == history.table["digest"]
-    assert params["loop.broods"] == "4" and params["version.mlflow"] == history.header["packages"]["mlflow"]
-    held_out = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'held_out/%'", run_id))
+    assert params["loop.generations"] == "4" and params["version.mlflow"] == history.header["packages"]["mlflow"]
+    held_out = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'test/%'", run_id))
     for row in history.rows:
-        assert held_out.pop("held_out/" + row.kind.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
+        assert held_out.pop("test/" + row.kind.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
     champion, baseline, *_ = history.rows
-    assert held_out == {"held_out/champion_over_baseline": pytest.approx(champion.error.mean / baseline.error.mean)}
+    assert held_out == {"test/champion_over_baseline": pytest.approx(champion.error.mean / baseline.error.mean)}
 
 
 def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[History, str]) -> None:
@@ -171,7 +173,7 @@ def test_a_study_of_scores_is_one_run_and_tracking_it_twice_changes_nothing(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proxies, "PROXIES", {"depth": PROXIES["depth"], "synflow": PROXIES["synflow"]})
-    values = {"n_in": 8, "n_out": 8, "budgets": [40], "specimens": 6, "cluster": {"pool": "in-process"}, "runs": runs}
+    values = {"n_in": 8, "n_out": 8, "budgets": [40], "sample_size": 6, "cluster": {"pool": "in-process"}, "runs": runs}
     folder = study(validate_as(StudySettings, values), Formula())
     with pytest.raises(ValueError, match="a study of scores, not a search"):
         track(folder)
@@ -232,19 +234,19 @@ def test_the_alias_is_the_best_champions_in_whatever_order_runs_are_tracked(fini
 
 
 def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finished: History, runs: Path) -> None:
-    broods = [place for place, one in enumerate(finished.records) if one["kind"] == "brood"]
-    end = {"kind": "end", "status": "KILLED", "why": "", "time": finished.records[broods[1]]["time"]}
-    stopped = [*finished.records[: broods[1] + 1], end]
+    generations = [place for place, one in enumerate(finished.records) if one["kind"] == "generation"]
+    end = {"kind": "end", "status": "KILLED", "why": "", "time": finished.records[generations[1]]["time"]}
+    stopped = [*finished.records[: generations[1] + 1], end]
     folder = rewritten(finished, runs / "stopped", stopped).folder
     run_id = track(folder)
     assert rows(runs, "select status from runs where run_uuid = ?", run_id) == [("KILLED",)]
     assert rows(runs, "select count(*) from model_versions") == [(0,)]
     shutil.rmtree(folder)
-    rewritten(finished, folder, [*stopped, *finished.records[broods[1] + 1 :]])
+    rewritten(finished, folder, [*stopped, *finished.records[generations[1] + 1 :]])
     assert track(folder) == run_id
     assert rows(runs, "select status from runs where run_uuid = ?", run_id) == [("FINISHED",)]
-    births = rows(runs, "select count(*) from metrics where run_uuid = ? and key = 'evolution/hypervolume'", run_id)
-    assert births == [(len(finished.broods(Policy.EVOLUTION)),)]
+    candidates = rows(runs, "select count(*) from metrics where run_uuid = ? and key = 'evolution/hypervolume'", run_id)
+    assert candidates == [(len(finished.generations(Policy.EVOLUTION)),)]
 
 
 def test_a_search_is_tracked_while_it_runs_and_random_numbers_stay_the_same(runs: Path) -> None:
@@ -390,11 +392,11 @@ def wait_until(condition: Any) -> None:
         time.sleep(0.05)
 
 
-def test_how_well_the_screen_predicts_the_error_is_seen_in_every_brood(tmp_path: Path) -> None:
+def test_how_well_the_screen_predicts_the_error_is_seen_in_every_generation(tmp_path: Path) -> None:
     settings = small(tmp_path, screen="synflow", siblings=2)
     history = History.of(search(settings, Formula()).folder)
-    points = [one for one in sheets(history)[0].points if one.name == "evolution/screen_correlation"]
-    enough = [one["births"] for one in history.broods(Policy.EVOLUTION) if one["births"] >= 8]
+    points = [one for one in run_records(history)[0].points if one.name == "evolution/screen_correlation"]
+    enough = [one["candidates"] for one in history.generations(Policy.EVOLUTION) if one["candidates"] >= 8]
     assert [one.step for one in points] == enough and len(enough) > 3
     known = [one for one in history.scores("evolution") if not one["failure"]]
     predictions, errors = [one["measures"]["synflow"] for one in known], [error(one) for one in known]

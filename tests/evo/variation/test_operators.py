@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.variation import OPERATORS, WEIGHTS, crossover, fill, sample, vary
+from evo.variation import OPERATORS, WEIGHTS, crossover, fill, mutate, sample
 from evo.variation.bounds import Bounds
 from evo.variation.edges import add, apportion, removable, step_size
 from evo.variation.repair import repair
@@ -268,7 +268,7 @@ def test_permuting_reaches_inputs_and_outputs(parent: Topology) -> None:
     assert {0, parent.depth - 1} <= changed
 
 
-# --- crossover, sample, fill, vary --------------------------------------------------------------------------
+# --- crossover, sample, fill, mutate --------------------------------------------------------------------------
 
 
 def test_crossover_starts_like_one_parent_and_ends_like_the_other() -> None:
@@ -382,7 +382,7 @@ def test_vary_makes_children_of_many_kinds(parent: Topology) -> None:
     generator = rng()
     names = set()
     for _ in range(150):
-        made = vary(parent, ROOMY, generator)
+        made = mutate(parent, ROOMY, generator)
         assert made is not None
         name, child = made
         names.add(name)
@@ -393,7 +393,7 @@ def test_vary_makes_children_of_many_kinds(parent: Topology) -> None:
 def test_vary_gives_up_where_there_is_no_other_topology() -> None:
     """A star is the only way to join 3 inputs to 3 outputs by 6 trainable edges and no others."""
     star = Topology.from_masks([np.ones((3, 1)), np.ones((1, 3))])
-    assert vary(star, Bounds(6, 2, 1, 6), rng()) is None
+    assert mutate(star, Bounds(6, 2, 1, 6), rng()) is None
 
 
 # --- repair -------------------------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""Tables for other programs, as text in CSV: every candidate, the trials of a family, and the final table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from evo.algorithm.nsga2 import Policy
+from evo.storage import names
+from evo.storage.history import History
+from evo.storage.records import ScoreRecord
+
+_CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", "error", "learning_rate")
+_TRIAL = ("number", "member", "error", "learning_rate")
+_ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
+_ROW = ("topology", "member", "n_trainable", "n_edges", "depth", "learning_rate", "error", "error_low", "error_high")
+_DIFFERENCE = ("difference", "low", "high")
+
+
+def candidates_csv(history: History) -> str:
+    """Every candidate of evolution and of random search, in order of breeding, with its error on the search targets."""
+    rows = [
+        {
+            **_about(record),
+            "phase": record.phase,
+            "generation": record.origin.generation,
+            "parents": " ".join(map(str, record.origin.parents)),
+            "operator": record.origin.operator,
+            "family": record.origin.family,
+        }
+        for policy in Policy
+        for record in history.scores(policy.value)
+    ]
+    return _csv((*_CANDIDATE, *_ABOUT), rows)
+
+
+def trials_csv(history: History, family: str) -> str:
+    """Every member of a family that was tried while tuning it."""
+    trials = history.scores(names.tuning(family))
+    return _csv((*_TRIAL, *_ABOUT), [{**_about(one), "member": one.origin.label} for one in trials])
+
+
+def final_table_csv(history: History) -> str:
+    """The final table with 95 % intervals; differences are from the baseline, paired over the targets."""
+    rows: list[dict[str, Any]] = []
+    for row in history.table.rows if history.table else ():
+        counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
+        error = (row.error.mean, row.error.low, row.error.high)
+        values = dict(zip(_ROW, (row.name, row.label, *counts, row.learning_rate, *error), strict=True))
+        if row.difference:
+            ends = (row.difference.mean, row.difference.low, row.difference.high)
+            values |= dict(zip(_DIFFERENCE, ends, strict=True))
+        rows.append(values)
+    return _csv((*_ROW, *_DIFFERENCE), rows)
+
+
+def _about(record: ScoreRecord) -> dict[str, Any]:
+    """What every table of scores says of a topology; a failure has no error."""
+    score = record.score
+    return {
+        "number": record.number,
+        "error": score and score.error,
+        "learning_rate": score and score.learning_rate,
+        **{name: getattr(record, name) for name in _ABOUT},
+    }
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

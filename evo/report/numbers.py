@@ -1,0 +1,52 @@
+"""Numbers as people read them: as many digits as mean something, never more and never fewer."""
+
+from __future__ import annotations
+
+from math import floor, isfinite, log10
+
+from evo.storage.results import Interval
+
+DIGITS = 4
+"""Significant digits of an error."""
+
+
+def significant(value: float | None, digits: int = DIGITS) -> str:
+    """A number with so many significant digits and no exponent unless it is extreme; nothing for None."""
+    if value is None:
+        return ""
+    if value == 0 or not isfinite(value):
+        return f"{value:g}"
+    if not 1e-9 < abs(value) < 1e9:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{_decimals(value, digits)}f}"
+
+
+def difference(value: Interval) -> str:
+    """A difference with the half width of its interval, which decides how many digits there are."""
+    if value.is_deterministic:
+        return f"{_signed(value.mean, _decimals(value.mean, DIGITS))}, deterministic" if value.mean else "equal"
+    decimals = _decimals(value.half_width, 2)
+    return f"{_signed(value.mean, decimals)} ± {value.half_width:.{decimals}f}"
+
+
+def difference_and_ends(value: Interval) -> str:
+    """A difference with the ends of its interval."""
+    if value.is_deterministic:
+        return difference(value)
+    decimals = _decimals(value.half_width, 2)
+    ends = f"{_signed(value.low, decimals)} to {_signed(value.high, decimals)}"
+    return f"{_signed(value.mean, decimals)} ({ends})"
+
+
+def ratio(value: float, reference: float) -> float | None:
+    """A value over a reference; None where the reference is zero and there is no ratio."""
+    return value / reference if reference else None
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Decimals that show so many significant digits of a value."""
+    return max(0, digits - 1 - floor(log10(abs(value)))) if value and isfinite(value) else 0
+
+
+def _signed(value: float, decimals: int) -> str:
+    return f"{value:+.{decimals}f}"
