@@ -27,7 +27,7 @@ from ray.exceptions import RayError
 
 from cluster.pool import batch_size
 from cluster.ray_resources import Share, gist, living_nodes, room_for
-from evaluators.run import canary, run
+from evaluators.run import canary, proof, run
 from evaluators.task import Answer, BatchEvaluator, Evaluator, Outcome, Task
 
 READY_SECONDS = 120.0
@@ -39,21 +39,24 @@ LONGEST_PAUSE = 60.0
 DEATHS = 2
 """A task under suspicion that this many actors died of is not tried again."""
 
+PROOF = proof(4, 4)
+"""The usual proof of an actor."""
+
 _log = logging.getLogger(__name__)
 
 
 class Worker:
     """Lives in an actor: holds the evaluator, evaluates batches of tasks one by one."""
 
-    def __init__(self, evaluator: Evaluator) -> None:
+    def __init__(self, evaluator: Evaluator, proof: Task) -> None:
         gpus = ray.get_gpu_ids()
         place = f"gpu {','.join(str(gpu) for gpu in gpus)}" if gpus else "cpu"
         self._device = f"{place} on {socket.gethostname()}"
-        self._evaluator = evaluator
+        self._evaluator, self._proof = evaluator, proof
 
     def prove(self) -> tuple[str, str]:
         """Compile what must be compiled; what bits one small evaluation gives here, and on which node that is."""
-        return canary(self._evaluator), str(ray.get_runtime_context().get_node_id())
+        return canary(self._evaluator, self._proof), str(ray.get_runtime_context().get_node_id())
 
     def evaluate(self, tasks: Sequence[Task]) -> list[Outcome]:
         """The outcomes of a batch."""
@@ -106,6 +109,8 @@ class RayPool:
     judge:
         What the proof is compared with: by default ``evaluator`` itself, in this process. For an evaluator that needs
         a device which is not here, one that gives the same bits without it.
+    proof:
+        The small evaluation by which an actor proves itself.
 
     Raises
     ------
@@ -121,6 +126,7 @@ class RayPool:
         share: Share | None = None,
         task_timeout: float = float("inf"),
         judge: Evaluator | None = None,
+        proof: Task = PROOF,
     ) -> None:
         self._evaluator, self._share, self._task_timeout = evaluator, share or Share(), task_timeout
         self._together = isinstance(evaluator, BatchEvaluator)
@@ -130,7 +136,8 @@ class RayPool:
                 f"the Ray cluster has room for {room} workers of {self._share} each, not for {workers or 1}: "
                 "ask for fewer or smaller ones"
             )
-        self._wanted, self._proof = workers, canary(judge or evaluator)
+        self._wanted, self._task = workers, proof
+        self._proof = canary(judge or evaluator, proof)
         self._waiting: deque[Task] = deque()
         self._suspects: deque[tuple[Task, ...]] = deque()  # parts of batches that an actor did not survive
         self._deaths: Counter[int] = Counter()
@@ -241,7 +248,7 @@ class RayPool:
     def _start(self) -> None:
         remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
         try:
-            actor: Any = remote.remote(self._evaluator)
+            actor: Any = remote.remote(self._evaluator, self._task)
         except TypeError as error:
             raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
         self._starting[actor.prove.remote()] = actor

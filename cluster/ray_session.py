@@ -10,15 +10,21 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 CONNECT_SECONDS = 5.0
 """How long an address may take to accept a connection."""
 JOIN_SECONDS = 22.0
 """How long whoever accepts it may take to let us in as a Ray cluster."""
+
+LONGEST_FOLDER = 30
+"""Bytes that the path of the temporary folder may have: Ray adds up to 76, and a socket's name has at most 107."""
+SHORT_FOLDER = "/tmp/ray"
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +94,7 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     own: dict[str, Any] = {}
     if address is None:
         own = {"num_cpus": max(workers or 1, usable_cores()), "num_gpus": fake_gpus, "include_dashboard": False}
+        own |= _short_temporary_folder()
     try:
         with _undisturbed():
             ray.init(
@@ -105,6 +112,16 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
     finally:
         with _undisturbed():
             ray.shutdown()
+
+
+def _short_temporary_folder() -> dict[str, str]:
+    """Where a Ray of our own keeps its sockets, if the usual folder's path is too long for the names of sockets."""
+    by_default = "/tmp" if sys.platform == "darwin" else tempfile.gettempdir()  # as Ray itself chooses
+    usual = Path(os.environ.get("RAY_TMPDIR") or by_default)
+    if len(os.fsencode(usual)) <= LONGEST_FOLDER:
+        return {}
+    _log.warning("the temporary folder %s has too long a path for Ray's sockets: %s is used", usual, SHORT_FOLDER)
+    return {"_temp_dir": SHORT_FOLDER}
 
 
 def _redirect_errors() -> None:

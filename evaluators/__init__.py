@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evaluators.task import Evaluator, Fidelity, Outcome, Race, Score, Split, Task
+from evaluators.task import Answer, Evaluator, Fidelity, Outcome, Race, Score, Split, Task
 
 if TYPE_CHECKING:
     from evaluators.controllability.evaluator import Controllability
+    from evaluators.controllability.exact import fairest, greatest_total, least_loss
+    from evaluators.controllability.flow import flow_bound
     from evaluators.proxies.capacity import Capacity
-    from evaluators.proxies.matching import ConstraintMatching
+    from evaluators.proxies.graph_measures import requirements
+    from evaluators.proxies.matching import ConstraintMatching, l0_count
     from evaluators.proxies.tangent_rank import TangentRank
     from evaluators.reconstruction.evaluator import MatrixReconstruction
 
 __all__ = [
+    "Answer",
     "Capacity",
     "ConstraintMatching",
     "Controllability",
@@ -26,6 +30,12 @@ __all__ = [
     "Split",
     "TangentRank",
     "Task",
+    "fairest",
+    "flow_bound",
+    "greatest_total",
+    "l0_count",
+    "least_loss",
+    "requirements",
 ]
 
 _LAZY = {
@@ -34,6 +44,12 @@ _LAZY = {
     "Controllability": "evaluators.controllability.evaluator",
     "MatrixReconstruction": "evaluators.reconstruction.evaluator",
     "TangentRank": "evaluators.proxies.tangent_rank",
+    "fairest": "evaluators.controllability.exact",
+    "flow_bound": "evaluators.controllability.flow",
+    "greatest_total": "evaluators.controllability.exact",
+    "l0_count": "evaluators.proxies.matching",
+    "least_loss": "evaluators.controllability.exact",
+    "requirements": "evaluators.proxies.graph_measures",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -55,6 +56,9 @@ Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
 def main() -> None:
     """Run the command line. Mistakes of the user are one line and exit code 2; a stop is exit code 130."""
     signal.signal(signal.SIGTERM, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show must not end a search
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[_WarningHandler(logging.WARNING)])
     try:
         app(prog_name="evofabric")
@@ -215,18 +219,23 @@ def show(
         Path | None, typer.Option(help="Draw the error of every entry beside K to this file; trains for seconds.")
     ] = None,
     spectrum: Annotated[Path | None, typer.Option(help="Draw the tangent spaces' Gram spectra to this file.")] = None,
+    requirements: Annotated[
+        bool, typer.Option("--requirements", help="Print how it stands to the paper's requirements (VII-E).")
+    ] = False,
     reading: Annotated[
         Literal["uniform", "trained", "fair"], typer.Option(help="How K is read; the last two are trained.")
     ] = "uniform",
 ) -> None:
     """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
     from evo.console.show import draw_each, draw_together
-    from evo.report.tables import summary_table
+    from evo.report.tables import requirements_table, summary_table
     from topologies.names import resolve
 
     topologies = {name: resolve(name) for name in names}
     for name, topology in topologies.items():
         console.print(summary_table(name, topology))
+        if requirements:
+            console.print(requirements_table(name, topology))
     asked = any((controllability, errors, spectrum))
     together = draw_together(topologies, controllability, errors, spectrum, reading)
     for path in together if asked else draw_each(topologies, out):

@@ -29,6 +29,20 @@ Rates = Annotated[tuple[float, ...], AfterValidator(_positive_rates)]
 Proxy = Annotated[str, AfterValidator(check)]
 
 
+def _wide_enough(width: int) -> int:
+    if width < 1:
+        raise ValueError("at least 2")
+    if width == 1:
+        raise ValueError(
+            "nothing to search: every connected topology with one input or output has at least as many edges as the "
+            "dense layer"
+        )
+    return width
+
+
+Size = Annotated[int, AfterValidator(_wide_enough)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -127,8 +141,8 @@ class RunSettings(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "search"
     seed: Annotated[int, Field(ge=0)] = 1
-    n_in: Annotated[int, Field(ge=2)] = 32
-    n_out: Annotated[int, Field(ge=2)] = 32
+    n_in: Size = 32
+    n_out: Size = 32
     evaluator: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "evaluators.reconstruction:MatrixReconstruction"
     reuse_from: tuple[Path, ...] = ()
     """Folders of other runs of the same seed, whose scores need not be computed again."""

@@ -15,6 +15,7 @@ from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.records import RunEvent, RunOpened
 from evo.tracking.background import Tracker
+from evo.tracking.store import tracking_uri
 from topologies.names import CHAMPION
 
 
@@ -27,11 +28,13 @@ def show_plan(settings: Settings, console: Console) -> None:
         For a recipe that cannot be followed.
     """
     named_topologies(settings)
+    console.print_json(settings.model_dump_json())
+    console.print("[dim]counting the members of the hand-derived families ...[/dim]")
     phases = plan(settings)
+    console.print(plan_table(phases))
+    console.print("[dim]measuring one evaluation ...[/dim]")
     seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
     workers = settings.cluster.workers or usable_cores()
-    console.print_json(settings.model_dump_json())
-    console.print(plan_table(phases))
     console.print(
         f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
         "one evaluation of a large topology; starting and filing the results takes some seconds more",
@@ -68,5 +71,5 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
         raise
     console.print(comparison_table(result.table))
     console.print(verdict(result.table))
-    console.print(how_to_use(result), soft_wrap=True)
+    console.print(how_to_use(result, tracking_uri(settings.tracking.uri)), soft_wrap=True)
     return result

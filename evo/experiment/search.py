@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from evaluators.function import Function
 from evaluators.task import Answer, Evaluator, Race, Split, Task
 from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
@@ -46,7 +47,7 @@ class Result:
 
 def search(
     settings: Settings,
-    evaluator: Evaluator | None = None,
+    evaluator: Evaluator | Function | None = None,
     *,
     folder: Path | None = None,
     watcher: Watcher = lambda event: None,
@@ -58,7 +59,7 @@ def search(
     settings:
         The recipe.
     evaluator:
-        What scores candidates; by default the one that the recipe names.
+        What scores candidates, or a function that does; by default the one that the recipe names.
     folder:
         Where the run lives, made where it is not there. By default a new folder in ``settings.runs``. A folder that
         holds a journal of the same recipe is continued, and nothing in the journal is evaluated again.

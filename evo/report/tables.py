@@ -8,6 +8,9 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from evaluators.controllability.flow import flow_bound
+from evaluators.proxies.graph_measures import requirements
+from evaluators.proxies.matching import ConstraintMatching
 from evo.experiment.plan import Phase
 from evo.experiment.search import Result
 from evo.experiment.tune import Trial
@@ -91,6 +94,8 @@ def summary_table(name: str, topology: Topology) -> Table:
     """What can be said of a topology by counting."""
     summary = summarise(topology)
     table = Table(title=name, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     pairs = topology.n_in * topology.n_out
     connected = "every input reaches every output"
     if summary.unconnected_pairs:
@@ -106,6 +111,33 @@ def summary_table(name: str, topology: Topology) -> Table:
         ("frozen entries", frozen + significant(summary.frozen_lower_bound) if summary.frozen_entries else "none"),
     ):
         table.add_row(label, value)
+    return table
+
+
+def requirements_table(name: str, topology: Topology) -> Table:
+    """The requirements of the paper's section VII-E, and how the topology stands to each."""
+    found, flow = requirements(topology), flow_bound(topology)
+    ratios = topology.n_out * (topology.n_in - 1)
+    reached = "reached" if flow.control else "not certified"
+    matching = ConstraintMatching().analyse(topology).count
+    table = Table(title=f"{name}: the paper's requirements (VII-E)", title_justify="left")
+    table.add_column("requirement")
+    table.add_column("found", overflow="fold")
+    table.add_column("met")
+    for requirement, told, met in (
+        ("every pair connected (III)", f"{found.connected:.1%} of the pairs", found.connected == 1),
+        ("skip connections (VII-A)", f"{found.skips:.1%} of the neurons with two edges or more", found.skips == 1),
+        ("no variance of K (VII-B)", f"unfairness {found.unfairness:.3f}, uniform reading", found.unfairness < 1e-9),
+        ("depth apart from the budget (VII-C)", f"depth {found.depth}; a matter of its family", None),
+        (
+            "high bandwidth (VII-D)",
+            f"{found.bandwidth} of {found.full_bandwidth} paths without a common neuron",
+            found.bandwidth == found.full_bandwidth,
+        ),
+        ("controllability (VI)", f"at most {flow.total} of {ratios} ratios of inputs, {reached}", None),
+        ("matching (V-A)", f"{matching} of {topology.n_in * topology.n_out} entries exact at once, at most", None),
+    ):
+        table.add_row(requirement, told, "" if met is None else "[green]yes" if met else "[red]no")
     return table
 
 
@@ -155,8 +187,12 @@ def spread_table(tables: Mapping[int, FinalTable]) -> Table:
     return table
 
 
-def how_to_use(result: Result) -> str:
-    """The champion's path, how a model uses it, the digest, and where to look at the run."""
+def how_to_use(result: Result, store: str | None) -> str:
+    """The champion's path, how a model uses it, the digest, and where to look at the run.
+
+    ``store`` is the tracking store, None for the database in the folder of runs.
+    """
+    look = f"in {store}" if store else f'[bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"'
     ends = result.champion
     return f"""
 Champion: [bold]{result.champion_file}[/bold]
@@ -166,7 +202,7 @@ Champion: [bold]{result.champion_file}[/bold]
     y = layer(x)  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out}); x: (..., {ends.n_in})
 
 Result digest: {result.digest}
-Look at the run in MLflow: [bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"
+Look at the run in MLflow: {look}
 """
 
 

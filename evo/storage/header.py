@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from evaluators.run import canary
+from evaluators.function import name_of
+from evaluators.run import canary, proof
 from evaluators.task import Evaluator
 from evo.settings import RunSettings
 from evo.storage.journal import VERSION, Journal, read
@@ -52,14 +53,9 @@ def new_header(
         backend=backend,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
-        program=program_of(evaluator or named_evaluator(settings.evaluator)),
+        program=program_of(evaluator or named_evaluator(settings.evaluator), settings.n_in, settings.n_out),
         given={name: to_text(topology) for name, topology in given.items()},
     )
-
-
-def name_of(evaluator: Evaluator) -> str:
-    """The module and class of an evaluator that was given from Python."""
-    return f"{type(evaluator).__module__}:{type(evaluator).__name__}"
 
 
 def given_in(header: Header) -> dict[str, Topology]:
@@ -171,7 +167,7 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
     if differ and not extended:
         raise ValueError(f"it is a run of another recipe ({', '.join(differ)} differ): choose another folder")
     theirs = next(record.program for record in reversed(records) if isinstance(record, Header | ForkRecord))
-    ours = program_of(evaluator)
+    ours = program_of(evaluator, settings.n_in, settings.n_out)
     begun_with, this = theirs.packages["evofabric"], ours.packages["evofabric"]
     how = "go on in a copy of the run with --fork"
     if begun_with != this:
@@ -191,16 +187,17 @@ def fork(folder: Path) -> Path:
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
     shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
-    program = program_of(named_evaluator(header.settings["evaluator"]))
+    settings = header.settings
+    program = program_of(named_evaluator(settings["evaluator"]), settings["n_in"], settings["n_out"])
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy
 
 
-def program_of(evaluator: Evaluator) -> Program:
+def program_of(evaluator: Evaluator, n_in: int, n_out: int) -> Program:
     """What decides, besides the recipe, what is computed."""
-    proof = hashlib.sha256(canary(evaluator).encode()).hexdigest()[:16]
-    return Program(canary=proof, packages={name: version(name) for name in _PACKAGES})
+    told = hashlib.sha256(canary(evaluator, proof(n_in, n_out)).encode()).hexdigest()[:16]
+    return Program(canary=told, packages={name: version(name) for name in _PACKAGES})
 
 
 def _is_of_the_end(record: Record) -> bool:

@@ -6,16 +6,16 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
-from evaluators.run import run
-from evaluators.task import Evaluator, Fidelity, GpuEvaluator, Split, Task
+from evaluators.function import as_evaluator
+from evaluators.run import proof, run
+from evaluators.task import Evaluator, GpuEvaluator
 from evo.settings import RunSettings
-from topologies.canonical import canonical
-from topologies.families.blocks import low_rank
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
         share = Share(cluster.cores_per_worker, gpus)
-        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, judge=evaluator)
+        pool = RayPool(
+            at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(settings.n_in, settings.n_out)
+        )
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
@@ -50,9 +52,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
-    fidelity = Fidelity(targets=1, steps=5, rates=(0.1,))
-    topology = canonical(low_rank(settings.n_in, settings.n_out, 1))
-    task = Task(topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=settings.seed)
+    task = replace(proof(settings.n_in, settings.n_out), seed=settings.seed)
     first, second = (run(evaluator, [task], "")[0].answer.score for _ in range(2))
     if first != second:
         raise ValueError(
@@ -74,20 +74,18 @@ def _can_use_gpus(evaluator: Evaluator) -> bool:
 
 
 def named_evaluator(name: str) -> Evaluator:
-    """The evaluator that a recipe names as ``package.module:Class``, made without arguments.
+    """The evaluator that a recipe names: a class ``package.module:Class``, made without arguments, or a function.
 
     Raises
     ------
     ValueError
-        When there is no such module or class, or it has no ``evaluate``.
+        When there is no such module, class or function, or the class has no ``evaluate``.
     """
-    module, _, class_name = name.partition(":")
+    module, _, attribute = name.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
     try:
-        evaluator: Evaluator = getattr(import_module(module), class_name)()
-    except (ImportError, AttributeError, TypeError) as error:
+        found = getattr(import_module(module), attribute)
+        return as_evaluator(found() if isinstance(found, type) else found)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"evaluator {name!r}: {error}") from None
-    if not callable(getattr(evaluator, "evaluate", None)):
-        raise ValueError(f"evaluator {name!r} has no method `evaluate(topology, fidelity, split, seed)`")
-    return evaluator

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from cluster.pool import Pool
 from cluster.ray_session import in_ray_job
+from evaluators.function import Function, as_evaluator
 from evaluators.task import Evaluator
 from evo.settings import RunSettings
 from evo.storage.evaluations import Evaluations
@@ -77,7 +78,7 @@ class Run(Generic[SettingsT]):
 
 @contextmanager
 def open_run(
-    settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
+    settings: SettingsT, evaluator: Evaluator | Function | None, folder: Path | None, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Create a run, or resume the one that the folder holds; however the block is left, the journal says how.
 
@@ -86,7 +87,7 @@ def open_run(
     settings:
         The recipe.
     evaluator:
-        What scores candidates; by default the one that the recipe names.
+        What scores candidates, or a function that does; by default the one that the recipe names.
     folder:
         Where the run lives; it is made where it is not there. By default a new one in ``settings.runs``.
     watcher:
@@ -99,10 +100,11 @@ def open_run(
     PausedError
         When the disk is full.
     """
+    given = None if evaluator is None else as_evaluator(evaluator)
     if folder is not None and (folder / JOURNAL).exists():
-        opened = resume(settings, evaluator, folder, watcher)
+        opened = resume(settings, given, folder, watcher)
     else:
-        opened = create(settings, evaluator, folder, watcher)
+        opened = create(settings, given, folder, watcher)
     with opened as run:
         yield run
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from evo.settings import Settings
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, Record, RunEvent, RunOpened
-from evo.tracking.store import Store, reason
+from evo.tracking.store import Store, reason, tracking_uri
 
 PERIOD = 2.0
 """Seconds between two updates while a search runs."""
@@ -39,7 +39,7 @@ class Tracker:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._uri, self._experiment = settings.tracking.uri, settings.tracking.experiment
+        self._uri, self._experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
         self._folder = Path()
         self._records: list[Record] = []
         self._news, self._closing, self._done = Event(), Event(), Event()

@@ -75,11 +75,12 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
     if history.is_study and show is None:
         raise ValueError(f"{folder} is a study of scores, not a search: evofabric track files it")
     tracking = history.header.tracking
+    where = uri or tracking_uri(tracking["uri"])
     try:
-        store = Store(uri or tracking["uri"], tracking["experiment"], history.folder.parent)
+        store = Store(where, tracking["experiment"], history.folder.parent)
         return (show or Store.show)(store, history)
     except Exception as error:
-        raise ValueError(f"MLflow in {uri or tracking['uri'] or history.folder.parent}: {reason(error)}") from error
+        raise ValueError(f"MLflow in {where or history.folder.parent}: {reason(error)}") from error
 
 
 def load_champion(name: str, uri: str | None = None) -> Topology:
@@ -102,6 +103,11 @@ def load_champion(name: str, uri: str | None = None) -> Topology:
     with tempfile.TemporaryDirectory() as folder:
         file = f"{source}/champion.safetensors"
         return load(download_artifacts(file, dst_path=folder, tracking_uri=uri or local_uri(runs)))
+
+
+def tracking_uri(recipe: str | None) -> str | None:
+    """The store that a recipe names, else the environment's; None for the database in the folder of runs."""
+    return recipe or os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
 def local_uri(runs: Path) -> str:
@@ -155,6 +161,11 @@ class Store:
 
     def _find_experiment(self, name: str, artifacts: Path | None) -> str:
         experiment = self._client.get_experiment_by_name(name)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            raise ValueError(
+                f"the experiment {name!r} was deleted; bring it back with `mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}`, or name another with --set tracking.experiment=..."
+            )
         if experiment is not None:
             return str(experiment.experiment_id)
         tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _EXPERIMENT_NOTE}

@@ -20,7 +20,7 @@ from evo.algorithm.selection import tournament
 from evo.experiment.baselines import best_member, tuned
 from evo.experiment.search import rules_of
 from evo.settings import Settings, validate
-from evo.storage.results import BASELINE, BASELINES
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
 from evo.storage.run import Run, Watcher, open_run
 from tests.fakes import HashEvaluator
 from topologies import Topology
@@ -43,7 +43,9 @@ def settings(**loop: int) -> Settings:
 
 
 @contextmanager
-def running(recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambda record: None) -> Iterator[Run]:
+def running(
+    recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambda event: None
+) -> Iterator[Run[Settings]]:
     """A run in a folder, new or begun before, on a pool of ours."""
     folder.mkdir(exist_ok=True)
     with (
@@ -54,10 +56,10 @@ def running(recipe: Settings, pool: Pool, folder: Path, watcher: Watcher = lambd
 
 
 def rules(recipe: Settings) -> Rules:
-    """As a search comes to them: families tuned, the baseline's best member found, founders chosen."""
+    """As a search comes to them: families tuned, the baseline's best member found, the initial population chosen."""
     with tempfile.TemporaryDirectory() as name, running(recipe, InProcessPool(evaluator()), Path(name)) as run:
         trials = {family: tuned(run, family) for family in BASELINES}
-        baseline = best_member(run, BASELINE, trials[BASELINE])
+        baseline = best_member(run, PARALLEL_BUTTERFLY, trials[PARALLEL_BUTTERFLY])
         assert baseline is not None
         return rules_of(run, Policy.EVOLUTION, trials, baseline)
 
@@ -76,21 +78,17 @@ class Quick:
         return time.thread_time() + self._charged
 
     def __call__(self, state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
-        """As :func:`evo.algorithm.nsga2.breed`."""
+        """As :func:`evo.algorithm.nsga2.ask`."""
         since = time.thread_time()
-        founders, size = len(rules.initial_population), rules.offspring
+        initial, size = len(rules.initial_population), rules.offspring
         candidates = (
-            range(founders)
-            if generation == 0
-            else range(founders + size * (generation - 1), founders + size * generation)
+            range(initial) if generation == 0 else range(initial + size * (generation - 1), initial + size * generation)
         )
         groups = []
         for number in candidates:
             key = generator(rules.seed, "quick", number)
             parent = tournament(state.population, key) if state.population else None
-            first, *others = (
-                parent.topology if parent else rules.initial_population[number % founders].topology
-            ).layers
+            first, *others = (parent.topology if parent else rules.initial_population[number % initial].topology).layers
             moved = replace(first, sources=key.permutation(rules.n_in)[first.sources])
             parents = (parent.candidate.number,) if parent else ()
             groups.append((Candidate(number, generation, Topology((moved, *others)), parents, "quick", "family"),))

@@ -47,7 +47,7 @@ LADDER = (
     Fidelity(DEFAULT.targets, 600, DEFAULT.rates),
     DEFAULT.search,
     Fidelity(16, DEFAULT.steps, DEFAULT.rates),
-    DEFAULT.choice,
+    DEFAULT.validation,
 )
 FULL = Fidelity(32, 4000, (0.15, 0.3, 0.6, 1.2, 2.4, 4.8))
 SAMPLES = 48

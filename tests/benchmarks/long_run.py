@@ -1,4 +1,4 @@
-"""What a hundred thousand candidates leave behind: memory, files, the time to go on from there, and what MLflow takes."""
+"""What a hundred thousand candidates leave behind: memory, files, the time to go on, and what MLflow takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from evo.experiment.search import loop
 from evo.settings import Settings
 from evo.storage.header import JOURNAL
 from evo.storage.history import History
-from evo.storage.journal import Record
+from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent
 from evo.tracking.background import PERIOD, SHARE
 from evo.tracking.store import Store
 from tests.benchmarks.driver import Quick, evaluator, running, settings
@@ -38,20 +38,21 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
 def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tuple[float, float, float]:
     """Run, or resume, a loop: MiB of memory at most before and after, and seconds of the driver without breeding.
 
-    The checkpoint is made after the last generation. A tracker keeps the records that it is shown; so do we if asked to.
+    The checkpoint is made after the last generation. A tracker keeps the records that it is shown; so do
+    we if asked to.
     """
-    kept: list[Record] = []
+    kept: list[RunEvent] = []
 
-    def look(record: Record) -> None:
+    def look(event: RunEvent) -> None:
         if keep:
-            kept.append(record)
-        if record["kind"] == "phase":  # what comes before this is shown again, not new
+            kept.append(event)
+        if isinstance(event, PhaseStarted):  # what comes before this is shown again, not new
             evo.storage.checkpoint.PERIOD = math.inf
-        elif record["kind"] == "generation" and record["number"] == recipe.loop.generations:
+        elif isinstance(event, GenerationRecord) and event.number == recipe.loop.generations:
             evo.storage.checkpoint.PERIOD = 0.0
 
     quick, before, since = Quick(0.0), _peak(), time.thread_time()
-    with patch("evo.experiment.search.breed", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
+    with patch("evo.experiment.search.ask", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
         loop(run, base, 1.0)
     return before, _peak(), quick.clock() - since
 

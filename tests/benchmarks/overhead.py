@@ -30,31 +30,31 @@ from evo.algorithm.nsga2 import Rules
 from evo.console.progress import ProgressDisplay
 from evo.experiment.search import loop
 from evo.settings import Settings
-from evo.storage.journal import Record
+from evo.storage.records import GenerationRecord, RunEvent
 from tests.benchmarks.driver import Quick, evaluator, rules, running, settings
 from tests.benchmarks.long_run import long_table, tracking_table
 from tests.benchmarks.problems import table
 from tests.cluster.simulated import Nodes, SimulatedPool
 
-LAGS = (1, 2, 3, 4)
+PENDING = (1, 2, 3, 4)
 CROWDS = ((2, 16), (2, 32), (4, 32), (8, 16), (8, 32), (16, 16), (16, 32), (32, 32), (100, 100), (100, 200))
 """Workers and generation sizes to try together."""
 QUEUE = 6
-"""Candidates for every worker that the rule has waiting behind the oldest generation while that waits for its slowest member."""
+"""Candidates for every worker that wait behind the oldest generation while that waits for its slowest member."""
 LIFE = 4 * 3600.0
 """Seconds that a node of eight workers lives: of a hundred and twenty-five nodes one dies every two minutes."""
 HANDING_OVER = 0.0036
 """Driver's seconds that a call of a Ray actor costs besides the loop's own."""
 PARTS = {
-    "evo.experiment.search.breed": "breed",
-    "evo.experiment.search.told": "tell",
+    "evo.experiment.search.ask": "breed",
+    "evo.experiment.search.process": "tell",
     "evo.storage.evaluations._record": "journal",
     "evo.storage.journal.Journal.append": "journal",
     "evo.storage.evaluations.Evaluations.send": "cache",
     "evo.storage.evaluations.Evaluations.answers": "cache",
     "evo.experiment.search._note_generation": "note of a generation",
     "evo.storage.checkpoint.Checkpoints.keep": "checkpoint",
-    "evo.storage.run.log_record": "watchers",
+    "evo.storage.run.log_event": "watchers",
 }
 """What the driver does, and which part of its bill that is."""
 
@@ -92,7 +92,7 @@ def cost_table(recipe: Settings, base: Rules) -> tuple[Table, float]:
     watch, display = Stopwatch(), ProgressDisplay(recipe, Console(file=io.StringIO()))
     pool = InProcessPool(evaluator())
     pool.submit, pool.wait = watch.timed("pool", pool.submit), watch.timed("pool", pool.wait)  # type: ignore[method-assign]
-    candidates = base.offspring * recipe.loop.generations + len(base.founders)
+    candidates = base.offspring * recipe.loop.generations + len(base.initial_population)
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         for target, part in PARTS.items():
             stack.enter_context(patch(target, watch.timed(part, pkgutil.resolve_name(target))))
@@ -132,7 +132,7 @@ def work(
     price: float,
     workers: int,
     mean: float,
-    lag: int,
+    pending: int,
     offspring: int,
     tasks: int = 10,
     life: float = LIFE,
@@ -141,56 +141,56 @@ def work(
     generations = max(3, tasks * workers // offspring)
     quick = Quick(price)
     pool = SimulatedPool(evaluator(), workers, mean, 0.5, Nodes(8, life), HANDING_OVER, clock=quick.clock)
-    recipe = settings(lag=lag, offspring=offspring, generations=generations + 2 * lag)
+    recipe = settings(max_pending_generations=pending, offspring=offspring, generations=generations + 2 * pending)
     seen: list[tuple[float, float, float]] = []
 
-    def look(record: Record) -> None:
-        if record["kind"] == "generation":
+    def look(event: RunEvent) -> None:
+        if isinstance(event, GenerationRecord):
             seen.append((pool.now, pool.worked, pool.driver))
 
     with (
         tempfile.TemporaryDirectory() as name,
-        patch("evo.experiment.search.breed", quick),
+        patch("evo.experiment.search.ask", quick),
         running(recipe, pool, Path(name), look) as run,
     ):
         loop(run, replace(base, offspring=offspring), 1.0)
-    first, last = seen[lag], seen[lag + generations]
+    first, last = seen[pending], seen[pending + generations]
     seconds, worked, driver = (after - before for before, after in zip(first, last, strict=True))
     return Work(worked / (workers * seconds), worked / mean / seconds, driver / seconds)
 
 
 def busy_table(base: Rules, price: float, mean: float, crowds: Sequence[tuple[int, int]]) -> Table:
-    """(b) How busy workers are, for pairs of their number and the generation size, by lag."""
+    """(b) How busy workers are, for pairs of their number and the generation size, by pending generations."""
     title = f"(b) Tasks of {mean:g} s, breeding {1e3 * price:.1f} ms a candidate: per cent of the workers busy"
-    result = table(title, "workers", "generation size", *(f"lag {lag}" for lag in LAGS))
+    result = table(title, "workers", "generation size", *(f"{pending} pending" for pending in PENDING))
     for workers, size in crowds:
-        found = [work(base, price, workers, mean, lag, size) for lag in LAGS]
+        found = [work(base, price, workers, mean, pending, size) for pending in PENDING]
         result.add_row(str(workers), str(size), *(f"{100 * one.busy:.1f}" for one in found))
     return result
 
 
 def rule_table(base: Rules, price: float) -> Table:
-    """(b) How busy workers are with generations of the usual size, when the lag follows the rule."""
+    """(b) How busy workers are with generations of the usual size, when the pending generations follow the rule."""
     size = base.offspring
-    title = f"(b) Generation size {size}, lag 1 + {QUEUE} x workers / {size}: per cent of the workers busy"
-    result = table(title, "workers", "tasks, s", "lag", "busy", "driver at work, per cent of the time")
+    title = f"(b) {size} offspring, 1 + {QUEUE} x workers / {size} pending generations: per cent of the workers busy"
+    result = table(title, "workers", "tasks, s", "pending", "busy", "driver at work, per cent of the time")
     for workers, mean in ((10, 2.0), (100, 2.0), (1000, 60.0)):
-        lag = 1 + math.ceil(QUEUE * workers / size)
-        found = work(base, price, workers, mean, lag, size)
-        result.add_row(str(workers), f"{mean:g}", str(lag), f"{100 * found.busy:.1f}", f"{100 * found.driver:.1f}")
+        pending = 1 + math.ceil(QUEUE * workers / size)
+        found = work(base, price, workers, mean, pending, size)
+        result.add_row(str(workers), f"{mean:g}", str(pending), f"{100 * found.busy:.1f}", f"{100 * found.driver:.1f}")
     return result
 
 
 def draw(base: Rules, price: float, path: Path) -> None:
-    """Throughput against workers for each lag, where generations have two candidates for each worker."""
+    """Throughput against workers for each pending, where generations have two candidates for each worker."""
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     for panel, mean, crowds in zip(panels, (2.0, 60.0), ((10, 32, 100, 320), (10, 100, 1000)), strict=True):
         panel.plot(crowds, [workers / mean for workers in crowds], "k:", label="all busy")
-        for lag in LAGS:
-            rates = [work(base, price, workers, mean, lag, 2 * workers).rate for workers in crowds]
-            panel.plot(crowds, rates, "o-", label=f"lag {lag}")
+        for pending in PENDING:
+            rates = [work(base, price, workers, mean, pending, 2 * workers).rate for workers in crowds]
+            panel.plot(crowds, rates, "o-", label=f"{pending} pending")
         panel.set(xscale="log", yscale="log", xlabel="workers", ylabel="candidates a second")
         panel.set_title(f"tasks of {mean:g} s, generation size = 2 x workers")
         panel.legend(frameon=False)

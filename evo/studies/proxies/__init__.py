@@ -1,1 +1,1 @@
-"""The study of data-free scores: how well each one predicts the reconstruction error, and what it costs."""
+"""The study of proxies: how well each one predicts the reconstruction error, and what it costs."""

@@ -1,4 +1,4 @@
-"""What a study of data-free scores found: a function of its journal alone (see :mod:`evo.studies.proxies.study`)."""
+"""What a study of proxies found: a function of its journal alone (see :mod:`evo.studies.proxies.study`)."""
 
 from __future__ import annotations
 

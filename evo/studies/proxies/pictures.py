@@ -1,4 +1,4 @@
-"""Pictures of a study of data-free scores: errors against the best of them, and how well each one predicts."""
+"""Pictures of a study of proxies: errors against the best of them, and how well each one predicts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evo.report.style import INK, bare, blank, head, place
 from evo.studies.proxies.findings import Finding, Sample, ranking
 
 BEST = 3
-"""Data-free scores that are shown against the error; the best cheap reconstruction comes below them."""
+"""Proxies that are shown against the error; the best cheap reconstruction comes below them."""
 _PANEL = (2.35, 2.05)
 _BUDGETS = ("#a6cee3", "#56a0d3", "#1f6aa5", "#0b3558")
 """From light to dark, so that the order shows without colour."""
@@ -118,7 +118,7 @@ def correlations(findings: Sequence[Finding]) -> Figure:
 
 
 def _shown(findings: Sequence[Finding]) -> list[str]:
-    """The best few data-free scores, then the best cheap reconstruction if there is one."""
+    """The best few proxies, then the best cheap reconstruction if there is one."""
     trains = {one.score for one in findings if one.trains}
     order = ranking(tuple(findings))
     return [name for name in order if name not in trains][:BEST] + [name for name in order if name in trains][:1]

@@ -1,4 +1,4 @@
-"""A study of data-free scores for people: tables, files, and what tracking should hold of it."""
+"""A study of proxies for people: tables, files, and what tracking should hold of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study of data-free scores: how well each predicts the error, and what it costs (``evofabric proxies``).
+"""The study of proxies: how well each predicts the error, and what it costs (``evofabric proxies``).
 
 Random structured topologies at several budgets, and each of them once more with its edges shuffled within the layers,
 are reconstructed at full fidelity and, as competitors of the scores, cheaply. Then all scores are taken. Everything
@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from evaluators.controllability.evaluator import Controllability
 from evaluators.controllability.model import Control
+from evaluators.function import Function
 from evaluators.proxies.graph_measures import paths, spectral_gap
 from evaluators.proxies.registry import PROXIES
 from evaluators.proxies.tangent_rank import TangentRank
@@ -45,7 +46,7 @@ STUDIED: dict[str, Callable[[Topology], float]] = PROXIES | {
     "spectral_gap": lambda topology: -spectral_gap(topology),
     "frozen": frozen_lower_bound,
 }
-"""All data-free scores by name; small is predicted to be good."""
+"""All proxies by name; small is predicted to be good."""
 
 TANGENT_RANK = "tangent_rank"
 """The score that is also held fixed: of topologies with equal tangent rank, which is better?"""
@@ -78,7 +79,7 @@ class StudySettings(RunSettings):
 
 def study(
     settings: StudySettings,
-    evaluator: Evaluator | None = None,
+    evaluator: Evaluator | Function | None = None,
     *,
     folder: Path | None = None,
     watcher: Watcher = lambda event: None,
