@@ -96,7 +96,7 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         own = {"num_cpus": max(workers or 1, usable_cores()), "num_gpus": fake_gpus, "include_dashboard": False}
         own |= _short_temporary_folder()
     try:
-        with _undisturbed():
+        with _undisturbed(), _interrupts_wait() as interrupted:
             ray.init(
                 address=address or "local",
                 runtime_env={"env_vars": dict.fromkeys(_ONE_THREAD, "1"), **_interpreter(address)},
@@ -108,9 +108,11 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         whose = "a Ray of our own does not start" if address is None else f"cannot join the Ray cluster at {address}"
         raise ValueError(f"{whose}: {' '.join(str(error).split())}") from error
     try:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
         yield
     finally:
-        with _undisturbed():
+        with _undisturbed(), _interrupts_wait():
             ray.shutdown()
 
 
@@ -164,6 +166,26 @@ def _undisturbed() -> Iterator[None]:
         random.setstate(state)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, on_sigterm)
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[threading.Event]:
+    """Have Ctrl-C wait until Ray is up or down; the event tells whether it came. Cut off in between, Ray crashes."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def note(*_: object) -> None:
+        if not came.is_set():
+            _log.warning("stopping, in a few seconds")
+        came.set()
+
+    usual = signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _check_joinable(address: str) -> None:

@@ -67,6 +67,8 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what libraries do at the end is not to be cut off
 
 
 def _interrupt(*_: Any) -> None:

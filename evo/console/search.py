@@ -68,6 +68,8 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
             kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
             how = f'[bold]evofabric resume "{where}"[/bold]'
             console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
+        else:
+            console.print("Stopped before the search began; nothing was written.")
         raise
     console.print(comparison_table(result.table))
     console.print(verdict(result.table))

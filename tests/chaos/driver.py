@@ -29,7 +29,8 @@ import evofabric
 from cluster.in_process import InProcessPool
 from evaluators.task import Evaluator, Outcome, Task
 from evo.settings import ClusterSettings
-from evo.storage.journal import Journal, Record
+from evo.storage.journal import Journal
+from evo.storage.records import Record
 from tests.chaos.evaluator import note, notes
 from tests.chaos.steps import STEPS, durable, fell, wrap
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from evo.storage.header import JOURNAL
-from evo.storage.journal import Record, read
+from evo.storage.journal import read
+from evo.storage.records import Record
 from tests.chaos import evaluator
 from tests.chaos.evaluator import DIARY, ONCE
 from tests.chaos.steps import durable

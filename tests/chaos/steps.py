@@ -19,7 +19,8 @@ import evo.storage.journal
 import evo.storage.run
 import evo.tracking.background
 from evaluators.task import Fidelity
-from evo.storage.journal import Journal, Record
+from evo.storage.journal import Journal
+from evo.storage.records import Record
 from tests.chaos.evaluator import key, note
 
 
