@@ -166,6 +166,7 @@ def become(arguments: Sequence[str], environment: dict[str, str], said: str) -> 
     for number, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, os.open(said, os.O_WRONLY | os.O_CREAT))):
         os.dup2(file, number)
     os.dup2(1, 2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which `make chaos &` would ignore
     os.environ.update(environment)
     random.seed()
     sys.argv = ["evofabric", *arguments]

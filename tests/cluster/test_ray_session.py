@@ -46,6 +46,7 @@ def stop(*_):
     raise KeyboardInterrupt
 
 signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
 random.seed(5)
 before = random.getstate()
 task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Split.SEARCH, number)
