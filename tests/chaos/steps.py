@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import time
 from collections.abc import Callable, Iterable
 from io import FileIO
-from pathlib import Path
 from typing import Any
 
 import evo.experiment.search
+import evo.storage.champion
 import evo.storage.checkpoint
 import evo.storage.evaluations
 import evo.storage.journal
 import evo.storage.run
 import evo.tracking.background
-from evaluators.task import Fidelity
 from evo.storage.journal import Journal
-from evo.storage.records import Record
+from evo.storage.records import Record, ScoreRecord, from_text
 from tests.chaos.evaluator import key, note
 
 
@@ -28,18 +26,17 @@ def durable(records: Iterable[Record]) -> list[Any]:
     """The keys of the evaluations that records hold."""
     keys = []
     for record in records:
-        if record["kind"] == "score":
-            fidelity = Fidelity(record["targets"], record["steps"], tuple(record["rates"]))
-            keys.append(key(record["digest"], record["split"], fidelity))
-            if "first" in record:
-                closer = fidelity.promoted(record["race_targets"], record["first_rate"])
-                keys.append(key(record["digest"], record["split"], closer))
+        if isinstance(record, ScoreRecord):
+            keys.append(key(record.digest, record.split, record.fidelity))
+            if record.entry and record.race:
+                promoted = record.fidelity.promoted(record.race.targets, record.entry.learning_rate)
+                keys.append(key(record.digest, record.split, promoted))
     return keys
 
 
 def durable_in(data: bytes) -> list[Any]:
     """The keys of the evaluations in the lines of a journal."""
-    return durable(json.loads(line[9:]) for line in data.splitlines())
+    return durable(from_text(line[9:].decode()) for line in data.splitlines())
 
 
 def die() -> None:
@@ -157,12 +154,12 @@ def within(owner: Any, name: str, what: str) -> Callable[[int], None]:
     def prepare(place: int) -> None:
         now, sync = Countdown(place), os.fsync
 
-        def strike(path: Path, *_: object) -> None:
+        def strike(*_: object) -> None:
             if now():
 
                 def kill(number: int) -> None:
                     sync(number)
-                    fell(f"within {what}", file=str(path))
+                    fell(f"within {what}")
                     die()
 
                 os.fsync = kill
@@ -217,8 +214,8 @@ STEPS: dict[str, Callable[[int], None]] = {
     "interrupted in write": interrupted_in_write,
     "interrupted again": interrupted_again,
     "checkpoint": within(evo.storage.checkpoint, "write_whole", "a checkpoint"),
-    "champion": within(evo.experiment.search, "save", "the champion's file"),
-    "breeding": at_call(evo.experiment.search, "breed", "a generation is bred"),
+    "champion": within(evo.storage.champion, "save", "the champion's file"),
+    "breeding": at_call(evo.experiment.search, "ask", "a generation is bred"),
     "agreeing": at_call(evo.storage.run, "agree", "the journal is read"),
     "recovering": at_call(evo.storage.evaluations.Evaluations, "learn", "known answers are taken over"),
     "checkpoint read": at_call(evo.experiment.search.Checkpoints, "last", "the checkpoint is looked for"),

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from tests.chaos.__main__ import FAULTS
-from tests.chaos.stage import Calm, Home, Stage, calm
+from tests.chaos.evaluator import SLOWLY
+from tests.chaos.stage import FAILED, KILLED, STOPPED, Calm, Home, Stage, calm
+from tests.chaos.steps import STEPS
 
 SHORT = (
     "SIGKILL in the middle of a record",
@@ -39,6 +41,21 @@ def test_a_search_survives(name: str, home: Home, undisturbed: Calm, tmp_path: P
     stage = Stage(tmp_path / "round", home, undisturbed)
     FAULTS[name](stage, np.random.default_rng(0))
     stage.finish()
+
+
+@pytest.mark.parametrize("step", [step for step in STEPS if step not in ("interrupted again", "forgetful")])
+def test_a_step_at_which_faults_fall_is_one_that_a_search_takes(step: str, home: Home, tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "round", home, None, environment={SLOWLY: "0"})
+    ends = {"interrupted in write": STOPPED, "disk fills": FAILED}
+    assert stage.drive(step) == ends.get(step, KILLED), stage.story()
+    assert len(stage.fallen) == 1, stage.story()
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_a_stop_takes_the_steps_at_which_a_second_one_falls(way: int, home: Home, tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "round", home, None, environment={SLOWLY: "0"})
+    assert stage.drive("interrupted again", way, moments=[(1, 0.0, "interrupt")]) == STOPPED, stage.story()
+    assert len(stage.fallen) == 2, stage.story()
 
 
 def test_the_undisturbed_run_is_no_easy_one(undisturbed: Calm) -> None:
