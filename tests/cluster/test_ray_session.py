@@ -225,16 +225,6 @@ def test_a_ray_job_does_not_keep_results_in_its_own_folder(tmp_path: Path) -> No
     assert [file.name for file in tmp_path.iterdir()] == ["mine.toml"]
 
 
-@pytest.mark.ray
-def test_a_stranger_called_evo_is_found_in_the_worker(folder: Path, running_cluster: tuple[str, str]) -> None:
-    address, token = running_cluster
-    (folder / "evo").mkdir()
-    (folder / "evo" / "__init__.py").touch()
-    with driver(folder, address, RAY_AUTH_TOKEN=token) as process:
-        _, err = process.communicate(timeout=PATIENCE)
-    assert "refused: no Ray worker is left" in err and "pip uninstall evo" in err
-
-
 @pytest.mark.parametrize(
     "address", ["", "here", "localhost:", ":6379", "localhost:six", "localhost:99999", "ray://a:1"]
 )
