@@ -1,4 +1,4 @@
-"""The ``evofabric`` command: make sure that the packages are our own, then hand over to ``evo.cli``."""
+"""The ``evofabric`` command: see that it can work here, with packages of our own, then hand over to ``evo.cli``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from pathlib import Path
 
 __version__ = "0.2.0"
 PACKAGES = ("topologies", "evaluators", "cluster", "evo")
+
+
+def check_platform() -> None:
+    """Raise ImportError on Windows, where Python cannot lock files as a run and its records are locked."""
+    if sys.platform == "win32":
+        raise ImportError("Windows is not supported: use Linux or macOS, or the Windows Subsystem for Linux")
 
 
 def check_packages() -> None:
@@ -24,8 +30,9 @@ def check_packages() -> None:
 
 
 def main() -> None:
-    """Run the command line; exits with status 2 and one line if another project is in the way."""
+    """Run the command line; exits with status 2 and one line on Windows, or if another project is in the way."""
     try:
+        check_platform()
         check_packages()
     except ImportError as error:
         print(f"evofabric: {error}", file=sys.stderr)

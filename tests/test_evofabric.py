@@ -41,3 +41,12 @@ def test_another_project_behind_ours_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "evo" / "__init__.py").touch()
     ended = started("import evofabric; evofabric.check_packages()", HOME, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_windows_is_refused_in_one_line() -> None:
+    windows = "import sys, evofabric; sys.platform, sys.modules['fcntl'] = 'win32', None; evofabric.main()"
+    ended = started(windows)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "evofabric: Windows is not supported: use Linux or macOS, or the Windows Subsystem for Linux\n"
+    )
