@@ -145,14 +145,13 @@ def prepare(plan: dict[str, Any]) -> None:
     """Let a fault be about to fall."""
     cluster, open_pool = ClusterSettings(**plan["cluster"]), evo.storage.run.open_pool
     evo.storage.pools.InProcessPool = Threads  # type: ignore[misc, assignment]
-    evo.storage.run.open_pool = lambda _, evaluator: open_pool(cluster, evaluator)
+    evo.storage.run.open_pool = lambda settings, evaluator: open_pool(
+        settings.model_copy(update={"cluster": cluster}), evaluator
+    )
     if not plan["tracked"]:
         evo.tracking.background.Tracker = Untracked  # type: ignore[misc, assignment]
-    evo.tracking.background.PERIOD, evo.tracking.background.PAUSES, evo.tracking.background.SHARE = (
-        0.05,
-        (0.1, 0.5),
-        1.0,
-    )
+    background = evo.tracking.background
+    background.PERIOD, background.PAUSES, background.SHARE = 0.05, (0.1, 0.5), 1.0
     evo.storage.checkpoint.PERIOD = 0.0 if plan["checkpoints"] else 3600.0
     wrap(Journal, "append", None, lambda _, records: note("durable", keys=durable(records)))
     if plan["step"]:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from evo.storage.records import ScoreRecord
 from tests.chaos import driver, evaluator
 from tests.chaos.nodes import Nodes, nodes
 from tests.chaos.rounds import Dice, any_place
@@ -55,7 +56,7 @@ def troubles(stage: Stage, dice: Dice) -> str:
     fallen = stage.notes(*stage.once)
     assert {one["what"] for one in fallen} == set(stage.once), stage.story()
     assert all(begun_again(stage, one["key"], one["process"]) or one["what"] == "exhausts" for one in fallen)
-    failures = {one["failure"] for one in stage.records if one["kind"] == "score"}
+    failures = {one.failure for one in stage.records if isinstance(one, ScoreRecord)}
     assert failures == {None, "ArithmeticError: too sparse for me", "not every error is a finite number"}
     return ", ".join(f"{one['what']} once" for one in fallen)
 
@@ -65,9 +66,9 @@ def poison(stage: Stage, dice: Dice) -> str:
     calm_folder, stage.environment = stage.folder / "calm", {evaluator.POISON: "killed"}
     stage.calm = calm(calm_folder, stage.home, {evaluator.POISON: "exhausts"})
     assert stage.drive() == 0, stage.story()
-    failed = [one for one in stage.records if one["kind"] == "score" and "died of it" in str(one["failure"])]
+    failed = [one for one in stage.records if isinstance(one, ScoreRecord) and "died of it" in str(one.failure)]
     exhausted = [one for one in stage.calm.records if "MemoryError" in str(one.get("failure"))]
-    assert {one["digest"] for one in failed} == {one["digest"] for one in exhausted} != set()
+    assert {one.digest for one in failed} == {one["digest"] for one in exhausted} != set()
     return f"{len(failed)} evaluations"
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from evo.storage.header import JOURNAL
 from evo.storage.journal import read
+from evo.storage.records import EndRecord, ScoreRecord, to_text
 from tests.chaos import evaluator
-from tests.chaos.stage import FAILED, KILLED, STOPPED, Stage
+from tests.chaos.stage import FAILED, KILLED, STOPPED, Stage, has_ended
 from tests.chaos.steps import durable
 
 Dice = np.random.Generator
@@ -38,7 +39,7 @@ def killed_at_random(stage: Stage, dice: Dice) -> str:
     for _ in range(int(dice.integers(1, 4))):
         moment = (any_place(stage, dice), float(dice.uniform(0, 0.03)), "kill")
         assert stage.drive(moments=[moment]) == KILLED
-        assert not any(one["kind"] == "end" for one in stage.records), "it had no time to say so"
+        assert not any(isinstance(one, EndRecord) for one in stage.records), "it had no time to say so"
         places.append(stage.place())
     return "; ".join(places)
 
@@ -47,8 +48,8 @@ def killed_before_the_journal(stage: Stage, dice: Dice) -> str:
     """Answers that have arrived and are not on disk are lost with the driver, and only these are evaluated again."""
     assert stage.drive("before journal", any_place(stage, dice)) == KILLED
     (fell,) = stage.fallen
-    known = {str(key) for key in durable(stage.records)}
-    assert fell["keys"] and not known & {str(key) for key in fell["keys"]}
+    lost = {tuple_key(key) for key in fell["keys"]}
+    assert lost and not lost & set(durable(stage.records))
     return f"{stage.place()}: {len(fell['keys'])} answers arrived, not on disk"
 
 
@@ -99,7 +100,7 @@ def killed_while_resuming(stage: Stage, dice: Dice) -> str:
     assert stage.drive(moments=[(any_place(stage, dice), 0.0, "kill")]) == KILLED
     known = len(durable(stage.records))
     steps = ["agreeing", "recovering", "breeding"]
-    if stage.records[-1].get("phase") in ("evolution", "random search"):
+    if isinstance(last := stage.records[-1], ScoreRecord) and last.phase in ("evolution", "random search"):
         steps.append("checkpoint read")
     for step in dice.permutation(steps):
         assert stage.drive(str(step)) == KILLED
@@ -117,7 +118,7 @@ def stopped(action: str) -> Fault:
             assert stage.drive(moments=[moment]) == STOPPED, stage.story()
             assert time.time() - stage.fallen[-1]["time"] < AT_ONCE, stage.story()
             assert f'Continue with: evofabric resume "{stage.run}"\n' in stage.output[-1], stage.story()
-            assert (stage.records[-1]["kind"], stage.records[-1]["status"]) == ("end", "KILLED")
+            assert has_ended(stage.records, "KILLED")
             places.append(stage.place())
         return "; ".join(places)
 
@@ -141,14 +142,14 @@ def interrupted_again(stage: Stage, dice: Dice) -> str:
 def interrupted_in_a_write(stage: Stage, dice: Dice) -> str:
     """Ctrl-C between writing a record and knowing that it is on disk."""
     assert stage.drive("interrupted in write", any_place(stage, dice)) == STOPPED, stage.story()
-    assert stage.records[-1]["status"] == "KILLED"
+    assert has_ended(stage.records, "KILLED")
     return f"{stage.place()}: in the middle of a write"
 
 
 def disk_fills(stage: Stage, dice: Dice) -> str:
     """A full disk is one line that says how to go on; the journal ends with a whole record."""
     assert stage.calm is not None
-    size = sum(len(json.dumps(one)) for one in stage.calm.records)
+    size = sum(len(to_text(one)) for one in stage.calm.records)
     assert stage.drive("disk fills", int(dice.uniform(0.05, 0.9) * size)) == FAILED, stage.story()
     says_how_to_go_on(stage)
     (fell,) = stage.fallen
@@ -202,7 +203,7 @@ def checkpoint_lost(how: str) -> Fault:
         old = path.read_bytes()
         assert stage.drive("checkpoint", 3) == KILLED
         new = path.read_bytes()
-        ages = [json.loads(zlib.decompress(data))["progress"]["told"] for data in (old, new)]
+        ages = [json.loads(zlib.decompress(data))["progress"]["generations"] for data in (old, new)]
         assert ages[0] < ages[1]
         if how == "deleted":
             path.unlink()
@@ -242,7 +243,7 @@ def evaluator_fails(stage: Stage, dice: Dice) -> str:
     """What raises and what is not a number are failures, in whatever order they come; never scores."""
     assert stage.drive(moments=[(any_place(stage, dice), 0.0, "kill")]) == KILLED
     stage.finish()
-    failures = [one["failure"] for one in stage.records if one["kind"] == "score" and one["failure"]]
+    failures = [one.failure for one in stage.records if isinstance(one, ScoreRecord) and one.failure]
     raised, nan = (
         sum(word in one for one in failures) for word in ("ArithmeticError", "not every error is a finite number")
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 from evo.storage.header import JOURNAL
 from evo.storage.journal import read
-from evo.storage.records import Record
+from evo.storage.records import EndRecord, GenerationRecord, Record, ScoreRecord, TableRecord
 from tests.chaos import evaluator
 from tests.chaos.evaluator import DIARY, ONCE
 from tests.chaos.steps import durable
@@ -153,7 +153,7 @@ class Stage:
         """Resume until the search is finished, and see that it is the undisturbed one."""
         if not self.codes or self.codes[-1]:
             assert self.drive() == 0, self.story()
-        assert self.records[-1]["kind"] == "end" and self.records[-1]["status"] == "FINISHED", self.story()
+        assert has_ended(self.records, "FINISHED"), self.story()
         assert self.calm is None or self.digest == self.calm.digest, f"another digest\n{self.story()}"
         assert not self.repeated, f"evaluated again: {self.repeated}\n{self.story()}"
         noise = [word for word in NOISE if any(word in text for text in self.output)]
@@ -162,7 +162,7 @@ class Stage:
     @property
     def digest(self) -> str:
         """The search's result digest."""
-        return str(next(one["digest"] for one in self.records if one["kind"] == "table"))
+        return next(one.digest for one in self.records if isinstance(one, TableRecord))
 
     @property
     def repeated(self) -> Counter[str]:
@@ -193,10 +193,11 @@ class Stage:
 
     def place(self) -> str:
         """Where the search is, in words."""
-        last = next((one for one in reversed(self.records) if one["kind"] in ("score", "generation")), None)
+        last = next((one for one in reversed(self.records) if isinstance(one, ScoreRecord | GenerationRecord)), None)
         if last is None:
             return "nothing is known yet"
-        phase = f"{last['phase']} {last['generation']}" if "generation" in last else last["phase"]
+        generation = last.origin.generation if isinstance(last, ScoreRecord) else None
+        phase = last.phase if generation is None else f"{last.phase} {generation}"
         return f"{phase}, {len(durable(self.records))} known"
 
     def story(self) -> str:
@@ -207,6 +208,11 @@ class Stage:
     def _search(self) -> list[str]:
         self.runs.mkdir(exist_ok=True)
         return ["search", str(RECIPE), "--set", f"runs={self.runs}", *self.options]
+
+
+def has_ended(records: Sequence[Record], status: str) -> bool:
+    """Whether the last record says that the run ended so."""
+    return bool(records) and isinstance(records[-1], EndRecord) and records[-1].status == status
 
 
 def calm(folder: Path, home: Home, environment: Mapping[str, str] | None = None) -> Calm:

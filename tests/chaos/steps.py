@@ -27,10 +27,10 @@ def durable(records: Iterable[Record]) -> list[Any]:
     keys = []
     for record in records:
         if isinstance(record, ScoreRecord):
-            keys.append(key(record.digest, record.split, record.fidelity))
+            keys.append(key(record.digest, record.split.value, record.fidelity))
             if record.entry and record.race:
                 promoted = record.fidelity.promoted(record.race.targets, record.entry.learning_rate)
-                keys.append(key(record.digest, record.split, promoted))
+                keys.append(key(record.digest, record.split.value, promoted))
     return keys
 
 
