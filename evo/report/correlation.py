@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
+from scipy.stats import bootstrap, pearsonr, rankdata
 
 from evaluators.rng import generator
 
@@ -35,40 +38,40 @@ def spearman(x: ArrayLike, y: ArrayLike, resamples: int = RESAMPLES) -> Estimate
     ValueError
         For different lengths, or NaN among the values.
     """
-    first, second = _ranks(x, y)
-    drawn = _drawn(first.size, resamples)
-    return _estimate(_pearson(first, second), _pearson(rankdata(first[drawn], axis=1), rankdata(second[drawn], axis=1)))
+
+    def correlation(x: _Floats, y: _Floats, axis: int) -> _Floats:
+        return np.asarray(pearsonr(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis).statistic)
+
+    return _estimate(correlation, _pair(x, y), resamples)
 
 
 def kendall(x: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, resamples: int = RESAMPLES) -> Estimate:
     """Kendall's tau-b: pairs ordered alike less pairs ordered otherwise, over the geometric mean of those not tied.
 
     With ``groups``, a label each, only pairs within a group count: the correlation with what defines the groups held
-    fixed. NaN where no pair is left. Raises as :func:`spearman` does.
+    fixed, which SciPy's has not. NaN where no pair is left. Raises as :func:`spearman` does.
     """
-    first, second = _ranks(x, y)
-    pairs = np.ones((first.size, first.size)) if groups is None else _equal(np.asarray(groups)).astype(np.float64)
+    first, second = (rankdata(values) for values in _pair(x, y))
+    everyone = np.arange(first.size)
+    labels = np.zeros(first.size) if groups is None else np.asarray(groups)
     signs = [np.sign(np.subtract.outer(ranks, ranks)) for ranks in (first, second)]
-    tables = [signs[0] * signs[1] * pairs, signs[0] ** 2 * pairs, signs[1] ** 2 * pairs]
+    tables = [one * other * np.equal.outer(labels, labels) for one, other in (signs, 2 * signs[:1], 2 * signs[1:])]
 
-    def tau(times: _Floats) -> _Floats:
-        """Tau where each topology occurs so often; ``times`` has shape ``(samples, topologies)``."""
-        alike, apart, apart_too = (np.einsum("si,ij,sj->s", times, table, times, optimize=True) for table in tables)
-        return _divided(alike, np.sqrt(apart * apart_too))
+    def tau(drawn: NDArray[np.int64], axis: int) -> _Floats:
+        times = (drawn[..., None] == everyone).sum(axis=axis - 1).astype(np.float64)  # how often each was drawn
+        alike, apart, apart_too = (((times @ table) * times).sum(axis=axis) for table in tables)
+        return np.asarray(alike / np.sqrt(apart * apart_too))
 
-    return _estimate(tau(np.ones((1, first.size)))[0], tau(_times(first.size, resamples)))
+    return _estimate(tau, (everyone,), resamples)
 
 
 def sign_agreement(x: ArrayLike, y: ArrayLike, resamples: int = RESAMPLES) -> Estimate:
-    """The share of entries at which ``x`` and ``y`` have the same sign; a zero counts one half. NaN of no entries.
+    """The share of entries at which ``x`` and ``y`` have the same sign; a zero counts one half. NaN of fewer than two.
 
     Raises as :func:`spearman` does.
     """
     first, second = _pair(x, y)
-    right = (1 + np.sign(first) * np.sign(second)) / 2
-    if not right.size:
-        return Estimate(np.nan, np.nan, np.nan)
-    return _estimate(right.mean(), right[_drawn(right.size, resamples)].mean(axis=1))
+    return _estimate(np.mean, ((1 + np.sign(first) * np.sign(second)) / 2,), resamples)
 
 
 def _pair(x: ArrayLike, y: ArrayLike) -> tuple[_Floats, _Floats]:
@@ -80,41 +83,24 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[_Floats, _Floats]:
     return first, second
 
 
-def _ranks(x: ArrayLike, y: ArrayLike) -> tuple[_Floats, _Floats]:
-    first, second = _pair(x, y)
-    return rankdata(first), rankdata(second)
-
-
-def _equal(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
-    return np.asarray(labels[:, None] == labels[None, :])
-
-
-def _pearson(x: _Floats, y: _Floats) -> _Floats:
-    """Pearson's correlation over the last axis."""
-    x, y = (one - one.mean(axis=-1, keepdims=True) for one in (x, y))
-    return _divided((x * y).sum(axis=-1), np.sqrt((x * x).sum(axis=-1) * (y * y).sum(axis=-1)))
-
-
-def _divided(numerators: _Floats, denominators: _Floats) -> _Floats:
-    """The quotients, NaN for divisions by zero."""
-    return np.asarray(np.divide(numerators, denominators, out=np.full_like(numerators, np.nan), where=denominators > 0))
-
-
-def _drawn(size: int, resamples: int) -> NDArray[np.int64]:
-    """Which topologies each bootstrap sample holds, shape ``(resamples, size)``."""
-    return generator(0, "bootstrap", size).integers(size, size=(resamples, size))
-
-
-def _times(size: int, resamples: int) -> _Floats:
-    """How often each bootstrap sample holds each topology, shape ``(resamples, size)``; see :func:`_drawn`."""
-    drawn = _drawn(size, resamples) + size * np.arange(resamples)[:, None]
-    return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(np.float64)
-
-
-def _estimate(value: float | _Floats, samples: _Floats) -> Estimate:
-    """The value with the 2.5 % and 97.5 % percentiles of the samples; samples that are not defined do not count."""
-    defined = samples[~np.isnan(samples)]
-    if np.isnan(value) or not defined.size:
-        return Estimate(float(value), np.nan, np.nan)
-    low, high = np.percentile(defined, (2.5, 97.5))
-    return Estimate(float(value), float(low), float(high))
+def _estimate(statistic: Callable[..., Any], data: tuple[NDArray[Any], ...], resamples: int) -> Estimate:
+    """The statistic over the last axis with its interval; samples for which it is not defined do not count."""
+    size = data[0].size
+    if size < 2:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    with warnings.catch_warnings(action="ignore"):  # of what is not defined, which is NaN
+        value = float(statistic(*data, axis=-1))
+        if np.isnan(value) or not resamples:
+            return Estimate(value, float("nan"), float("nan"))
+        samples = bootstrap(
+            data,
+            statistic,
+            paired=True,
+            vectorized=True,
+            method="percentile",
+            n_resamples=resamples,
+            batch=100,  # for the sake of memory
+            rng=generator(0, "bootstrap", size),
+        ).bootstrap_distribution
+        low, high = np.nanpercentile(samples, (2.5, 97.5))
+    return Estimate(value, float(low), float(high))

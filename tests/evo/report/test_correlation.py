@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -65,7 +66,20 @@ def test_a_score_that_only_tells_groups_apart_has_nothing_to_say_within_them() -
 
 def test_signs_that_agree_are_counted_and_a_zero_is_a_half() -> None:
     assert sign_agreement([1, -2, 3, 0], [5, -1, -1, 2]).value == pytest.approx(2.5 / 4)
-    assert np.isnan(sign_agreement([], []).value)
+    assert sign_agreement([1, 2, 3], [1, 1, 1]) == Estimate(1, 1, 1)
+
+
+@pytest.mark.parametrize("statistic", [spearman, kendall, sign_agreement])
+def test_of_fewer_than_two_nothing_is_said(statistic: Callable[..., Estimate]) -> None:
+    for few in ([], [1.0]):
+        assert np.isnan(statistic(few, few).value)
+
+
+def test_samples_that_have_no_correlation_do_not_count_and_nobody_is_warned() -> None:
+    with warnings.catch_warnings(action="error"):
+        found = spearman([1, 2, 2], [1, 2, 3])  # many samples of three are of one value only
+    assert found.value == pytest.approx(np.sqrt(3) / 2)
+    assert (found.low, found.high) == pytest.approx((np.sqrt(3) / 2, 1))
 
 
 @pytest.mark.parametrize("correlation", [spearman, kendall])
