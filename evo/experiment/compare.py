@@ -37,7 +37,7 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
             raise ValueError(f"no connected member of {family} has at most {settings.budget} trainable edges")
         best = best_member(run, family, trials)
         if best is None:
-            raise ValueError(f"no member of {family} could be evaluated; the log says why")
+            raise ValueError(f"no member of {family} could be evaluated: {run.evaluations.last_failure}")
         return trials, compared(run, {BASELINES[family]: best}, BASELINES[family]).first
 
 

@@ -35,8 +35,8 @@ def cost(fidelity: Fidelity) -> float:
     return float(fidelity.targets * fidelity.steps * len(fidelity.rates))
 
 
-PROMOTED = 8
-"""Of so many candidates one is promoted, as a rule: in a usual search 13 % of evolution's, 10 % of random search's."""
+PROMOTED = 10
+"""Of so many candidates one is promoted, as a rule, once the elite is full."""
 
 
 def plan(settings: Settings) -> tuple[Phase, ...]:
@@ -46,6 +46,8 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     initial = len(settings.initial_population) + sum(min(trials[family], PER_FAMILY) for family in FAMILIES)
     bred = initial + settings.loop.generations * settings.loop.offspring
+    early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
+    promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
     ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)] + [1]
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     validated_again = fidelity.validation.promoted(4 * fidelity.validation_targets, fidelity.validation_rates[0])
@@ -53,9 +55,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("tune the hand-derived families", sum(trials.values()), fidelity.search),
         Phase("evolution", bred, fidelity.search),
         Phase("random search", bred, fidelity.search),
-        Phase(
-            "promotions", -(-2 * bred // PROMOTED), fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])
-        ),
+        Phase("promotions", promoted, fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])),
         Phase("validation", sum(ranked), fidelity.validation),
         Phase("validation of the best", again, validated_again),
         Phase("test", len(BASELINES) + 3, fidelity.test(1.0)),

@@ -159,7 +159,7 @@ def concluded(
     settings = run.settings
     champion = choose(run, EVOLVED, _finalists(evolved))
     if champion is None:
-        raise ValueError("no candidate could be evaluated; the log says why")
+        raise ValueError(f"no candidate could be evaluated: {run.evaluations.last_failure}")
     rule = growth_rule(settings.n_in, settings.n_out, settings.budget)
     entries = {
         EVOLVED: champion,
@@ -189,7 +189,7 @@ def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen:
     """The name of the row to beat; ValueError where there is none."""
     settings, row = run.settings, baseline_row(chosen)
     if trials[PARALLEL_BUTTERFLY] and row != BASELINES[PARALLEL_BUTTERFLY]:
-        raise ValueError("the baseline could not be evaluated at full fidelity; the log says why")
+        raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:
         raise ValueError(
             f"there is no baseline: no hand-derived family has a connected member of {settings.n_in} x "

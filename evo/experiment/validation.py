@@ -76,7 +76,7 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
     scores = dict(zip(chosen, run.evaluations.evaluate(requests), strict=True))
     for row in (next(iter(chosen)), baseline):
         if scores[row] is None:
-            raise ValueError(f"the {row} could not be evaluated on test targets; the log says why")
+            raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
     found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
     return final_table(found, baseline)
 

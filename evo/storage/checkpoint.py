@@ -12,8 +12,10 @@ import time
 import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 
 from evo.algorithm.nsga2 import Policy, Rules
 from evo.algorithm.progress import Progress
@@ -84,12 +86,22 @@ class Checkpoints:
         """Write a checkpoint, unless the last is recent; that it cannot be written is no matter."""
         if time.monotonic() - self._made < PERIOD:
             return
-        plain = _checkpoints.dump_python(_Checkpoint(self._belongs_to, self._journal.size, progress), mode="json")
+        plain = _plain(_Checkpoint(self._belongs_to, self._journal.size, progress))
         try:
             write_whole(self._path, zlib.compress(json.dumps(plain).encode(), 1))
         except OSError as error:
             _log.warning("no checkpoint: %s", error)
         self._made = time.monotonic()
+
+
+def _plain(checkpoint: _Checkpoint) -> Any:
+    """A checkpoint in plain values; Ctrl-C meanwhile, which pydantic takes for a mistake, is passed on."""
+    try:
+        return _checkpoints.dump_python(checkpoint, mode="json")
+    except PydanticSerializationError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
 
 
 def _path(folder: Path, policy: Policy) -> Path:

@@ -137,13 +137,18 @@ def recipe_of(folder: Path, generations: int | None = None) -> Plain:
     planned = recipe.get("loop", {}).get("generations", 0)
     if generations is not None and (generations < planned or "loop" not in recipe):
         raise ValueError(f"--generations {generations}: the run has {planned}, and can only be extended")
+    _check_evaluator_is_named(folder, header)
+    means = header.model_dump(include=set(_MEANS))
+    return {**with_generations(recipe, generations or planned), **means, "runs": str(folder.parent)}
+
+
+def _check_evaluator_is_named(folder: Path, header: Header) -> None:
+    """Raise ValueError where a run's evaluator was given from Python, so that its name does not make it again."""
     if header.from_python:
         raise ValueError(
             f"{folder}: its evaluator, {header.evaluator}, was given from Python: continue it there, with "
-            f"evo.search(settings, evaluator, folder=...)"
+            "evo.search(settings, evaluator, folder=...)"
         )
-    means = header.model_dump(include=set(_MEANS))
-    return {**with_generations(recipe, generations or planned), **means, "runs": str(folder.parent)}
 
 
 def current(records: Sequence[Record]) -> list[Record]:
@@ -181,8 +186,15 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
 
 
 def fork(folder: Path) -> Path:
-    """A copy of a run's folder that may be continued by this program, whichever one began it."""
+    """A copy of a run's folder that may be continued by this program, whichever one began it.
+
+    Raises
+    ------
+    ValueError
+        When it is not the folder of a run, or the run's evaluator was given from Python.
+    """
     header = header_of(records_of(folder))
+    _check_evaluator_is_named(folder, header)
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()

@@ -63,6 +63,15 @@ def _check_version(path: Path, first: str) -> None:
         raise ValueError(f"{path}: a journal of version {found!r}, written by {wrote}; this program reads {VERSION}")
 
 
+def is_begun(path: Path) -> bool:
+    """Whether there is a journal with more in it than a first record that was never written to its end."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = file.readline()
+        return _content(first) is not None or bool(file.read(1))
+
+
 def in_use(path: Path) -> bool:
     """Whether a process has the journal open, so that its run goes on."""
     with path.open("rb") as file:
@@ -137,6 +146,7 @@ class Journal:
                 _log.warning("%s: the last record was cut off and is dropped", path)
             self._file.truncate(self.size)
             if not self._recovered and header is not None:
+                self.last = header
                 self.append([header])
                 self._recovered = [header]
             if not self._recovered or not isinstance(self._recovered[0], Header):
@@ -158,13 +168,14 @@ class Journal:
         if not group:
             return
         data = b"".join(_format(record) for record in group)
+        before, self.last = self.last, group[-1]  # before writing: whoever interrupts that finds it there
         try:
             write(self._file, data)
         except OSError as error:
+            self.last = before
             self._file.truncate(self.size)
             raise PausedError(self._path.parent, error) from error
         self.size += len(data)
-        self.last = group[-1]
 
     def recovered(self) -> list[Record]:
         """The records that were there when the journal was opened, the header first; handed out once."""

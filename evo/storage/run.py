@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EDQUOT, ENOSPC
+from errno import EACCES, EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,7 +18,7 @@ from evaluators.task import Evaluator
 from evo.settings import RunSettings
 from evo.storage.evaluations import Evaluations
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
-from evo.storage.journal import Journal, PausedError
+from evo.storage.journal import Journal, PausedError, is_begun
 from evo.storage.log import log_event, log_file
 from evo.storage.pools import check_evaluator, named_evaluator, open_pool
 from evo.storage.records import (
@@ -101,7 +102,7 @@ def open_run(
         When the disk is full.
     """
     given = None if evaluator is None else as_evaluator(evaluator)
-    if folder is not None and (folder / JOURNAL).exists():
+    if folder is not None and is_begun(folder / JOURNAL):
         opened = resume(settings, given, folder, watcher)
     else:
         opened = create(settings, given, folder, watcher)
@@ -208,7 +209,8 @@ def _reused(settings: RunSettings) -> list[list[Record]]:
 
 @contextmanager
 def _made(folder: Path) -> Iterator[Path]:
-    """The folder, made if it is not there; it is removed again if the run never came to have a journal."""
+    """The folder, made if it is not there; what was made goes again if the run never came to have a journal."""
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -216,12 +218,13 @@ def _made(folder: Path) -> Iterator[Path]:
     try:
         yield folder.resolve()
     finally:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        for one in made:
+            if not any(one.iterdir()):
+                one.rmdir()
 
 
 def new_folder(settings: RunSettings) -> Path:
-    """A new folder for a run of this recipe; names sort by recipe, then by time."""
+    """A folder, not made yet, for a new run of this recipe; names sort by recipe, then by time."""
     if in_ray_job() and not settings.runs.is_absolute():
         raise ValueError(
             f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
@@ -230,11 +233,11 @@ def new_folder(settings: RunSettings) -> Path:
     stem = f"{settings.label}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         settings.runs.mkdir(parents=True, exist_ok=True)
+        if not os.access(settings.runs, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
         for name in (stem, *(f"{stem}-{count}" for count in range(2, 100))):
-            folder = settings.runs / name
-            if not folder.exists():
-                folder.mkdir()
-                return folder.resolve()
+            if not (settings.runs / name).exists():
+                return settings.runs.resolve() / name
     except OSError as error:
         raise ValueError(f"the runs folder {settings.runs} cannot be written: {error.strerror}") from None
     raise ValueError(f"{settings.runs} has a hundred runs called {stem}")

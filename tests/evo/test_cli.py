@@ -28,6 +28,12 @@ test_targets = 3
 [cluster]
 pool = "in-process"
 """
+OTHER_SIZE = 'initial_population=["clos(16, 4, 4, 4)"]'
+STUDY = """
+n_in = 8
+n_out = 8
+budgets = [40]
+"""
 
 
 @pytest.fixture
@@ -35,6 +41,7 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "a folder"
     folder.mkdir()
     (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "study.toml").write_text(STUDY)
     return folder
 
 
@@ -56,16 +63,21 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["score", "butterfly(8, 3)", "butterfly(16, 4)"], "only topologies of one size can be compared"),
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
         (["search", "recipe.toml", "--set", "budgett=3"], "did you mean 'budget'?"),
+        (["search", "recipe.toml", "--set", "loop.broods=3"], "since version 0.2 it is called 'loop.generations'"),
         (["search", "recipe.toml", "--set", "budget=3"], "between n_in + n_out = 16 and n_in * n_out = 64"),
         (["search", "recipe.toml", "--set", "n_in=1"], "n_in = 1"),
-        (["search", "recipe.toml", "--set", 'founders=["clos(16, 4, 4, 4)"]'], "is 16 x 16, the recipe 8 x 8"),
-        (["search", "recipe.toml", "--set", 'founders=["clos(16, 4, 4, 4)"]', "--dry-run"], "is 16 x 16"),
+        (
+            ["search", "recipe.toml", "--set", OTHER_SIZE],
+            "is 16 x 16, the recipe 8 x 8",
+        ),
+        (["search", "recipe.toml", "--set", OTHER_SIZE, "--dry-run"], "is 16 x 16"),
         (["search", "recipe.toml", "--set", "evaluator=nothing:Here"], "evaluator 'nothing:Here'"),
         (["search", "recipe.toml", "--ray-address", "localhost:1"], "nothing answers at the Ray address"),
         (["resume", "."], "is not the folder of a run"),
         (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
         (["proxies", "missing.toml"], "no recipe at missing.toml"),
-        (["proxies", "recipe.toml", "--set", "n_out=9"], "specimens are square"),
+        (["proxies", "study.toml", "--set", "n_out=9"], "topologies are square"),
+        (["proxies", "recipe.toml"], "unknown key 'budget': did you mean 'budgets'?"),
         (["show", "butterfly(8, 3)", "--spectrum", "nowhere/s.png"], "cannot write to nowhere/s.png"),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else "",
@@ -94,7 +106,7 @@ def test_the_python_door_opens_in_a_fresh_process() -> None:
 
 @pytest.mark.end_to_end
 def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
-    done = command(folder, "search", "recipe.toml", "--set", 'founders=["clos(8, 2, 3, 2)"]')
+    done = command(folder, "search", "recipe.toml", "--set", 'initial_population=["clos(8, 2, 3, 2)"]')
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "runs").glob("tiny-8x8-b40-s1-*")
     champion = run / "champion.safetensors"

@@ -10,7 +10,7 @@ import torch
 from evo.experiment.compare import verify
 from evo.experiment.search import Result, search
 from evo.settings import Settings
-from evo.storage.results import EVOLVED
+from evo.storage.names import EVOLVED
 from tests.fakes import recipe
 from topologies import SparseCascade, load
 
@@ -18,7 +18,8 @@ pytestmark = pytest.mark.end_to_end
 
 FIDELITY = {
     "targets": 2, "steps": 60, "rates": (0.45, 1.5),
-    "validation_targets": 4, "validation_steps": 200, "validation_rates": (0.3, 0.6, 1.2), "test_targets": 6, "finalists": 2,
+    "validation_targets": 4, "validation_steps": 200, "validation_rates": (0.3, 0.6, 1.2), "test_targets": 6,
+    "finalists": 2,
 }  # fmt: skip
 
 
@@ -38,31 +39,32 @@ def test_the_same_recipe_gives_the_same_result(settings: Settings, result: Resul
     again = search(settings, folder=tmp_path)
     assert again.digest == result.digest
     assert again.champion == result.champion
-    assert again.rows == result.rows
+    assert again.table == result.table
 
 
 def test_what_can_be_reconstructed_is_and_what_is_not_connected_is_not(result: Result) -> None:
-    errors = {row.kind: row.error.mean for row in result.rows}
-    assert all(0 < error <= 1 for row in result.rows for error in row.errors)
+    rows = result.table.rows
+    errors = {row.name: row.error.mean for row in rows}
+    assert all(0 < error <= 1 for row in rows for error in row.errors)
     assert errors[EVOLVED] < 0.4  # 40 parameters for 64 entries
-    unconnected = [row.kind for row in result.rows if not row.topology.is_connected]
+    unconnected = [row.name for row in rows if not row.topology.is_connected]
     assert unconnected
-    assert all(errors[EVOLVED] < errors[kind] for kind in unconnected)
+    assert all(errors[EVOLVED] < errors[name] for name in unconnected)
 
 
-def test_the_file_alone_gives_the_held_out_score_again(result: Result) -> None:
+def test_the_file_alone_gives_the_test_score_again(result: Result) -> None:
     found = verify(result.folder)
     assert found.agrees
-    assert found.found.mean == found.stated == result.rows[0].error.mean
+    assert found.found.mean == found.stated == result.table.first.error.mean
 
 
 def test_a_file_that_boasts_is_found_out(result: Result, tmp_path: Path) -> None:
     from topologies.files import read, save
 
     topology, provenance = read(result.champion_file)
-    held_out = provenance.scores["test"]
-    assert isinstance(held_out, dict)
-    held_out |= {"error": 0.001, "interval": [0.0005, 0.0015]}
+    stated = provenance.scores["test"]
+    assert isinstance(stated, dict)
+    stated |= {"error": 0.001, "interval": [0.0005, 0.0015]}
     assert not verify(save(topology, tmp_path / "boast.safetensors", provenance)).agrees
 
 

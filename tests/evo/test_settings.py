@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators.task import Fidelity
-from evo.settings import Settings, load, load_as, overridden, validate
+from evo.settings import _RENAMED, Settings, load, load_as, overridden, validate, validate_as
 from evo.studies.proxies.study import StudySettings
 
 quick = settings(max_examples=50, deadline=None)
@@ -50,10 +50,10 @@ def test_there_is_a_quick_recipe_for_32_by_32_at_640() -> None:
         ({"budgt": 320}, "budget"),
         ({"bugdet": 320}, "budget"),
         ({"seeds": 2}, "seed"),
-        ({"founder": []}, "founders"),
+        ({"initial_populations": []}, "initial_population"),
         ({"lop": {}}, "loop"),
         ({"loop": {"generation": 3}}, "loop.generations"),
-        ({"fidelity": {"full_step": 3}}, "fidelity.validation_steps"),
+        ({"fidelity": {"validation_step": 3}}, "fidelity.validation_steps"),
         ({"bounds": {"maxdepth": 3}}, "bounds.max_depth"),
         ({"generations": 3}, "loop.generations"),
         ({"rates": [0.1]}, "fidelity.rates"),
@@ -65,8 +65,38 @@ def test_an_unknown_key_names_the_nearest(values: dict[str, Any], nearest: str) 
     assert f"did you mean {nearest!r}?" in refusal(values)
 
 
+@pytest.mark.parametrize(("old", "new"), _RENAMED.items())
+def test_a_key_of_a_recipe_of_version_0_1_names_the_new_key(old: str, new: str) -> None:
+    model = StudySettings if new == "sample_size" else Settings
+    with pytest.raises(ValueError) as caught:
+        validate_as(model, overridden({}, [f"{old}=3"]))
+    assert str(caught.value) == f"unknown key {old!r}: since version 0.2 it is called {new!r}"
+
+
+def test_the_renamed_keys_are_those_of_version_0_1() -> None:
+    assert set(_RENAMED) == {
+        "founders",
+        "known",
+        "specimens",
+        "loop.broods",
+        "loop.brood_size",
+        "loop.lag",
+        "fidelity.full_targets",
+        "fidelity.full_steps",
+        "fidelity.full_rates",
+        "fidelity.held_out_targets",
+        "cluster.patience",
+    }
+
+
+def test_a_key_that_was_renamed_elsewhere_is_unknown_like_any_other() -> None:
+    assert refusal({"specimens": 3}).startswith("unknown key 'specimens': known are name, ")
+
+
 def test_an_unknown_key_like_no_other_lists_those_there_are() -> None:
-    assert refusal({"zzz": 1}).startswith("unknown key 'zzz': known are name, seed, n_in, n_out, budget,")
+    words = refusal({"zzz": 1})
+    assert words.startswith("unknown key 'zzz': known are name, seed, n_in, n_out, evaluator, reuse_from,")
+    assert words.removeprefix("unknown key 'zzz': known are ").split(", ") == list(Settings.model_fields)
     assert refusal({"tuning": {"zzz": 1}}) == "unknown key 'tuning.zzz': known are tuning.trials"
 
 
@@ -112,7 +142,7 @@ def test_both_ends_of_the_range_are_budgets(n_in: int, n_out: int, least: int, m
         ({"fidelity": {"rates": [float("inf")]}}, "fidelity.rates"),
         ({"fidelity": {"test_targets": 1}}, "fidelity.test_targets = 1"),
         ({"loop": {"population": 3}}, "loop.population = 3"),
-        ({"loop": {"lag": 0}}, "loop.max_pending_generations = 0"),
+        ({"loop": {"max_pending_generations": 0}}, "loop.max_pending_generations = 0"),
         ({"loop": 5}, "loop = 5"),
         ({"bounds": {"max_depth": 0}}, "bounds.max_depth = 0"),
         ({"cluster": {"pool": "dask"}}, "cluster.pool = 'dask'"),
@@ -151,8 +181,8 @@ def test_an_override_is_checked_like_the_recipe(tmp_path: Path) -> None:
     assert load(path, ["budget=64"]).budget == 64
     with pytest.raises(ValueError, match=r"^budget = 65: between n_in \+ n_out = 16 and n_in \* n_out = 64"):
         load(path, ["budget=65"])
-    with pytest.raises(ValueError, match=r"^unknown key 'loop.broodz': did you mean 'loop.generations'\?"):
-        load(path, ["loop.broodz=65"])
+    with pytest.raises(ValueError, match=r"^unknown key 'loop.generationz': did you mean 'loop.generations'\?"):
+        load(path, ["loop.generationz=65"])
 
 
 def test_a_recipe_that_is_not_there_names_its_neighbours(tmp_path: Path) -> None:
@@ -185,9 +215,10 @@ def test_bytes_that_are_not_text_are_not_toml(tmp_path: Path) -> None:
 
 
 def test_settings_come_back_from_what_a_journal_keeps_of_them() -> None:
-    made = validate({"n_in": 12, "budget": 100, "founders": ["a.safetensors"], "fidelity": {"rates": [1, 0.5]}})
+    own = ["a.safetensors"]
+    made = validate({"n_in": 12, "budget": 100, "initial_population": own, "fidelity": {"rates": [1, 0.5]}})
     assert validate(made.model_dump(mode="json")) == made
-    assert made == Settings(n_in=12, budget=100, founders=("a.safetensors",), fidelity={"rates": (1.0, 0.5)})
+    assert made == Settings(n_in=12, budget=100, initial_population=tuple(own), fidelity={"rates": (1.0, 0.5)})
 
 
 def test_the_three_fidelities() -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.experiment.baselines import best_member, candidates, growth_rule, tuned
+from evo.experiment.baselines import baseline_row, best_member, candidates, growth_rule, tuned
 from evo.experiment.tune import Trial
-from evo.storage.results import BASELINE, BASELINES
+from evo.settings import Settings
+from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.records import PhaseStarted, RunEvent
+from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run, open_run
 from tests.fakes import SEED, HashEvaluator, recipe
 from topologies import Topology, parallel_butterfly
@@ -21,9 +24,9 @@ from topologies.families import FAMILIES, members
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
+def run(tmp_path: Path) -> Iterator[Run[Settings]]:
     """A run of 8 x 8 and 40 parameters."""
-    with open_run(recipe(), HashEvaluator(), tmp_path, lambda record: None) as opened:
+    with open_run(recipe(), HashEvaluator(), tmp_path, lambda event: None) as opened:
         yield opened
 
 
@@ -52,8 +55,8 @@ def test_the_growth_rule_fits_rectangles() -> None:
     assert found.topology.n_trainable <= 90
 
 
-def test_every_kind_is_a_family_and_the_baseline_comes_first() -> None:
-    assert next(iter(BASELINES)) == BASELINE
+def test_every_row_is_of_a_family_and_the_parallel_butterfly_comes_first() -> None:
+    assert next(iter(BASELINES)) == PARALLEL_BUTTERFLY
     assert set(BASELINES) <= set(FAMILIES)
 
 
@@ -71,9 +74,10 @@ def test_where_all_connected_members_are_too_large_shallower_ones_stand_in() -> 
     assert all(one.n_trainable <= 150 for one in shallow)
 
 
-def test_a_family_is_tuned_on_the_search_stream_and_ranked_on_the_choice_stream(tmp_path: Path) -> None:
+def test_a_family_is_tuned_on_the_search_targets_and_ranked_on_the_validation_targets(tmp_path: Path) -> None:
     evaluator, settings_ = HashEvaluator(), recipe()
-    with open_run(settings_, evaluator, tmp_path, lambda record: None) as run:
+    with open_run(settings_, evaluator, tmp_path, lambda event: None) as run:
+        evaluator.calls.clear()
         trials = tuned(run, "clos")
         assert {(fidelity, split) for _, fidelity, split in evaluator.calls} == {
             (settings_.fidelity.search, Split.SEARCH)
@@ -84,20 +88,22 @@ def test_a_family_is_tuned_on_the_search_stream_and_ranked_on_the_choice_stream(
     ranked = evaluator.calls[asked:]
     assert {(fidelity, split) for _, fidelity, split in ranked} == {(settings_.fidelity.validation, Split.VALIDATION)}
     assert [digest for digest, _, _ in ranked] == [one.topology.digest for one in trials[:3]]
-    choice = {one.expression: on_choice(one.topology).error for one in trials[:3]}
-    assert best.finalist.label == min(choice, key=choice.__getitem__)
-    assert best.choice.error == min(choice.values())
+    errors = {one.expression: on_validation(one.topology).error for one in trials[:3]}
+    assert best is not None
+    assert best.finalist.label == min(errors, key=errors.__getitem__)
+    assert best.validation.error == min(errors.values())
 
 
-def on_choice(topology: Topology) -> Score:
+def on_validation(topology: Topology) -> Score:
     """What the evaluator says on the validation split."""
     return HashEvaluator().evaluate(topology, recipe().fidelity.validation, Split.VALIDATION, SEED)
 
 
 def test_a_baseline_that_is_given_is_not_tuned(tmp_path: Path) -> None:
     evaluator = HashEvaluator()
-    with open_run(recipe(baseline="random_regular(8, 8, 8, 3, 2)"), evaluator, tmp_path, lambda record: None) as run:
-        (only,) = tuned(run, BASELINE)
+    with open_run(recipe(baseline="random_regular(8, 8, 8, 3, 2)"), evaluator, tmp_path, lambda event: None) as run:
+        evaluator.calls.clear()
+        (only,) = tuned(run, PARALLEL_BUTTERFLY)
         assert only.topology == canonical(parse("random_regular(8, 8, 8, 3, 2)"))
         assert only.score is not None
         assert len(evaluator.calls) == 1
@@ -108,9 +114,9 @@ def test_a_baseline_of_another_size_is_refused(tmp_path: Path) -> None:
     changed = recipe(baseline="butterfly(16, 4)")
     with (
         pytest.raises(ValueError, match=r"'butterfly\(16, 4\)' is 16 x 16, the recipe 8 x 8"),
-        open_run(changed, HashEvaluator(), tmp_path, lambda record: None) as run,
+        open_run(changed, HashEvaluator(), tmp_path, lambda event: None) as run,
     ):
-        tuned(run, BASELINE)
+        tuned(run, PARALLEL_BUTTERFLY)
 
 
 def test_a_baseline_above_the_budget_is_refused(tmp_path: Path) -> None:
@@ -118,9 +124,9 @@ def test_a_baseline_above_the_budget_is_refused(tmp_path: Path) -> None:
     words = r"baseline 'butterfly\(8, 6\)' has 48 trainable edges, more than the budget of 40"
     with (
         pytest.raises(ValueError, match=words),
-        open_run(changed, HashEvaluator(), tmp_path, lambda record: None) as run,
+        open_run(changed, HashEvaluator(), tmp_path, lambda event: None) as run,
     ):
-        tuned(run, BASELINE)
+        tuned(run, PARALLEL_BUTTERFLY)
 
 
 def test_members_that_failed_are_not_among_the_finalists(tmp_path: Path) -> None:
@@ -128,8 +134,10 @@ def test_members_that_failed_are_not_among_the_finalists(tmp_path: Path) -> None
     names = ["clos(8, 2, 3, 2)", "clos(8, 2, 2, 2)", "clos(8, 3, 2, 2)"]
     made = [Trial(number, name, canonical(parse(name))) for number, name in enumerate(names)]
     trials = [replace(made[0], score=Score((0.5,))), *made[1:]]
-    with open_run(recipe(), evaluator, tmp_path, lambda record: None) as run:
-        assert best_member(run, "clos", trials).finalist.label == names[0]
+    with open_run(recipe(), evaluator, tmp_path, lambda event: None) as run:
+        evaluator.calls.clear()
+        best = best_member(run, "clos", trials)
+    assert best is not None and best.finalist.label == names[0]
     assert [digest for digest, _, _ in evaluator.calls] == [made[0].topology.digest]
 
 
@@ -140,12 +148,47 @@ def test_a_family_of_which_nothing_could_be_evaluated_has_no_best_member(tmp_pat
                 raise RuntimeError("no")
             return super().evaluate(topology, fidelity, split, seed)
 
-    with open_run(recipe(), Hopeless(), tmp_path, lambda record: None) as run:
+    with open_run(recipe(), Hopeless(), tmp_path, lambda event: None) as run:
         assert best_member(run, "clos", tuned(run, "clos")) is None
 
 
-def test_phases_are_announced(run: Run) -> None:
-    seen = []
+def test_phases_are_announced(run: Run[Settings]) -> None:
+    seen: list[RunEvent] = []
     shown = replace(run, show=seen.append)
     tuned(shown, "butterfly")
-    assert seen == [{"kind": "phase", "phase": "tune butterfly"}]
+    assert seen == [PhaseStarted("tune butterfly")]
+
+
+def on_validation_of(errors: dict[str, float]) -> dict[str, Chosen]:
+    """The chosen members of families with these errors; the hypercube's leaves pairs unconnected."""
+    made = {
+        "parallel_butterfly": "parallel_butterfly(16, 1, 5)",
+        "butterfly": "butterfly(16, 4)",
+        "clos": "clos(16, 4, 4, 4)",
+        "hypercube": "hypercube(16, 2)",
+        "random_regular": "random_regular(16, 16, 16, 4, 3)",
+    }
+    return {
+        BASELINES[family]: Chosen(Finalist(made[family], canonical(parse(made[family]))), Score((error,)))
+        for family, error in errors.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("errors", "row"),
+    [
+        ({"parallel_butterfly": 0.9, "butterfly": 0.5, "clos": 0.1}, "parallel butterfly"),
+        ({"butterfly": 0.5, "clos": 0.4, "random_regular": 0.1}, "Clos"),
+        ({"butterfly": 0.4, "clos": 0.5}, "butterfly"),
+        ({"butterfly": 0.4, "hypercube": 0.1}, "butterfly"),
+        ({"hypercube": 0.1, "random_regular": 0.4}, "random regular"),
+        ({"hypercube": 0.1}, None),
+        ({}, None),
+    ],
+)
+def test_the_row_to_beat_is_the_parallel_butterfly_or_the_best_connected_family(
+    errors: dict[str, float], row: str | None
+) -> None:
+    chosen = on_validation_of(errors)
+    assert all(one.finalist.topology.is_connected == (name != "hypercube") for name, one in chosen.items())
+    assert baseline_row(chosen) == row

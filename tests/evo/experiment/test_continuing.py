@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,23 +14,29 @@ import evo.experiment.search
 import evo.storage.checkpoint
 import evo.storage.header
 import evo.storage.journal
+import tests.fakes
 from cluster.in_process import InProcessPool
 from evaluators.proxies.registry import measure
-from evaluators.task import Fidelity, Race, Score, Split
+from evaluators.task import Fidelity, Race, Score, Split, Task
+from evo.algorithm.individual import Individual, Siblings
+from evo.algorithm.nsga2 import Policy, Rules, State
+from evo.algorithm.progress import Progress
 from evo.experiment.search import Result, search
 from evo.settings import Settings, validate
 from evo.storage.checkpoint import cut
-from evo.storage.evaluations import Request, topology_of
+from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of
 from evo.storage.history import History
-from evo.storage.journal import PausedError, Record, read
-from tests.fakes import HashEvaluator, ShufflingPool, evaluations, recipe
+from evo.storage.journal import PausedError
+from evo.storage.records import Origin, Record, ScoreRecord
+from tests.fakes import SEED, HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
 
-def small(generations: int = 4, lag: int = 1, **changes: object) -> Settings:
-    """A search of 6 x 6."""
-    return recipe(n_in=6, n_out=6, budget=24, loop={"generations": generations, "lag": lag}, **changes)
+def small(generations: int = 4, most: int = 1, **changes: Any) -> Settings:
+    """A search of 6 x 6, with at most so many generations under way."""
+    loop = {"generations": generations, "max_pending_generations": most}
+    return recipe(n_in=6, n_out=6, budget=24, loop=loop, **changes)
 
 
 def run(folder: Path, settings: Settings) -> tuple[Result, HashEvaluator]:
@@ -49,32 +56,57 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def bred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the generations that are bred."""
     numbers: list[int] = []
-    breed = evo.experiment.search.breed
-    monkeypatch.setattr(
-        evo.experiment.search, "breed", lambda state, rules, k: numbers.append(k) or breed(state, rules, k)
-    )
+    ask = evo.experiment.search.ask
+
+    def noting(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
+        numbers.append(generation)
+        return ask(state, rules, generation)
+
+    monkeypatch.setattr(evo.experiment.search, "ask", noting)
     return numbers
 
 
-@pytest.mark.parametrize("lag", [1, 3])
+@pytest.mark.parametrize("most", [1, 3])
 @pytest.mark.parametrize("checkpoints", [True, False])
 def test_a_search_that_is_extended_ends_like_one_that_was_as_long_from_the_start(
-    tmp_path: Path, lag: int, checkpoints: bool, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, most: int, checkpoints: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evo.storage.checkpoint, "PERIOD", -1.0 if checkpoints else 1e9)
-    whole, _ = run(tmp_path / "whole", small(6, lag))
-    first, before = run(tmp_path / "extended", small(3, lag))
+    whole, _ = run(tmp_path / "whole", small(6, most))
+    first, before = run(tmp_path / "extended", small(3, most))
     assert first.digest != whole.digest
-    extended, after = run(tmp_path / "extended", small(6, lag))
+    extended, after = run(tmp_path / "extended", small(6, most))
     assert extended.digest == whole.digest
-    assert extended.rows == whole.rows
+    assert extended.table == whole.table
     assert not set(before.calls) & set(after.calls)
     history = History.of(tmp_path / "extended")
     assert history.status == "FINISHED" and history.settings["loop"]["generations"] == 6
-    assert history.rows == whole.rows
-    assert validate(recipe_of(tmp_path / "extended")).loop.generations == 6
+    assert history.table == whole.table
     with pytest.raises(ValueError, match="--generations 5: the run has 6, and can only be extended"):
         recipe_of(tmp_path / "extended", 5)
+
+
+def test_the_recipe_of_a_run_is_that_of_its_last_extension(tmp_path: Path) -> None:
+    settings = small(3, evaluator="tests.fakes:HashEvaluator", runs=str(tmp_path))
+    folder = search(settings, folder=tmp_path / "run").folder
+    assert validate(recipe_of(folder)) == settings
+    longer = validate(recipe_of(folder, 6))
+    assert longer == small(6, evaluator="tests.fakes:HashEvaluator", runs=str(tmp_path))
+    assert search(longer, folder=folder).digest == run(tmp_path / "whole", small(6))[0].digest
+    assert validate(recipe_of(folder)) == validate(recipe_of(folder, 6)) == longer
+    with pytest.raises(ValueError, match="--generations 5: the run has 6, and can only be extended"):
+        recipe_of(folder, 5)
+
+
+def test_a_run_whose_evaluator_was_given_from_python_is_continued_there(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run(folder, small(1))
+    words = "its evaluator, tests.fakes:HashEvaluator, was given from Python: continue it there"
+    with pytest.raises(ValueError, match=words):
+        recipe_of(folder)
+    with pytest.raises(ValueError, match=words):
+        fork(folder)
+    assert [one.name for one in tmp_path.iterdir()] == ["run"], "no copy that nothing could continue"
 
 
 def test_a_run_in_the_middle_of_an_extension_is_not_finished(tmp_path: Path) -> None:
@@ -87,34 +119,33 @@ def test_a_run_in_the_middle_of_an_extension_is_not_finished(tmp_path: Path) -> 
     assert history.table is None and history.status == "KILLED"
 
 
-@pytest.mark.parametrize("lag", [1, 2])
+@pytest.mark.parametrize("most", [1, 2])
 def test_a_checkpoint_saves_breeding_and_changes_nothing(
-    tmp_path: Path, lag: int, often: None, bred: list[int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, most: int, often: None, bred: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, _ = run(tmp_path / "whole", small(5, lag))
-    lines = (tmp_path / "whole" / JOURNAL).read_bytes().splitlines(keepends=True)
-    told = [n for n, line in enumerate(lines) if b'"kind":"generation","phase":"evolution"' in line]
+    whole, _ = run(tmp_path / "whole", small(5, most))
+    noted = History.of(tmp_path / "whole").generations(Policy.EVOLUTION)
     folder = tmp_path / "resumed"
     folder.mkdir()
-    tell, count = evo.experiment.search.told, 0
+    process, count = evo.experiment.search.process, 0
 
-    def dying(*args: object) -> object:
+    def dying(progress: Progress, rules: Rules, generation: Sequence[Individual]) -> Progress:
         nonlocal count
         count += 1
         if count == 4:
             raise KeyboardInterrupt
-        return tell(*args)  # type: ignore[arg-type]
+        return process(progress, rules, generation)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(evo.experiment.search, "told", dying)
-        search(small(5, lag), HashEvaluator(), folder=folder)
+        patch.setattr(evo.experiment.search, "process", dying)
+        search(small(5, most), HashEvaluator(), folder=folder)
     bred.clear()
-    resumed, _ = run(folder, small(5, lag))
+    resumed, _ = run(folder, small(5, most))
     assert resumed.digest == whole.digest
     evolution, control = bred[: bred.index(0)], bred[bred.index(0) :]
-    assert min(evolution) == 3 + lag - 1, "generations before the checkpoint are not bred again"
+    assert min(evolution) == 3 + most - 1, "generations before the checkpoint are not bred again"
     assert control == list(range(6))
-    assert len(told) == 6
+    assert len(noted) == 6
 
 
 @pytest.mark.parametrize("spoil", [b"", b"no checkpoint", None])
@@ -161,9 +192,9 @@ def test_a_full_disk_pauses_the_run_and_costs_only_what_was_not_written(
     evaluator = HashEvaluator()
     with monkeypatch.context() as patch:
         patch.setattr(evo.storage.journal, "write", Full(room, evo.storage.journal.write))
-        with pytest.raises(PausedError, match=r"No space left on device. The run is paused") as told:
+        with pytest.raises(PausedError, match=r"No space left on device. The run is paused") as caught:
             search(small(), evaluator, folder=paused)
-    assert "\n" not in str(told.value) and str(paused) in str(told.value)
+    assert "\n" not in str(caught.value) and str(paused) in str(caught.value)
     assert History.of(paused).status == "KILLED"
     assert (paused / JOURNAL).stat().st_size <= room
     resumed, rest = run(paused, small())
@@ -198,34 +229,45 @@ def test_what_is_no_run_is_refused(tmp_path: Path, go_on: Callable[[Path], objec
     (tmp_path / JOURNAL).touch()
     with pytest.raises(ValueError, match=r"no whole record|only intact records"):
         go_on(tmp_path)
-    with pytest.raises(ValueError, match=r"known: .* no whole record"):
-        run(tmp_path / "new", small(known=[str(tmp_path)]))
+    with pytest.raises(ValueError, match=r"reuse_from: .* no whole record"):
+        run(tmp_path / "new", small(reuse_from=[str(tmp_path)]))
 
 
 def test_another_version_goes_on_only_in_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judges: list[HashEvaluator] = []
+
+    class Noted(HashEvaluator):
+        def __init__(self) -> None:
+            super().__init__()
+            judges.append(self)
+
+    monkeypatch.setattr(tests.fakes, "HashEvaluator", Noted)
     folder = tmp_path / "run"
-    whole, _ = run(folder, small(evaluator="tests.fakes:HashEvaluator"))
-    before = (folder / JOURNAL).read_bytes()
     settings = small(evaluator="tests.fakes:HashEvaluator")
-    known = evo.storage.header.version
-    monkeypatch.setattr(evo.storage.header, "version", lambda name: "9.9" if name == "evofabric" else known(name))
+    whole = search(settings, folder=folder)
+    before = (folder / JOURNAL).read_bytes()
+    real = evo.storage.header.version
+    monkeypatch.setattr(evo.storage.header, "version", lambda name: "9.9" if name == "evofabric" else real(name))
     with pytest.raises(ValueError, match=r"begun with evofabric .*, this is 9.9, .*: go on in a copy .* with --fork"):
-        run(folder, settings)
+        search(settings, folder=folder)
     with monkeypatch.context() as patch, pytest.raises(ValueError, match="evaluator does not compute what it did"):
-        patch.setattr(evo.storage.header, "version", known)
-        patch.setattr(evo.storage.header, "canary", lambda evaluator: "another score")
-        run(folder, settings)
+        patch.setattr(evo.storage.header, "version", real)
+        patch.setattr(evo.storage.header, "canary", lambda *arguments: "another score")
+        search(settings, folder=folder)
     copy = fork(folder)
     assert copy.name == "run-fork"
-    again, evaluator = run(copy, settings)
-    assert (again.digest, evaluator.calls) == (whole.digest, [])
+    assert any(judge.calls for judge in judges)
+    judges.clear()
+    again = search(settings, folder=copy)
+    assert (again.digest, again.table) == (whole.digest, whole.table)
+    assert [judge.calls for judge in judges] == [[]]
     assert (folder / JOURNAL).read_bytes() == before
     assert fork(folder).name == "run-fork2"
 
 
-def test_founders_may_go_once_the_run_has_begun(tmp_path: Path) -> None:
+def test_files_of_the_initial_population_may_go_once_the_run_has_begun(tmp_path: Path) -> None:
     file = random_regular(6, 6, 6, 3, 2, 1).save(tmp_path / "mine.safetensors")
-    settings = small(founders=[str(file)])
+    settings = small(initial_population=[str(file)])
     whole, _ = run(tmp_path / "run", settings)
     lines = (tmp_path / "run" / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / "run" / JOURNAL).write_bytes(b"".join(lines[:30]))
@@ -236,56 +278,61 @@ def test_founders_may_go_once_the_run_has_begun(tmp_path: Path) -> None:
 def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> None:
     first, _ = run(tmp_path / "first", small())
     alone, lonely = run(tmp_path / "alone", small(generations=6))
-    settings = small(generations=6, known=[str(tmp_path / "first")])
+    settings = small(generations=6, reuse_from=[str(tmp_path / "first")])
     helped, spared = run(tmp_path / "helped", settings)
-    assert helped.digest == alone.digest and helped.rows == alone.rows
+    assert helped.digest == alone.digest and helped.table == alone.table
     assert len(spared.calls) < len(lonely.calls) / 2
-    other = run(tmp_path / "other seed", small(seed=9, known=[str(tmp_path / "first")]))
+    other = run(tmp_path / "other seed", small(seed=9, reuse_from=[str(tmp_path / "first")]))
     assert other[1].calls and other[0].digest != first.digest
-    with pytest.raises(ValueError, match=r"known: .* is not the folder of a run"):
-        run(tmp_path / "wrong", small(known=[str(tmp_path)]))
+    with pytest.raises(ValueError, match=r"reuse_from: .* is not the folder of a run"):
+        run(tmp_path / "wrong", small(reuse_from=[str(tmp_path)]))
 
 
 SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(12)]
 LOW = Fidelity(2, 5, (0.1, 0.3))
 
 
-def racing(phase: str, bar: float, targets: int = 16) -> list[Request]:
-    """One request for every topology in SOME, against a bar."""
-    return [Request(phase, n, one, LOW, Split.SEARCH, {}, Race(bar, targets)) for n, one in enumerate(SOME)]
+def racing(phase: str, threshold: float, targets: int = 16) -> list[Request]:
+    """One request for every topology in SOME, against a threshold."""
+    return [asking(phase, number, one, race=Race(threshold, targets)) for number, one in enumerate(SOME)]
 
 
-def test_a_score_that_is_known_is_judged_by_the_bar_of_whoever_asks(tmp_path: Path) -> None:
-    errors = sorted(HashEvaluator().evaluate(one, LOW, Split.SEARCH, 3).error for one in SOME)
-    bars = [errors[3], errors[8], errors[1], errors[8]]
+def asking(phase: str, number: int, topology: Topology, **more: Any) -> Request:
+    """A request for a score on the search targets."""
+    task = Task(topology=topology, fidelity=LOW, split=Split.SEARCH, seed=SEED, **more)
+    return Request(phase=phase, number=number, task=task, origins=(Origin(),) * len(task.candidates))
+
+
+def test_a_score_that_is_known_is_judged_by_the_threshold_of_whoever_asks(tmp_path: Path) -> None:
+    errors = sorted(HashEvaluator().evaluate(one, LOW, Split.SEARCH, SEED).error for one in SOME)
+    thresholds = [errors[3], errors[8], errors[1], errors[8]]
     direct = []
-    for number, bar in enumerate(bars):
+    for number, threshold in enumerate(thresholds):
         (tmp_path / str(number)).mkdir()
         with evaluations(tmp_path / str(number), HashEvaluator()) as asked:
-            direct.append(asked.evaluate(racing("phase", bar)))
+            direct.append(asked.evaluate(racing("phase", threshold)))
     evaluator = HashEvaluator()
     with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
-        assert [asked.evaluate(racing(f"phase {n}", bar)) for n, bar in enumerate(bars)] == direct
-    assert sum(len(call[1].rates) == 1 for call in evaluator.calls) == 8, "one promotion at each that ever won"
+        assert [asked.evaluate(racing(f"phase {n}", threshold)) for n, threshold in enumerate(thresholds)] == direct
+    assert sum(len(call[1].rates) == 1 for call in evaluator.calls) == 8, "one promotion of each that ever won"
     judge = HashEvaluator()
     with evaluations(tmp_path, judge, InProcessPool) as asked:
-        assert [asked.evaluate(racing(f"again {n}", bar)) for n, bar in enumerate(bars)] == direct
+        assert [asked.evaluate(racing(f"again {n}", threshold)) for n, threshold in enumerate(thresholds)] == direct
     assert judge.calls == []
 
 
 def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path) -> None:
     settings = small(screen="synflow", siblings=3, objectives=["unfairness"])
     found, evaluator = run(tmp_path, settings)
-    records = [one for one in read(tmp_path / JOURNAL)[0] if one.get("phase") == "evolution" and one["kind"] == "score"]
-    bred = [one for one in records if one["generation"] > 0]
-    assert all(len(one["candidates"]) == 3 and one["digest"] == one["candidates"][one["chosen"]] for one in bred)
-    assert len({one["chosen"] for one in bred}) == 3
-    assert {call[0] for call in evaluator.calls} >= {one["digest"] for one in bred}
-    digests = [digest for one in records for digest in one["candidates"]]
+    records = History.of(tmp_path).scores("evolution")
+    bred = [one for one in records if one.origin.generation]
+    assert all(len(one.candidates) == 3 and one.digest == one.candidates[one.chosen] for one in bred)
+    assert len({one.chosen for one in bred}) == 3
+    assert {call[0] for call in evaluator.calls} >= {one.digest for one in bred}
+    digests = [digest for one in records for digest in one.candidates]
     assert len(set(digests)) == len(digests), "what was screened out is not bred again"
     for one in bred[:5]:
-        topology: Topology = topology_of(one)
-        assert one["measures"] == {name: measure(name, topology) for name in ("synflow", "unfairness")}
+        assert one.measures == {name: measure(name, one.topology) for name in ("synflow", "unfairness")}
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(b"".join(kept[: len(kept) // 2]))
     again, rest = run(tmp_path, settings)
@@ -304,10 +351,12 @@ def test_a_screen_that_fails_is_a_failure_of_the_candidate(tmp_path: Path, monke
     def broken(topology: Topology) -> float:
         raise ArithmeticError("no score for this one")
 
-    monkeypatch.setitem(evaluators.proxies.registry.MEASURES, "synflow", broken)
-    asked_for = [Request("phase", 0, SOME[0], LOW, Split.SEARCH, siblings=(SOME[1],), screen="synflow")]
+    monkeypatch.setitem(evaluators.proxies.registry.PROXIES, "synflow", broken)
+    asked_for = [asking("phase", 0, SOME[0], siblings=(SOME[1],), screen="synflow")]
     seen: list[Record] = []
     with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
         scores: list[Score | None] = asked.evaluate(asked_for)
     assert scores == [None]
-    assert seen[0]["failure"] == "ArithmeticError: no score for this one"
+    (record,) = seen
+    assert isinstance(record, ScoreRecord)
+    assert (record.score, record.failure) == (None, "ArithmeticError: no score for this one")

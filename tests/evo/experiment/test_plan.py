@@ -11,14 +11,15 @@ from evaluators.task import Fidelity
 from evo.experiment.plan import cost, plan, seconds_per_step
 from evo.experiment.search import search
 from evo.settings import Settings
-from evo.storage.header import JOURNAL
-from evo.storage.journal import read
+from evo.storage.header import records_of
+from evo.storage.records import PhaseStarted, RunEvent, ScoreRecord
+from tests.evo.histories import Formula
 from tests.fakes import HashEvaluator, recipe
 
 RECIPES = [
     recipe(),
     recipe(n_out=12, budget=60, loop={"generations": 2}),
-    recipe(founders=["clos(8, 2, 3, 2)"], tuning={"trials": 5}, fidelity={"finalists": 9}),
+    recipe(initial_population=["clos(8, 2, 3, 2)"], tuning={"trials": 5}, fidelity={"finalists": 9}),
     recipe(n_in=7, n_out=7, budget=42, bounds={"max_depth": 3}),
 ]
 
@@ -27,27 +28,79 @@ RECIPES = [
 def test_a_search_does_no_more_than_was_planned_and_not_much_less(settings: Settings, tmp_path: Path) -> None:
     planned = {phase.name: phase.evaluations for phase in plan(settings)}
     search(settings, HashEvaluator(), folder=tmp_path)
-    made = Counter(one["phase"].partition(" ")[0] for one in read(tmp_path / JOURNAL)[0] if one["kind"] == "score")
+    made = Counter(one.phase.partition(" ")[0] for one in records_of(tmp_path) if isinstance(one, ScoreRecord))
     pairs = {
         "tune the hand-derived families": made["tune"],
         "evolution": made["evolution"],
         "random search": made["random"],
-        "rank finalists": made["choice:"],
-        "rank the best of them": made["closer"],
-        "test table": made["test:"],
+        "validation": made["validation:"],
+        "validation of the best": made["final"],
+        "test": made["test:"],
     }
-    assert planned.keys() == pairs.keys()
+    assert planned.keys() == {*pairs, "promotions"}
     for name, number in pairs.items():
         assert 0.6 * planned[name] <= number <= planned[name], name
 
 
-def test_the_fidelities_are_those_of_the_recipe() -> None:
-    settings = recipe()
+def promoted(folder: Path) -> int:
+    """Evaluations of promoted candidates in a run's journal, of evolution and of random search."""
+    return sum(
+        isinstance(one, ScoreRecord) and one.entry is not None and one.phase in ("evolution", "random search")
+        for one in records_of(folder)
+    )
+
+
+def test_promotions_are_planned_as_a_share_of_all_candidates(tmp_path: Path) -> None:
+    settings = recipe(loop={"generations": 40})
+    phases = {phase.name: phase for phase in plan(settings)}
+    promotions = phases["promotions"]
+    fidelity = settings.fidelity
+    assert promotions.fidelity == Fidelity(fidelity.race_targets, fidelity.steps, fidelity.rates[:1])
+    search(settings, Formula(), folder=tmp_path)
+    assert 0.5 * promotions.evaluations <= promoted(tmp_path) <= 2 * promotions.evaluations
+
+
+def test_the_phases_are_those_of_a_search_in_its_order(tmp_path: Path) -> None:
+    settings, seen = recipe(), list[RunEvent]()
+    search(settings, HashEvaluator(), folder=tmp_path, watcher=seen.append)
+    started = [one.phase for one in seen if isinstance(one, PhaseStarted)]
+    names = [phase.name for phase in plan(settings)]
+    assert names == [
+        "tune the hand-derived families",
+        "evolution",
+        "random search",
+        "promotions",
+        "validation",
+        "validation of the best",
+        "test",
+    ]
+    assert [name for name in names if name in started] == [name for name in started if not name.startswith("tune ")]
+
+
+def test_the_fidelities_are_those_of_the_recipe(tmp_path: Path) -> None:
+    settings = recipe(fidelity={"finalists": 9})
     fidelity = settings.fidelity
     by_name = {phase.name: phase.fidelity for phase in plan(settings)}
-    assert by_name["evolution"] == by_name["random search"] == fidelity.search
-    assert by_name["rank finalists"] == fidelity.validation
-    assert by_name["test table"].targets == fidelity.test_targets
+    assert by_name["tune the hand-derived families"] == by_name["evolution"] == by_name["random search"]
+    assert by_name["evolution"] == fidelity.search
+    assert by_name["validation"] == fidelity.validation
+    assert by_name["test"].targets == fidelity.test_targets
+    search(settings, HashEvaluator(), folder=tmp_path)
+    asked = {
+        one.phase.partition(" ")[0]: (one.fidelity.targets, one.fidelity.steps, len(one.fidelity.rates))
+        for one in records_of(tmp_path)
+        if isinstance(one, ScoreRecord)
+    }
+    for word, name in {
+        "tune": "tune the hand-derived families",
+        "evolution": "evolution",
+        "random": "random search",
+        "validation:": "validation",
+        "final": "validation of the best",
+        "test:": "test",
+    }.items():
+        planned = by_name[name]
+        assert asked[word] == (planned.targets, planned.steps, len(planned.rates)), name
 
 
 def test_cost_counts_steps_over_targets_and_rates() -> None:

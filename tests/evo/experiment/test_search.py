@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,37 @@ from typing import Any
 import numpy as np
 import pytest
 
+import evo.experiment.baselines
 import evo.storage.pools
+import evo.storage.run
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.task import Evaluator, Fidelity, Score, Split, Task
+from evo.experiment.compare import verify
 from evo.experiment.search import Result, search
 from evo.settings import Settings
-from evo.storage.evaluations import score_of, topology_of
-from evo.storage.header import JOURNAL
-from evo.storage.journal import Journal, Record, read
-from evo.storage.results import EVOLVED, GROWTH_RULE, RANDOM
-from tests.fakes import HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, recipe
+from evo.storage.header import JOURNAL, new_header, records_of
+from evo.storage.journal import Journal
+from evo.storage.names import BASELINES, EVOLVED, GROWTH_RULE, PARALLEL_BUTTERFLY, RANDOM_SEARCH
+from evo.storage.records import (
+    EndRecord,
+    GenerationRecord,
+    Header,
+    PhaseStarted,
+    Record,
+    RunEvent,
+    RunOpened,
+    ScoreRecord,
+    TableRecord,
+)
+from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, recipe
 from topologies import Topology, load
 from topologies.canonical import canonical
 from topologies.expression import parse
 from topologies.files import read as read_file
 from topologies.names import CHAMPION
 
-BASELINE = "parallel butterfly"
+BASELINE = BASELINES[PARALLEL_BUTTERFLY]
 
 
 @dataclass(frozen=True)
@@ -43,21 +57,25 @@ class Finished:
         """The journal, a record a line."""
         return (self.result.folder / JOURNAL).read_bytes().splitlines(keepends=True)
 
-    def scores(self, phase: str) -> list[Record]:
+    def scores(self, phase: str) -> list[ScoreRecord]:
         """The scores of a phase by number."""
         return scores(self.result.folder, phase)
 
 
-def scores(folder: Path, phase: str) -> list[Record]:
+def scores(folder: Path, phase: str) -> list[ScoreRecord]:
     """The scores of a phase in a journal, by number."""
-    records = [one for one in read(folder / JOURNAL)[0] if one["kind"] == "score" and one["phase"] == phase]
-    return sorted(records, key=lambda one: one["number"])
+    records = [one for one in records_of(folder) if isinstance(one, ScoreRecord) and one.phase == phase]
+    return sorted(records, key=lambda one: one.number)
 
 
-def told(folder: Path, phase: str) -> list[Any]:
-    """What a loop was told, in order of candidate."""
-    kept = ("number", "generation", "digest", "parents", "operator", "family", "errors", "failure")
-    return [[one[name] for name in kept] for one in scores(folder, phase)]
+def processed(folder: Path, phase: str) -> list[Any]:
+    """What a loop processed, in order of candidate."""
+    return [(one.number, one.digest, one.origin, one.score, one.failure) for one in scores(folder, phase)]
+
+
+def generations(folder: Path, phase: str) -> list[GenerationRecord]:
+    """What was noted after every generation of a loop, as it stands in the journal."""
+    return [one for one in records_of(folder) if isinstance(one, GenerationRecord) and one.phase == phase]
 
 
 def run(
@@ -101,21 +119,22 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 def test_the_digest_is_a_function_of_the_recipe(finished: Finished, tmp_path: Path) -> None:
     again = run(tmp_path / "again", finished.settings)
     assert again.result.digest == finished.result.digest
-    assert again.result.rows == finished.result.rows
+    assert again.result.table == finished.result.table
     others = [small(seed=4), small(loop={"generations": 5}), small(budget=23), small()]
     digests = [run(tmp_path / str(number), settings).result.digest for number, settings in enumerate(others)]
     assert len(set(digests)) == len(digests)
 
 
-@pytest.mark.parametrize(("lag", "seed"), [(1, 0), (1, 1), (3, 2)])
-def test_the_order_of_arrival_changes_nothing(tmp_path: Path, lag: int, seed: int) -> None:
-    settings = small(loop={"lag": lag})
+@pytest.mark.parametrize(("most", "seed"), [(1, 0), (1, 1), (3, 2)])
+def test_the_order_of_arrival_changes_nothing(tmp_path: Path, most: int, seed: int) -> None:
+    settings = small(loop={"max_pending_generations": most})
     in_order = run(tmp_path / "in order", settings)
     shuffled = run(tmp_path / "shuffled", settings, pool=lambda evaluator: ShufflingPool(evaluator, seed))
-    numbers = [one["number"] for one in read(shuffled.result.folder / JOURNAL)[0] if one.get("phase") == "evolution"]
+    arrived = [one for one in records_of(shuffled.result.folder) if isinstance(one, ScoreRecord)]
+    numbers = [one.number for one in arrived if one.phase == "evolution"]
     assert numbers != sorted(numbers)
     assert shuffled.result.digest == in_order.result.digest
-    assert shuffled.result.rows == in_order.result.rows
+    assert shuffled.result.table == in_order.result.table
     assert shuffled.tasks == in_order.tasks
 
 
@@ -124,10 +143,12 @@ def evaluated(lines: list[bytes]) -> int:
     return sum(b'"kind":"score"' in line and b'"device":"cache"' not in line for line in lines if line.endswith(b"\n"))
 
 
-@pytest.mark.parametrize("lag", [1, 2])
-def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_twice(tmp_path: Path, lag: int) -> None:
-    generator = np.random.default_rng(lag)
-    settings = small(loop={"lag": lag})
+@pytest.mark.parametrize("most", [1, 2])
+def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_twice(
+    tmp_path: Path, most: int
+) -> None:
+    generator = np.random.default_rng(most)
+    settings = small(loop={"max_pending_generations": most})
     whole = run(tmp_path / "whole", settings, pool=ShufflingPool)
     places = [0, 1, len(whole.lines) - 1, *generator.integers(2, len(whole.lines), 4)]
     for number, place in enumerate(places):
@@ -139,11 +160,11 @@ def test_a_search_that_was_cut_off_anywhere_ends_the_same_and_evaluates_nothing_
         (folder / JOURNAL).write_bytes(b"".join(kept))
         resumed = run(folder, settings, pool=lambda one, seed=number: ShufflingPool(one, seed))
         assert resumed.result.digest == whole.result.digest
-        assert resumed.result.rows == whole.result.rows
+        assert resumed.result.table == whole.result.table
         assert set(resumed.tasks) <= set(whole.tasks)
         assert len(resumed.tasks) == len(whole.tasks) - evaluated(kept)
-        assert told(folder, "evolution") == told(whole.result.folder, "evolution")
-        names = [(one["kind"], one.get("phase"), one.get("number")) for one in read(folder / JOURNAL)[0]]
+        assert processed(folder, "evolution") == processed(whole.result.folder, "evolution")
+        names = [(one.kind, getattr(one, "phase", None), getattr(one, "number", None)) for one in records_of(folder)]
         assert len(set(names)) == len(names)
 
 
@@ -168,56 +189,56 @@ def test_a_search_that_is_interrupted_says_so_keeps_the_best_and_can_go_on(finis
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, finished.settings, Interrupted())
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
-    records = read(tmp_path / JOURNAL)[0]
-    assert (records[-1]["kind"], records[-1]["status"]) == ("end", "KILLED")
-    noted = [one for one in records if one["kind"] == "generation" and one["phase"] == "evolution"][-1]
-    errors = {one["digest"]: np.mean(one["errors"]) for one in scores(tmp_path, "evolution")}
-    assert errors[load(tmp_path / CHAMPION).digest] == noted["best"]
+    last = records_of(tmp_path)[-1]
+    assert isinstance(last, EndRecord) and last.status == "KILLED"
+    errors = {one.digest: one.error for one in scores(tmp_path, "evolution")}
+    assert errors[load(tmp_path / CHAMPION).digest] == generations(tmp_path, "evolution")[-1].best
     resumed = run(tmp_path, finished.settings)
     assert resumed.result.digest == finished.result.digest
     assert len(resumed.tasks) == len(finished.tasks) - evaluated(kept)
-    assert read(tmp_path / JOURNAL)[0][-1]["status"] == "FINISHED"
+    last = records_of(tmp_path)[-1]
+    assert isinstance(last, EndRecord) and last.status == "FINISHED"
 
 
-@pytest.mark.parametrize("lag", [1, 2, 3])
-def test_a_longer_search_is_told_what_a_shorter_one_is_and_then_more(tmp_path: Path, lag: int) -> None:
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_longer_search_processes_what_a_shorter_one_does_and_then_more(tmp_path: Path, most: int) -> None:
     lengths = {
-        generations: run(tmp_path / str(generations), small(loop={"generations": generations, "lag": lag}))
-        for generations in (0, 2, 5)
+        count: run(tmp_path / str(count), small(loop={"generations": count, "max_pending_generations": most}))
+        for count in (0, 2, 5)
     }
     longest = lengths[5].result.folder
     for phase in ("evolution", "random search"):
-        for generations in (0, 2):
-            short = told(lengths[generations].result.folder, phase)
-            assert short == told(longest, phase)[: len(short)]
-        assert len(short) < len(told(longest, phase))
+        for count in (0, 2):
+            short = processed(lengths[count].result.folder, phase)
+            assert short == processed(longest, phase)[: len(short)]
+        assert len(short) < len(processed(longest, phase))
 
 
-def test_no_topology_is_born_twice_and_numbers_have_no_gaps(finished: Finished) -> None:
+def test_no_topology_is_bred_twice_and_numbers_have_no_gaps(finished: Finished) -> None:
     for phase in ("evolution", "random search"):
-        born = finished.scores(phase)
-        assert [one["number"] for one in born] == list(range(len(born)))
-        assert len({one["digest"] for one in born}) == len(born)
-        assert all(one["n_trainable"] == 40 for one in born)
+        bred = finished.scores(phase)
+        assert [one.number for one in bred] == list(range(len(bred)))
+        assert len({one.digest for one in bred}) == len(bred)
+        assert all(one.n_trainable == 40 for one in bred)
 
 
-def test_the_control_has_as_many_births_each_of_them_sampled(finished: Finished) -> None:
+def test_random_search_has_as_many_candidates_each_of_them_sampled(finished: Finished) -> None:
     evolved, sampled = finished.scores("evolution"), finished.scores("random search")
     assert len(evolved) == len(sampled) >= 4 * 6 + 4
-    assert [one["generation"] for one in evolved] == [one["generation"] for one in sampled]
-    assert {one["operator"] for one in sampled} == {"sample"}
+    assert [one.origin.generation for one in evolved] == [one.origin.generation for one in sampled]
+    assert {one.origin.operator for one in sampled} == {"sample"}
 
 
 def test_nothing_is_evaluated_twice(finished: Finished) -> None:
     assert len(set(finished.tasks)) == len(finished.tasks)
 
 
-def test_each_stream_has_its_fidelity_and_what_is_held_out_is_read_last_and_once(finished: Finished) -> None:
+def test_each_split_has_its_fidelity_and_the_test_targets_are_read_last_and_once(finished: Finished) -> None:
     fidelity = finished.settings.fidelity
     splits = [task.split for task in finished.tasks]
-    held_out = splits.count(Split.TEST)
-    assert 0 < held_out <= len(finished.result.rows)  # two rows may share a topology
-    assert set(splits[-held_out:]) == {Split.TEST}
+    tested = splits.count(Split.TEST)
+    assert 0 < tested <= len(finished.result.table.rows)  # two rows may share a topology
+    assert set(splits[-tested:]) == {Split.TEST}
     asked = {split: {task.fidelity for task in finished.tasks if task.split is split} for split in Split}
     assert asked == {
         Split.SEARCH: {fidelity.search, fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])},
@@ -226,31 +247,33 @@ def test_each_stream_has_its_fidelity_and_what_is_held_out_is_read_last_and_once
     }
 
 
-def test_the_table_has_every_kind_once_champion_and_baseline_first(finished: Finished) -> None:
-    kinds = [row.kind for row in finished.result.rows]
-    assert kinds[:2] == [EVOLVED, BASELINE]
-    assert len(set(kinds)) == len(kinds)
-    assert {"butterfly", "Clos", "hypercube", "torus", "random regular", RANDOM} <= set(kinds)
-    assert [row.difference is None for row in finished.result.rows] == [kind == BASELINE for kind in kinds]
-    for row in finished.result.rows:
+def test_the_table_has_every_row_once_champion_and_baseline_first(finished: Finished) -> None:
+    table = finished.result.table
+    names = [row.name for row in table.rows]
+    assert names[:2] == [EVOLVED, BASELINE]
+    assert (table.first.name, table.baseline_name, table.baseline) == (EVOLVED, BASELINE, table.rows[1])
+    assert len(set(names)) == len(names)
+    assert {*BASELINES.values(), RANDOM_SEARCH} <= set(names)
+    assert [row.difference is None for row in table.rows] == [name == BASELINE for name in names]
+    for row in table.rows:
         score = HashEvaluator().evaluate(row.topology, Fidelity(4, 1, (0.1,)), Split.TEST, finished.settings.seed)
         assert row.errors == score.errors
         assert row.topology.n_trainable <= 40
 
 
-def test_the_champion_is_the_best_on_the_choice_stream_of_the_best_few_within_the_baselines_edges_and_depth(
+def test_the_champion_is_the_best_on_validation_targets_of_the_best_few_within_the_baselines_edges_and_depth(
     finished: Finished,
 ) -> None:
-    baseline = finished.result.rows[1].topology
-    candidates = [topology_of(one) for one in finished.scores("evolution")]
-    errors = {topology_of(one): np.mean(one["errors"]) for one in finished.scores("evolution")}
+    baseline = finished.result.table.baseline.topology
+    candidates = [one.topology for one in finished.scores("evolution")]
+    errors = {one.topology: one.error for one in finished.scores("evolution")}
     allowed = [one for one in candidates if one.n_edges <= baseline.n_edges and one.depth <= baseline.depth]
     assert 3 < len(allowed) < len(candidates)
     finalists = sorted(allowed, key=errors.__getitem__)[:3]
-    choice = {
+    validation = {
         one: HashEvaluator().evaluate(one, Fidelity(3, 1, (0.1,)), Split.VALIDATION, 3).error for one in finalists
     }
-    assert finished.result.champion == min(choice, key=choice.__getitem__)
+    assert finished.result.champion == min(validation, key=validation.__getitem__)
 
 
 def test_a_champion_never_has_more_edges_or_layers_than_the_baseline(tmp_path: Path) -> None:
@@ -260,11 +283,11 @@ def test_a_champion_never_has_more_edges_or_layers_than_the_baseline(tmp_path: P
 
     settings = recipe(baseline="clos(8, 2, 3, 2)", bounds={"max_depth": 8, "max_edges": 120})
     large = run(tmp_path, settings, MoreIsBetter())
-    champion, baseline = (row.topology for row in large.result.rows[:2])
+    champion, baseline = large.result.table.first.topology, large.result.table.baseline.topology
     assert (baseline.n_edges, baseline.depth) == (60, 3)
-    better = [one for one in large.scores("evolution") if one["n_edges"] + 5 * one["depth"] > champion.n_edges + 15]
-    assert any(one["n_edges"] > 60 and one["depth"] <= 3 for one in better)
-    assert any(one["n_edges"] <= 60 and one["depth"] > 3 for one in better)
+    better = [one for one in large.scores("evolution") if one.n_edges + 5 * one.depth > champion.n_edges + 15]
+    assert any(one.n_edges > 60 and one.depth <= 3 for one in better)
+    assert any(one.n_edges <= 60 and one.depth > 3 for one in better)
     assert champion.n_edges <= 60
     assert champion.depth <= 3
 
@@ -272,46 +295,51 @@ def test_a_champion_never_has_more_edges_or_layers_than_the_baseline(tmp_path: P
 def test_the_champions_file_says_where_it_comes_from(finished: Finished) -> None:
     topology, provenance = read_file(finished.result.champion_file)
     assert topology == finished.result.champion == canonical(topology)
-    row, baseline = finished.result.rows[:2]
-    held_out = provenance.scores["test"]
-    assert isinstance(held_out, dict)
-    assert (held_out["error"], held_out["baseline"]) == (row.error.mean, baseline.error.mean)
+    row, baseline = finished.result.table.first, finished.result.table.baseline
+    stated = provenance.scores["test"]
+    assert isinstance(stated, dict)
+    assert (stated["error"], stated["baseline"]) == (row.error.mean, baseline.error.mean)
+    assert (stated["interval"], stated["baseline label"]) == ([row.error.low, row.error.high], baseline.label)
     assert provenance.seed == finished.settings.seed
     assert provenance.extra["result digest"] == finished.result.digest
-    candidate = next(one for one in finished.scores("evolution") if one["digest"] == topology.digest)
-    digests = {one["number"]: one["digest"] for one in finished.scores("evolution")}
-    assert provenance.parents == tuple(digests[number] for number in candidate["parents"])
+    candidate = next(one for one in finished.scores("evolution") if one.digest == topology.digest)
+    digests = {one.number: one.digest for one in finished.scores("evolution")}
+    assert provenance.parents == tuple(digests[number] for number in candidate.origin.parents)
 
 
-def test_every_brood_is_noted_with_the_best_so_far(finished: Finished) -> None:
+def test_every_generation_is_noted_with_the_best_so_far(finished: Finished) -> None:
     for phase in ("evolution", "random search"):
-        generations = [
-            one
-            for one in read(finished.result.folder / JOURNAL)[0]
-            if one["kind"] == "generation" and one["phase"] == phase
-        ]
-        assert [one["number"] for one in generations] == list(range(5))
-        volumes, bests = (
-            [one["hypervolume"] for one in generations],
-            [one["best"] for one in generations if one["best"] is not None],
-        )
+        noted = generations(finished.result.folder, phase)
+        assert [one.number for one in noted] == list(range(5))
+        volumes = [one.hypervolume for one in noted]
+        bests = [one.best for one in noted if one.best is not None]
+        assert bests
         assert volumes == sorted(volumes)
         assert bests == sorted(bests, reverse=True)
-        assert generations[-1]["candidates"] == len(finished.scores(phase))
+        assert noted[-1].candidates == len(finished.scores(phase))
+        assert {one.baseline for one in noted} == {finished.scores("baseline")[0].error}
 
 
-@pytest.mark.parametrize("evaluator", [SometimesRaises, SometimesNotANumber])
-def test_failures_are_recorded_and_never_win(tmp_path: Path, evaluator: type[HashEvaluator]) -> None:
+@pytest.mark.parametrize(
+    ("evaluator", "words"),
+    [
+        (SometimesRaises, "ArithmeticError: too sparse for me (fakes.py, line "),
+        (SometimesNotANumber, "not every error is a finite number"),
+    ],
+)
+def test_failures_are_recorded_and_never_win(tmp_path: Path, evaluator: type[HashEvaluator], words: str) -> None:
     failing = run(tmp_path / "failing", recipe(), evaluator())
     failures = 0
     for phase in ("evolution", "random search", "tune clos"):
         for record in failing.scores(phase):
-            assert (score_of(record) is None) == doomed(topology_of(record))
-            failures += score_of(record) is None
+            assert (record.score is None) == doomed(record.topology)
+            assert (record.failure is None) == (record.score is not None)
+            assert words in (record.failure or words)
+            failures += record.score is None
     assert failures > 10
-    for row in failing.result.rows:  # the growth rule is never on the search split
-        assert not doomed(row.topology) or row.kind == GROWTH_RULE
-    assert all(np.isfinite(row.error.mean) for row in failing.result.rows)
+    for row in failing.result.table.rows:  # the growth rule is never on the search split
+        assert not doomed(row.topology) or row.name == GROWTH_RULE
+    assert all(np.isfinite(row.error.mean) for row in failing.result.table.rows)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +358,7 @@ def test_failures_are_recorded_and_never_win(tmp_path: Path, evaluator: type[Has
 def test_rectangles_primes_and_extreme_budgets_run_too(tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = recipe(**{"loop": {"generations": 2}, **changes})
     result = run(tmp_path / "run", settings).result
-    champion, baseline = (row.topology for row in result.rows[:2])
+    champion, baseline = result.table.first.topology, result.table.baseline.topology
     assert (champion.n_in, champion.n_out) == (settings.n_in, settings.n_out)
     assert champion.n_trainable == settings.budget
     assert champion.is_connected and baseline.is_connected
@@ -339,19 +367,19 @@ def test_rectangles_primes_and_extreme_budgets_run_too(tmp_path: Path, changes: 
         assert (champion.n_edges, champion.depth) <= (max(baseline.n_edges, settings.budget), baseline.depth)
 
 
-def test_the_users_own_founders_and_baseline_take_part(tmp_path: Path) -> None:
+def test_the_users_own_topologies_and_baseline_take_part(tmp_path: Path) -> None:
     own = canonical(parse("random_regular(8, 8, 8, 3, 3, 5)"))
     own.save(tmp_path / "mine.safetensors")
     settings = recipe(
         budget=own.n_trainable,
-        founders=[str(tmp_path / "mine.safetensors"), "butterfly(8, 3)"],
+        initial_population=[str(tmp_path / "mine.safetensors"), "butterfly(8, 3)"],
         baseline="clos(8, 2, 3, 2)",
         bounds={"max_edges": 200, "max_depth": 6},
     )
     mine = run(tmp_path / "run", settings)
-    assert [one["family"] for one in mine.scores("evolution")[:3]].count("own") == 2
-    assert mine.scores("evolution")[0]["digest"] == own.digest
-    assert mine.result.rows[1].topology == canonical(parse("clos(8, 2, 3, 2)"))
+    assert [one.origin.family for one in mine.scores("evolution")[:3]].count("own") == 2
+    assert mine.scores("evolution")[0].digest == own.digest
+    assert mine.result.table.baseline.topology == canonical(parse("clos(8, 2, 3, 2)"))
 
 
 def test_a_folder_of_another_recipe_is_refused_and_left_alone(finished: Finished, tmp_path: Path) -> None:
@@ -364,24 +392,180 @@ def test_a_folder_of_another_recipe_is_refused_and_left_alone(finished: Finished
 
 
 def test_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
-    with Journal(tmp_path / JOURNAL, {}), pytest.raises(ValueError, match="is in use"):
+    header = new_header(recipe(), None, {}, "cpu")
+    with Journal(tmp_path / JOURNAL, header), pytest.raises(ValueError, match="is in use"):
         run(tmp_path, recipe())
 
 
-def test_a_budget_too_small_for_a_baseline_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no connected parallel butterfly of 8 x 8 has at most 20 trainable edges"):
-        run(tmp_path, recipe(budget=20))
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_in": 13, "n_out": 17, "budget": 100}, {"n_in": 3, "n_out": 64, "budget": 90}, {"budget": 20}],
+    ids=["13x17", "3x64", "8x8"],
+)
+def test_where_the_parallel_butterfly_has_no_member_the_best_other_family_is_the_baseline(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    settings = recipe(**changes, loop={"generations": 1, "offspring": 4}, tuning={"trials": 6})
+    found = run(tmp_path / "run", settings)
+    table = found.result.table
+    assert scores(tmp_path / "run", "tune parallel_butterfly") == []
+    assert table.get(BASELINE) is None
+    assert [row.name for row in table.rows][:2] == [EVOLVED, table.baseline_name]
+    assert (table.rows[1], table.baseline.difference) == (table.baseline, None)
+    assert all(row.difference is not None for row in table.rows if row.name != table.baseline_name)
+
+    derived = [row for row in table.rows if row.name in set(BASELINES.values()) - {"random regular"}]
+    connected = {row.name: row.topology for row in derived if row.topology.is_connected}
+    errors = {
+        name: HashEvaluator().evaluate(one, settings.fidelity.validation, Split.VALIDATION, SEED).error
+        for name, one in connected.items()
+    }
+    assert table.baseline_name == min(errors, key=errors.__getitem__)
+    row = next(one for one in records_of(tmp_path / "run") if isinstance(one, TableRecord))
+    assert row.baseline == table.baseline_name
+    _, provenance = read_file(found.result.champion_file)
+    stated = provenance.scores["test"]
+    assert isinstance(stated, dict)
+    assert (stated["baseline"], stated["baseline label"]) == (table.baseline.error.mean, table.baseline.label)
+    checked = verify(found.result.folder, HashEvaluator())
+    assert checked.agrees and checked.found.mean == checked.stated == table.first.error.mean
+
+
+def test_where_no_family_has_a_member_there_is_no_baseline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evo.experiment.baselines, "candidates", lambda *arguments: [])
+    words = (
+        "there is no baseline: no hand-derived family has a connected member of 8 x 8 with at most 40 trainable "
+        "edges; raise the budget, or give a baseline in the recipe"
+    )
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        run(tmp_path, recipe())
+
+
+@pytest.mark.parametrize(
+    ("targets", "refused"), [(2, 2), (5, 5), (1, 3)], ids=["search", "more", "only validation has several"]
+)
+def test_an_evaluator_with_one_error_for_any_number_of_targets_ends_the_search_with_both_numbers(
+    tmp_path: Path, targets: int, refused: int
+) -> None:
+    class Mean(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            return Score((super().evaluate(topology, fidelity, split, seed).error,))
+
+    with pytest.raises(ValueError) as caught:
+        run(tmp_path, recipe(fidelity={"targets": targets}), Mean())
+    words = str(caught.value)
+    assert "\n" not in words
+    assert f"1 errors for {refused} targets" in words
+    last = records_of(tmp_path)[-1]
+    assert isinstance(last, EndRecord) and (last.status, last.why) == ("FAILED", words)
+    assert not scores(tmp_path, "evolution")
 
 
 def test_watchers_see_every_record_and_every_phase(tmp_path: Path) -> None:
-    seen: list[Record] = []
+    seen: list[RunEvent] = []
     search(recipe(), HashEvaluator(), folder=tmp_path, watcher=seen.append)
-    records = read(tmp_path / JOURNAL)[0]
-    assert [one for one in seen[1:] if one["kind"] != "phase"] == records[1:]
-    assert seen[0].items() >= records[0].items()
-    phases = [one["phase"] for one in seen if one["kind"] == "phase"]
+    header, *records = records_of(tmp_path)
+    opened, *rest = seen
+    assert isinstance(header, Header) and opened == RunOpened(header, tmp_path, 1)
+    assert [one for one in rest if not isinstance(one, PhaseStarted)] == records
+    phases = [one.phase for one in seen if isinstance(one, PhaseStarted)]
     assert phases[:2] == ["tune parallel_butterfly", "tune butterfly"]
-    assert phases[-3:] == ["evolution", "random search", "confirm"]
+    assert phases[-3:] == ["evolution", "random search", "validation"]
+
+
+def test_a_watcher_of_a_run_that_goes_on_sees_the_old_records_first(finished: Finished, tmp_path: Path) -> None:
+    half = len(finished.lines) // 2
+    (tmp_path / JOURNAL).write_bytes(b"".join(finished.lines[:half]))
+    seen: list[RunEvent] = []
+    search(finished.settings, HashEvaluator(), folder=tmp_path, watcher=seen.append)
+    header, *records = records_of(tmp_path)
+    assert isinstance(seen[0], RunOpened) and seen[0].header == header
+    shown: list[Record] = [one for one in seen[1:] if not isinstance(one, PhaseStarted | RunOpened)]
+    assert shown == records
+    assert not any(isinstance(one, PhaseStarted) for one in seen[1:half])
+
+
+@pytest.mark.parametrize("folder", ["new", "one/in/another"])
+def test_a_folder_that_is_not_there_is_made(tmp_path: Path, folder: str) -> None:
+    made = search(recipe(loop={"generations": 0}), HashEvaluator(), folder=tmp_path / folder)
+    assert made.folder == tmp_path / folder
+    assert isinstance(records_of(tmp_path / folder)[0], Header)
+    assert made.champion_file == tmp_path / folder / CHAMPION and made.champion_file.is_file()
+
+
+@pytest.mark.parametrize("folder", ["new", "one/in/another"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"initial_population": ["clos(16, 4, 4, 4)"]}, "is 16 x 16, the recipe 8 x 8"),
+        ({"baseline": "missing.safetensors"}, "there is no such file"),
+        ({"reuse_from": ["nowhere"]}, "reuse_from: nowhere is not the folder of a run"),
+        ({"evaluator": "nothing:Here"}, "evaluator 'nothing:Here'"),
+    ],
+    ids=["initial population", "baseline", "reuse_from", "evaluator"],
+)
+def test_a_recipe_that_is_refused_before_the_journal_leaves_no_folder_behind(
+    tmp_path: Path, folder: str, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        search(recipe(**changes), None if "evaluator" in changes else HashEvaluator(), folder=tmp_path / folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def no_pool(settings: Settings, evaluator: Evaluator) -> Iterator[tuple[Pool, str]]:
+    """Stands for a cluster that cannot be joined."""
+    raise ValueError("nothing answers at the Ray address")
+    yield
+
+
+@pytest.mark.parametrize("folder", ["new", "one/in/another"])
+def test_a_pool_that_does_not_start_leaves_no_folder_behind(
+    tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evo.storage.run, "open_pool", no_pool)
+    with pytest.raises(ValueError, match="nothing answers"):
+        search(recipe(), HashEvaluator(), folder=tmp_path / folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_a_pool_that_does_not_start_leaves_no_run_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evo.storage.run, "open_pool", no_pool)
+    with pytest.raises(ValueError, match="nothing answers"):
+        search(recipe(runs=str(tmp_path / "runs")), HashEvaluator())
+    assert list(tmp_path.glob("runs/*")) == []
+
+
+def test_an_evaluator_with_two_scores_for_equal_arguments_leaves_no_folder_behind(tmp_path: Path) -> None:
+    class Moody(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            self.calls.append((topology.digest, fidelity, split))
+            return Score((float(len(self.calls)),) * fidelity.targets)
+
+    with pytest.raises(ValueError, match="two scores for equal arguments"):
+        search(recipe(), Moody(), folder=tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_stays_when_a_recipe_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match="is 16 x 16"):
+        search(recipe(initial_population=["clos(16, 4, 4, 4)"]), HashEvaluator(), folder=tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+    monkeypatch.setattr(evo.storage.run, "open_pool", no_pool)
+    with pytest.raises(ValueError, match="nothing answers"):
+        search(recipe(), HashEvaluator(), folder=tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"^the folder .*file/run cannot be made: Not a directory$"):
+        search(recipe(), HashEvaluator(), folder=tmp_path / "file" / "run")
 
 
 def test_without_a_folder_a_new_one_is_made_where_the_recipe_says(tmp_path: Path) -> None:

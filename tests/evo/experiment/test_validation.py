@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,14 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluators.task import Fidelity, Score, Split
-from evo.experiment.validation import choose, test_table
-from evo.settings import FidelitySettings
+from evaluators.task import Evaluator, Fidelity, Score, Split
+from evo.experiment.validation import choose, compared
+from evo.settings import Settings
 from evo.storage.results import Chosen, Finalist, interval
-from tests.fakes import evaluations
+from evo.storage.run import Run, open_run
+from tests.fakes import recipe
 from topologies import Topology, butterfly, clos, hypercube
 
-FIDELITY = FidelitySettings(validation_targets=3, validation_steps=7, validation_rates=(0.1, 0.2), test_targets=4)
+RECIPE = recipe(
+    fidelity={"validation_targets": 3, "validation_steps": 7, "validation_rates": (0.1, 0.2), "test_targets": 4}
+)
 ONE, TWO, THREE = (
     Finalist("one", butterfly(8, 3)),
     Finalist("two", hypercube(8, 3)),
@@ -43,42 +47,64 @@ class Scripted:
 def scripted(split: Split, errors: dict[str, list[float]]) -> dict[tuple[str, Split], Score]:
     """Scores on a split by label; the rate is the first error."""
     topologies = {one.label: one.topology for one in (ONE, TWO, THREE)}
-    return {(topologies[label].digest, split): Score(tuple(told), told[0]) for label, told in errors.items()}
+    return {(topologies[label].digest, split): Score(tuple(found), found[0]) for label, found in errors.items()}
 
 
-def test_the_choice_stream_chooses_at_full_fidelity(tmp_path: Path) -> None:
-    judge = Scripted(scripted(Split.VALIDATION, {"one": [0.5, 0.5], "two": [0.1, 0.7], "three": [0.6, 0.3]}))
-    with evaluations(tmp_path, judge) as asked:
-        chosen = choose(asked, "kind", [ONE, TWO, THREE], FIDELITY)
-    assert chosen == Chosen(TWO, Score((0.1, 0.7), 0.1))
+@contextmanager
+def opened(folder: Path, judge: Evaluator) -> Iterator[Run[Settings]]:
+    """A run of the recipe, which has evaluated nothing but what opening it takes."""
+    with open_run(RECIPE, judge, folder, lambda event: None) as run:
+        yield run
+
+
+def test_the_validation_targets_choose_at_full_fidelity(tmp_path: Path) -> None:
+    errors = {"one": [0.5, 0.5, 0.5], "two": [0.1, 0.7, 0.4], "three": [0.6, 0.3, 0.45]}
+    judge = Scripted(scripted(Split.VALIDATION, errors))
+    with opened(tmp_path, judge) as run:
+        judge.calls.clear()
+        chosen = choose(run, "row", [ONE, TWO, THREE])
+    assert chosen == Chosen(TWO, Score((0.1, 0.7, 0.4), 0.1))
     assert {(fidelity, split) for _, fidelity, split in judge.calls} == {(Fidelity(3, 7, (0.1, 0.2)), Split.VALIDATION)}
 
 
 def test_the_first_of_equals_is_chosen_and_failures_never(tmp_path: Path) -> None:
-    judge = Scripted(scripted(Split.VALIDATION, {"two": [0.5, 0.25], "three": [0.25, 0.5]}))
-    with evaluations(tmp_path, judge) as asked:
-        assert choose(asked, "kind", [ONE, TWO, THREE], FIDELITY).finalist == TWO
-        assert choose(asked, "backwards", [ONE, THREE, TWO], FIDELITY).finalist == THREE
+    judge = Scripted(scripted(Split.VALIDATION, {"two": [0.5, 0.25, 0.25], "three": [0.25, 0.5, 0.25]}))
+    with opened(tmp_path, judge) as run:
+        for row, finalists, first in (("row", [ONE, TWO, THREE], TWO), ("backwards", [ONE, THREE, TWO], THREE)):
+            found = choose(run, row, finalists)
+            assert found is not None and found.finalist == first
         for hopeless in ([ONE], []):
-            assert choose(asked, "hopeless", hopeless, FIDELITY) is None
+            assert choose(run, "hopeless", hopeless) is None
 
 
 def test_the_best_third_are_ranked_again_on_four_times_as_many_targets_at_the_rate_each_chose(tmp_path: Path) -> None:
     one, two, three = (finalist.topology.digest for finalist in (ONE, TWO, THREE))
     others = [Finalist(f"other {depth}", butterfly(8, depth)) for depth in (4, 5)]
+    asked: list[tuple[str, Fidelity]] = []
 
     class Careful:
-        asked: ClassVar[list[tuple[str, Fidelity]]] = []
-
         def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
-            self.asked.append((topology.digest, fidelity))
+            asked.append((topology.digest, fidelity))
             first, closer = {one: (0.2, 0.4), two: (0.3, 0.3), three: (0.6, 0.0)}.get(topology.digest, (0.9, 0.0))
             return Score((first if fidelity.targets == 3 else closer,) * fidelity.targets, fidelity.rates[-1])
 
-    with evaluations(tmp_path, Careful()) as asked:
-        best = choose(asked, "kind", [THREE, ONE, TWO, *others], FIDELITY)
+    with opened(tmp_path, Careful()) as run:
+        asked.clear()
+        best = choose(run, "row", [THREE, ONE, TWO, *others])
     assert best == Chosen(TWO, Score((0.3,) * 12, 0.2))
-    assert Careful.asked[5:] == [(one, Fidelity(12, 7, (0.2,))), (two, Fidelity(12, 7, (0.2,)))]
+    assert asked[5:] == [(one, Fidelity(12, 7, (0.2,))), (two, Fidelity(12, 7, (0.2,)))]
+
+
+def test_where_every_evaluation_on_more_targets_fails_the_first_ranking_counts(tmp_path: Path) -> None:
+    class FailsOnMany:
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            if fidelity.targets > 3:
+                raise RuntimeError("so many targets")
+            return Score(({ONE.topology.digest: 0.2}.get(topology.digest, 0.3),) * fidelity.targets)
+
+    with opened(tmp_path, FailsOnMany()) as run:
+        best = choose(run, "row", [TWO, ONE, THREE, Finalist("other", butterfly(8, 4))])
+    assert best == Chosen(ONE, Score((0.2,) * 3))
 
 
 def chosen(errors: dict[str, list[float]]) -> dict[str, Chosen]:
@@ -89,23 +115,28 @@ def chosen(errors: dict[str, list[float]]) -> dict[str, Chosen]:
     }
 
 
-def test_rows_come_from_held_out_targets_at_the_rate_chosen_before(tmp_path: Path) -> None:
+def test_rows_come_from_test_targets_at_the_rate_chosen_before(tmp_path: Path) -> None:
     errors = {"one": [0.1, 0.2, 0.3, 0.4], "two": [0.2, 0.2, 0.4, 0.4], "three": [0.5, 0.6, 0.6, 0.9]}
     judge = Scripted(scripted(Split.TEST, errors))
-    with evaluations(tmp_path, judge) as asked:
-        rows = test_table(asked, chosen(errors), "two", FIDELITY)
-    assert [(row.kind, row.label, row.errors) for row in rows] == [(k, k, tuple(told)) for k, told in errors.items()]
+    with opened(tmp_path, judge) as run:
+        judge.calls.clear()
+        table = compared(run, chosen(errors), "two")
+    found = [(row.name, row.label, row.errors) for row in table.rows]
+    assert found == [(name, name, tuple(values)) for name, values in errors.items()]
+    assert (table.baseline_name, table.first, table.baseline) == ("two", table.rows[0], table.rows[1])
+    assert table.others == table.rows[1:]
+    assert [table.get(name) for name in errors] == list(table.rows) and table.get("four") is None
     assert judge.calls == [
         (one.topology.digest, Fidelity(4, 7, (rate,)), Split.TEST)
         for one, rate in ((ONE, 0.1), (TWO, 0.2), (THREE, 0.3))
     ]
-    for row in rows:
-        told = np.array(errors[row.kind])
-        assert row.error.mean == pytest.approx(told.mean())
-        if row.kind == "two":
+    for row in table.rows:
+        values = np.array(errors[row.name])
+        assert row.error.mean == pytest.approx(values.mean())
+        if row.name == "two":
             assert row.difference is None
         else:
-            paired = stats.ttest_rel(told, errors["two"]).confidence_interval(0.95)
+            paired = stats.ttest_rel(values, errors["two"]).confidence_interval(0.95)
             assert row.difference is not None
             assert (row.difference.low, row.difference.high) == pytest.approx((paired.low, paired.high))
 
@@ -113,12 +144,12 @@ def test_rows_come_from_held_out_targets_at_the_rate_chosen_before(tmp_path: Pat
 def test_a_row_that_fails_is_left_out_unless_the_table_is_about_it(tmp_path: Path) -> None:
     judge = Scripted(scripted(Split.TEST, {"one": [0.1] * 4, "two": [0.2] * 4}))
     entries = chosen({"one": [], "two": [], "three": []})
-    with evaluations(tmp_path, judge) as asked:
-        assert [row.kind for row in test_table(asked, entries, "two", FIDELITY)] == ["one", "two"]
+    with opened(tmp_path, judge) as run:
+        assert [row.name for row in compared(run, entries, "two").rows] == ["one", "two"]
         with pytest.raises(ValueError, match="the three could not be evaluated on test targets"):
-            test_table(asked, entries, "three", FIDELITY)
+            compared(run, entries, "three")
         with pytest.raises(ValueError, match="the three could not be evaluated on test targets"):
-            test_table(asked, {"three": entries["three"], **entries}, "two", FIDELITY)
+            compared(run, {"three": entries["three"], **entries}, "two")
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,0 +1,70 @@
+"""Topologies beside the baseline without a search, and champions checked against their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluators.task import Split
+from evo.experiment.compare import scores, tuning, verify
+from evo.settings import Settings
+from evo.storage.names import BASELINES
+from evo.storage.records import PhaseStarted, RunEvent
+from evo.storage.results import Row
+from tests.fakes import HashEvaluator, recipe
+from topologies.canonical import canonical
+from topologies.expression import parse
+
+
+def named(**changes: Any) -> Settings:
+    """A recipe whose evaluator is the fake, by name."""
+    return recipe(**changes, evaluator="tests.fakes:HashEvaluator", tuning={"trials": 6})
+
+
+def agrees_with_the_evaluator(row: Row, settings: Settings) -> bool:
+    """Whether a row's errors are the evaluator's on the test targets."""
+    fidelity = settings.fidelity.test(row.learning_rate)
+    return row.errors == HashEvaluator().evaluate(row.topology, fidelity, Split.TEST, settings.seed).errors
+
+
+def test_topologies_are_compared_with_the_tuned_parallel_butterfly() -> None:
+    settings, seen = named(), list[RunEvent]()
+    expressions = ["clos(8, 2, 3, 2)", "butterfly(8, 3)"]
+    table = scores(settings, expressions, seen.append)
+    assert [row.name for row in table.rows] == ["parallel butterfly", *expressions]
+    assert table.first == table.baseline and table.baseline.difference is None
+    for row, expression in zip(table.others, expressions, strict=True):
+        assert row.topology == canonical(parse(expression))
+        assert row.difference == row.minus(table.baseline)
+    assert all(agrees_with_the_evaluator(row, settings) for row in table.rows)
+    assert [one.phase for one in seen if isinstance(one, PhaseStarted)] == ["tune parallel_butterfly"]
+
+
+def test_where_the_parallel_butterfly_has_no_member_the_best_other_family_is_compared_with() -> None:
+    settings = named(n_in=13, n_out=17, budget=100)
+    table = scores(settings, ["clos(13, 3, 2, 4, 17)"], lambda event: None)
+    assert table.baseline_name in set(BASELINES.values()) - {"parallel butterfly", "random regular"}
+    assert (table.first, table.baseline.topology.is_connected) == (table.baseline, True)
+    assert len(table.rows) == 2 and all(agrees_with_the_evaluator(row, settings) for row in table.rows)
+
+
+def test_a_family_is_tuned_and_its_best_member_scored_on_the_test_targets() -> None:
+    settings = named()
+    trials, best = tuning(settings, "clos", lambda event: None)
+    assert [one.error for one in trials] == sorted(one.error for one in trials)
+    assert best.name == "Clos" and best.difference is None
+    assert best.label in {one.expression for one in trials[: settings.fidelity.finalists]}
+    assert agrees_with_the_evaluator(best, settings)
+
+
+def test_a_family_without_a_member_is_not_tuned() -> None:
+    with pytest.raises(ValueError, match="no connected member of parallel_butterfly has at most 20 trainable edges"):
+        tuning(named(budget=20), "parallel_butterfly", lambda event: None)
+
+
+def test_a_file_that_states_no_test_score_cannot_be_verified(tmp_path: Path) -> None:
+    file = parse("butterfly(8, 3)").save(tmp_path / "mine.safetensors")
+    with pytest.raises(ValueError, match="states no test score: only champions of a finished search do"):
+        verify(file)
