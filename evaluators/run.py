@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from evaluators import task as task_module
 from evaluators.proxies.registry import measure
 from evaluators.task import Answer, BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Split, Task
 from topologies.canonical import canonical
@@ -84,7 +85,7 @@ def _screened(task: Task) -> _Screened:
 def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
     """The score of each task's own topology, or in words why there is none."""
     if len(tasks) > 1 and isinstance(evaluator, BatchEvaluator):
-        with suppress(Exception):  # whose fault it is shows when they go one by one
+        with suppress(Exception, SystemExit):  # whose fault it is shows when they go one by one
             scores = evaluator.evaluate_many(tasks)
             if len(scores) == len(tasks):
                 return [_checked(score, task) for score, task in zip(scores, tasks, strict=True)]
@@ -118,10 +119,14 @@ def _checked(score: object, task: Task) -> Score:
     return score
 
 
+_OURS = (__file__, task_module.__file__, "<string>")
+"""Files of ours that an error passes through on its way here; the last is where dataclasses have their code."""
+
+
 def _where(error: BaseException) -> str:
     """Where in the evaluator's own code an error was raised, if it was raised there."""
     frames = traceback.extract_tb(error.__traceback__)
-    outside = [frame for frame in frames if frame.filename != __file__]
+    outside = [frame for frame in frames if frame.filename not in _OURS]
     return f" ({Path(outside[-1].filename).name}, line {outside[-1].lineno})" if outside else ""
 
 

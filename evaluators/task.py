@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -80,30 +80,47 @@ class Score:
     Raises
     ------
     ValueError
-        When ``errors`` is no sequence of numbers, or is empty, or ``learning_rate`` is no number.
+        When ``errors`` is no sequence of numbers, or is empty, or ``learning_rate`` is not positive and finite.
     """
 
     errors: tuple[float, ...]
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "errors", tuple(float(error) for error in self.errors))
-        except (TypeError, ValueError):
-            raise ValueError(f"errors = {self.errors!r}: a sequence of numbers is wanted, one a target") from None
-        if not self.errors:
-            raise ValueError("errors is empty: a sequence of numbers is wanted, one a target")
+        object.__setattr__(self, "errors", _errors(self.errors))
         if self.learning_rate is not None:
-            try:
-                object.__setattr__(self, "learning_rate", float(self.learning_rate))
-            except (TypeError, ValueError):
-                raise ValueError(f"learning_rate = {self.learning_rate!r}: a number or None is wanted") from None
+            object.__setattr__(self, "learning_rate", _learning_rate(self.learning_rate))
 
     @property
     def error(self) -> float:
         """Mean error over the targets; infinite where any error is not a number, so that it never wins."""
         mean = float(np.mean(self.errors))
         return mean if np.isfinite(mean) else float("inf")
+
+
+def _errors(given: Any) -> tuple[float, ...]:
+    """Errors as floats: ValueError for what is no sequence of numbers."""
+    try:
+        if isinstance(given, str | bytes):
+            raise TypeError
+        values = given.tolist() if hasattr(given, "tolist") else given
+        found = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(f"errors = {given!r}: a sequence of numbers is wanted, one a target") from None
+    if not found:
+        raise ValueError("errors is empty: a sequence of numbers is wanted, one a target")
+    return found
+
+
+def _learning_rate(given: Any) -> float:
+    """A learning rate as a float: ValueError unless it is positive and finite."""
+    try:
+        rate = float(given)
+    except (TypeError, ValueError):
+        rate = float("nan")
+    if not 0 < rate < float("inf"):
+        raise ValueError(f"learning_rate = {given!r}: a positive and finite number, or None, is wanted")
+    return rate
 
 
 class Evaluator(Protocol):

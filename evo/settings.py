@@ -118,7 +118,7 @@ class ClusterSettings(_Section):
     cores_per_worker: Annotated[float, Field(gt=0)] = 1.0
     gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
     """By default 1 where the cluster has GPUs that the evaluator can use, else 0."""
-    task_timeout: Annotated[float, Field(gt=0)] = 3600.0
+    task_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
     """Seconds that one evaluation may take; a worker that takes longer is taken for dead."""
 
 

@@ -16,11 +16,13 @@ from evaluators.run import run
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Split, Task
 from evo.settings import Settings, validate
 from evo.storage.evaluations import Evaluations
-from evo.storage.journal import Journal, Record
+from evo.storage.header import new_header
+from evo.storage.journal import Journal
+from evo.storage.records import Record
 from topologies import Topology
 
 SEED = 3
-"""Of the recipes below; the canary evaluation has seed 0."""
+"""Of the recipes below; the proof of a worker, by which evaluators are checked too, has seed 0."""
 
 
 class HashEvaluator:
@@ -60,7 +62,7 @@ class SometimesNotANumber(HashEvaluator):
         """A score, perhaps with a NaN in it."""
         score = super().evaluate(topology, fidelity, split, seed)
         if seed and split is Split.SEARCH and doomed(topology):
-            return Score((float("nan"), *(-1.0 for _ in score.errors[1:])), score.rate)
+            return Score((float("nan"), *(-1.0 for _ in score.errors[1:])), score.learning_rate)
         return score
 
 
@@ -113,9 +115,9 @@ def evaluations(
     arrived: Callable[[Record], None] = lambda record: None,
 ) -> Iterator[Evaluations]:
     """Evaluations through the journal of a folder, which may have one from before."""
-    with Journal(folder / "journal.jsonl", {"kind": "header"}) as journal:
+    with Journal(folder / "journal.jsonl", new_header(recipe(), HashEvaluator(), {}, "cpu")) as journal:
         recovered = journal.recovered()
-        found = Evaluations(journal, pool(evaluator), SEED, arrived, recovered)
+        found = Evaluations(journal, pool(evaluator), arrived, recovered)
         found.learn(recovered)
         yield found
 

@@ -85,15 +85,15 @@ def run(batch: Batch, pace: Pace) -> None:
         jobs, tables, given, kept, lowest = map(upload, batch[1:6])
         rates, floors = upload(pace.rates), upload(pace.floors)
         scratch = stack.enter_context(_memory(driver, 4 * batch.scratch))
-        _checked(driver.cuCtxSynchronize())  # uploads may still be on their way, and splits need not wait
+        _checked(driver.cuCtxSynchronize())  # uploads may still be on their way, and streams need not wait
         for launch in batch.launches:
             first_job = jobs + launch.start * batch.jobs.strides[0]
             values = (first_job, tables, given, rates, floors, len(pace.rates), *pace.memories, kept, lowest, scratch)
             grid, block = (launch.stop - launch.start, 1, 1), (launch.threads, 1, 1)
-            split = stack.enter_context(_stream(driver))
+            stream = stack.enter_context(_stream(driver))
             parameters = (values, _PARAMETERS)
             kernel = kernels[launch.kernel]
-            _checked(driver.cuLaunchKernel(kernel, *grid, *block, launch.shared, split, parameters, 0))
+            _checked(driver.cuLaunchKernel(kernel, *grid, *block, launch.shared, stream, parameters, 0))
         _checked(driver.cuCtxSynchronize())
         for array, place in ((batch.kept, kept), (batch.lowest, lowest)):
             if array.nbytes:
@@ -173,12 +173,12 @@ def _memory(driver: Any, size: int) -> Iterator[int]:
 
 @contextmanager
 def _stream(driver: Any) -> Iterator[Any]:
-    """A split, for work that goes on beside that of others."""
-    split = _checked(driver.cuStreamCreate(0))
+    """A stream, for work that goes on beside that of others."""
+    stream = _checked(driver.cuStreamCreate(0))
     try:
-        yield split
+        yield stream
     finally:
-        driver.cuStreamDestroy(split)
+        driver.cuStreamDestroy(stream)
 
 
 def _checked(answer: tuple[Any, ...]) -> Any:

@@ -12,7 +12,7 @@ from evo.experiment.validation import choose
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
@@ -23,7 +23,7 @@ from topologies.families.family import Member
 
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
-    """Optuna's trials of a family at the run's size and budget, best first; a given baseline is its only trial."""
+    """Optuna's trials of a family at the run's size and budget, best first."""
     settings, phase = run.settings, names.tuning(family)
 
     def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
@@ -46,14 +46,6 @@ def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
         )
 
     run.show(PhaseStarted(phase))
-    if family == PARALLEL_BUTTERFLY and settings.baseline is not None:
-        given = Trial(0, settings.baseline, canonical(run.given[settings.baseline]))
-        if given.topology.n_trainable > settings.budget:
-            raise ValueError(
-                f"baseline {settings.baseline!r} has {given.topology.n_trainable} trainable edges, "
-                f"more than the budget of {settings.budget}"
-            )
-        return (replace(given, score=evaluate([given])[0]),)
     found = candidates(family, settings.n_in, settings.n_out, settings.budget)
     return tune(found, evaluate, settings.tuning.trials, settings.seed)
 
@@ -72,14 +64,37 @@ def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Cho
     return choose(run, BASELINES[family], finalists)
 
 
+def given_baseline(run: Run[Settings]) -> Chosen | None:
+    """The baseline that the recipe names, at full fidelity on the validation targets; None if it names none.
+
+    Raises
+    ------
+    ValueError
+        When it has more trainable edges than the budget, or could not be evaluated.
+    """
+    name, budget = run.settings.baseline, run.settings.budget
+    if name is None:
+        return None
+    topology = canonical(run.given[name])
+    if topology.n_trainable > budget:
+        raise ValueError(
+            f"baseline {name!r} has {topology.n_trainable} trainable edges, more than the budget of {budget}"
+        )
+    chosen = choose(run, GIVEN_BASELINE, [Finalist(name, topology)])
+    if chosen is None:
+        raise ValueError(f"baseline {name!r} could not be evaluated: {run.evaluations.last_failure}")
+    return chosen
+
+
 def baseline_row(chosen: Mapping[str, Chosen]) -> str | None:
-    """The name of the row to beat: the parallel butterfly, or where it has no member the best family that has one.
+    """The name of the row to beat: the given baseline, else the parallel butterfly, else the best family.
 
     Families are compared on the validation targets; those that leave pairs unconnected do not count, and the random
     regular one, a control, only where there is no other. None where no family is left.
     """
-    if BASELINES[PARALLEL_BUTTERFLY] in chosen:
-        return BASELINES[PARALLEL_BUTTERFLY]
+    for first in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
+        if first in chosen:
+            return first
     connected = {name: one for name, one in chosen.items() if one.finalist.topology.is_connected}
     derived = {name: one for name, one in connected.items() if name != BASELINES["random_regular"]} or connected
     return min(derived, key=lambda name: derived[name].validation.error, default=None)

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from evaluators.task import Evaluator, Fidelity, Split
-from evo.experiment.baselines import baseline_row, best_member, tuned
+from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
 from evo.settings import Settings, validate
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import named_evaluator
 from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
 from evo.storage.run import Run, Watcher, open_run
@@ -61,7 +61,10 @@ def scores(settings: Settings, topology_names: Sequence[str], watcher: Watcher) 
 
 
 def _baseline(run: Run[Settings]) -> tuple[str, Chosen]:
-    """The tuned parallel butterfly, or where it has no member the best of the other families."""
+    """The given baseline, else the tuned parallel butterfly, else the best of the other families."""
+    given = given_baseline(run)
+    if given is not None:
+        return GIVEN_BASELINE, given
     chosen: dict[str, Chosen] = {}
     for family, row in BASELINES.items():
         if best := best_member(run, family, tuned(run, family)):

@@ -48,7 +48,8 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
     promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
-    ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)] + [1]
+    ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)]
+    ranked += [1] * (1 + (settings.baseline is not None))
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     validated_again = fidelity.validation.promoted(4 * fidelity.validation_targets, fidelity.validation_rates[0])
     return (
@@ -58,7 +59,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("promotions", promoted, fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])),
         Phase("validation", sum(ranked), fidelity.validation),
         Phase("validation of the best", again, validated_again),
-        Phase("test", len(BASELINES) + 3, fidelity.test(1.0)),
+        Phase("test", len(BASELINES) + 3 + (settings.baseline is not None), fidelity.test(1.0)),
     )
 
 

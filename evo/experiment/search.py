@@ -14,7 +14,7 @@ from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
-from evo.experiment.baselines import baseline_row, best_member, growth_rule, tuned
+from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule, tuned
 from evo.experiment.initial_population import initial_population
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
@@ -22,7 +22,15 @@ from evo.settings import Settings
 from evo.storage.champion import keep_best, write_champion
 from evo.storage.checkpoint import Checkpoints
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINE_ERROR, BASELINES, EVOLVED, GROWTH_RULE, PARALLEL_BUTTERFLY, RANDOM_SEARCH
+from evo.storage.names import (
+    BASELINE_ERROR,
+    BASELINES,
+    EVOLVED,
+    GIVEN_BASELINE,
+    GROWTH_RULE,
+    PARALLEL_BUTTERFLY,
+    RANDOM_SEARCH,
+)
 from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
@@ -72,12 +80,14 @@ def search(
         In one line, for anything in the recipe that cannot be done.
     """
     with open_run(settings, evaluator, folder, watcher) as run:
+        given = given_baseline(run)
         trials: dict[str, tuple[Trial, ...]] = {}
         for family in BASELINES:
             trials[family] = tuned(run, family)
             _check_evaluator_works(run, trials)
         members = {BASELINES[family]: best_member(run, family, found) for family, found in trials.items()}
-        chosen = {row: member for row, member in members.items() if member is not None}
+        chosen = {GIVEN_BASELINE: given} if given else {}
+        chosen |= {row: member for row, member in members.items() if member is not None}
         baseline = _baseline(run, trials, chosen)
         reference = _search_error(run, chosen[baseline])
         evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline]), reference)
@@ -188,7 +198,7 @@ def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Tri
 def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen: Mapping[str, Chosen]) -> str:
     """The name of the row to beat; ValueError where there is none."""
     settings, row = run.settings, baseline_row(chosen)
-    if trials[PARALLEL_BUTTERFLY] and row != BASELINES[PARALLEL_BUTTERFLY]:
+    if trials[PARALLEL_BUTTERFLY] and row not in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
         raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:
         raise ValueError(

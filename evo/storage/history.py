@@ -11,7 +11,7 @@ from evo.algorithm.nsga2 import Policy
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.records import EndRecord, GenerationRecord, Header, Plain, Record, ScoreRecord, TableRecord
 from evo.storage.results import Finalist, FinalTable, final_table
 from topologies.names import CHAMPION
@@ -64,7 +64,7 @@ class History:
     def baseline(self) -> str:
         """What the topology to beat is called."""
         if self.settings.get("baseline"):
-            return "given baseline"
+            return GIVEN_BASELINE
         return f"tuned {self.table.baseline_name if self.table else BASELINES[PARALLEL_BUTTERFLY]}"
 
     @property

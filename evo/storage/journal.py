@@ -50,7 +50,7 @@ def read(path: Path) -> tuple[list[Record], int]:
             try:
                 records.append(from_text(text))
             except ValueError as error:
-                raise ValueError(f"{path}: record {number} is none that this program knows: {error}") from error
+                raise ValueError(f"{path}: record {number} is of no kind that this program knows") from error
             good += len(line)
     return records, good
 
@@ -146,7 +146,7 @@ class Journal:
                 _log.warning("%s: the last record was cut off and is dropped", path)
             self._file.truncate(self.size)
             if not self._recovered and header is not None:
-                self.last = header
+                self.last: Record = header
                 self.append([header])
                 self._recovered = [header]
             if not self._recovered or not isinstance(self._recovered[0], Header):

@@ -17,6 +17,7 @@ BASELINES = {
 }
 """The families that are tuned, and what their rows of the final table are called."""
 
+GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"

@@ -12,7 +12,7 @@ from pathlib import Path
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.function import as_evaluator
-from evaluators.run import proof, run
+from evaluators.run import canary, proof
 from evaluators.task import Evaluator, GpuEvaluator
 from evo.settings import RunSettings
 
@@ -52,7 +52,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
     task = proof(settings.n_in, settings.n_out)
-    first, second = (run(evaluator, [task], "")[0].answer.score for _ in range(2))
+    first, second = (canary(evaluator, task) for _ in range(2))
     if first != second:
         raise ValueError(
             f"the evaluator gave two scores for equal arguments, {first} and {second}: everything random in it has to "

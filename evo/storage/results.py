@@ -140,8 +140,9 @@ def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str)
 
 def interval(values: np.ndarray) -> Interval:
     """Mean and Student's 95 % interval; of values that are all equal the interval is that value."""
-    mean = float(np.mean(values))
     if np.all(values == values[0]):
-        return Interval(mean, mean, mean)
+        only = float(values[0])
+        return Interval(only, only, only)
+    mean = float(np.mean(values))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * np.std(values, ddof=1) / np.sqrt(values.size))
     return Interval(mean, mean - half, mean + half)

@@ -73,4 +73,7 @@ class Threads:
 def tasks(*seeds: int) -> list[Task]:
     """One task a seed, numbered from 0."""
     topology, fidelity = butterfly(4, 3), Fidelity(targets=2, steps=5, rates=(0.1,))
-    return [Task(number, topology, fidelity, Split.SEARCH, seed) for number, seed in enumerate(seeds)]
+    return [
+        Task(number=number, topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=seed)
+        for number, seed in enumerate(seeds)
+    ]

@@ -84,7 +84,7 @@ def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, log: Fa
     while pool.in_flight:
         outcomes += pool.wait()
     assert sorted(outcome.number for outcome in outcomes) == [0, 1, 2]
-    assert all(outcome.failure is None for outcome in outcomes)
+    assert all(outcome.answer.failure is None for outcome in outcomes)
     for seed in (HANGS_ONCE, DIES_ONCE):
         assert len(log.began(seed)) == len(set(log.began(seed))) == 2
     assert pool.size == 2
@@ -93,10 +93,10 @@ def test_a_dead_worker_is_replaced_and_its_task_run_again(pool: RayPool, log: Fa
 
 def test_only_the_task_that_kills_worker_after_worker_fails(pool: RayPool, log: Faulty) -> None:
     outcomes = answers(pool, FINE, SLOW, DIES, SLOW, FINE)
-    assert [outcome.number for outcome in outcomes if outcome.failure] == [2]
-    assert outcomes[2].score is None
-    assert str(outcomes[2].failure).startswith("worker after worker died of it: ") and "\n" not in str(
-        outcomes[2].failure
+    assert [outcome.number for outcome in outcomes if outcome.answer.failure] == [2]
+    assert outcomes[2].answer.score is None
+    assert str(outcomes[2].answer.failure).startswith("worker after worker died of it: ") and "\n" not in str(
+        outcomes[2].answer.failure
     )
     assert len(set(log.began(DIES))) == len(log.began(DIES)) >= 3
     assert pool.size == 2
@@ -118,7 +118,7 @@ def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) ->
 def test_a_batch_that_a_worker_does_not_survive_is_split_until_the_culprit_is_alone(pool: RayPool, log: Faulty) -> None:
     answers(pool, *[FINE] * 4)  # from which the pool learns that tasks are small, so that it hands out many at a time
     outcomes = answers(pool, *[FINE] * 5, EXHAUSTS, *[FINE] * 5, DIES, *[FINE] * 4)
-    failed = {outcome.number: str(outcome.failure) for outcome in outcomes if outcome.failure}
+    failed = {outcome.number: str(outcome.answer.failure) for outcome in outcomes if outcome.answer.failure}
     assert failed.keys() == {5, 11}
     assert "MemoryError" in failed[5]
     assert all(reason.startswith("worker after worker died of it: ") for reason in failed.values())
@@ -126,11 +126,11 @@ def test_a_batch_that_a_worker_does_not_survive_is_split_until_the_culprit_is_al
 
 
 def test_a_worker_that_takes_too_long_is_taken_for_dead(evaluator: Faulty) -> None:
-    pool = RayPool(evaluator, workers=1, share=SMALL, patience=1.0)
+    pool = RayPool(evaluator, workers=1, share=SMALL, task_timeout=1.0)
     outcomes = answers(pool, FINE, HANGS_ONCE, HANGS)
     pool.close()
-    assert [outcome.failure is None for outcome in outcomes] == [True, True, False]
-    assert outcomes[2].failure == "worker after worker died of it: it took longer than 1 s"
+    assert [outcome.answer.failure is None for outcome in outcomes] == [True, True, False]
+    assert outcomes[2].answer.failure == "worker after worker died of it: it took longer than 1 s"
 
 
 def test_workers_that_die_while_they_are_idle_cost_no_task(pool: RayPool, log: Faulty) -> None:
@@ -139,7 +139,7 @@ def test_workers_that_die_while_they_are_idle_cost_no_task(pool: RayPool, log: F
         for process in set(log.began(SLOW)[-2:]):
             os.kill(process, signal.SIGKILL)
         until(lambda: not any(runs(process) for process in log.began(SLOW)[-2:]))
-        assert [outcome.failure for outcome in answers(pool, FINE, FINE, SLOW, SLOW, SLOW, SLOW)] == [None] * 6
+        assert [outcome.answer.failure for outcome in answers(pool, FINE, FINE, SLOW, SLOW, SLOW, SLOW)] == [None] * 6
 
 
 def test_a_closed_pool_has_ended_its_workers_in_the_middle_of_a_task(evaluator: Faulty) -> None:
@@ -160,7 +160,7 @@ def test_a_replacement_that_computes_other_bits_is_not_used(
     workers_at_work(pool, evaluator, 2)
     evaluator.liars()
     (outcome,) = answers(pool, DIES_ONCE)
-    assert outcome.failure is None
+    assert outcome.answer.failure is None
     until(lambda: answers(pool, FINE) and pool.size == 1)
     assert "computed Score(errors=(0.25,)" in caplog.text
     answers(pool, *[SLOW] * 3)
@@ -180,7 +180,7 @@ def test_a_worker_holds_the_gpu_that_it_says_and_uses_one_thread() -> None:
     pool.close()
     assert pool.size == 0
     assert {outcome.device for outcome in outcomes} <= {f"gpu {gpu} on {socket.gethostname()}" for gpu in (0, 1)}
-    assert {outcome.score for outcome in outcomes} == {Score((1, 1))}
+    assert {outcome.answer.score for outcome in outcomes} == {Score((1, 1))}
 
 
 @pytest.mark.parametrize(
@@ -215,5 +215,5 @@ def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
     monkeypatch.setattr(cluster.ray_pool, "READY_SECONDS", 1.0)
     with pytest.raises(ValueError, match="no Ray worker was ready within 1 s: is the cluster busy"):
         RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=1))
-    assert answers(holder, FINE)[0].failure is None
+    assert answers(holder, FINE)[0].answer.failure is None
     holder.close()

@@ -32,7 +32,9 @@ class Mine:
         if seed == 2:
             print("noise", flush=True)
             time.sleep(3600)
-        return Score((float(seed), float(os.environ["OMP_NUM_THREADS"]) if seed else 0.0))
+        if seed == 0:
+            return Score((0.0,))
+        return Score((float(seed), float(os.environ["OMP_NUM_THREADS"])))
 """
 
 DRIVER = """
@@ -49,7 +51,10 @@ signal.signal(signal.SIGTERM, stop)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would ignore
 random.seed(5)
 before = random.getstate()
-task = lambda number: Task(number, butterfly(4, 2), Fidelity(1, 1, (0.1,)), Split.SEARCH, number)
+def task(number):
+    fidelity = Fidelity(2 if number else 1, 1, (0.1,))
+    return Task(topology=butterfly(4, 2), fidelity=fidelity, split=Split.SEARCH, seed=number, number=number)
+
 try:
     with session(sys.argv[1] if len(sys.argv) > 1 else None):
         from cluster.ray_pool import RayPool, ray
@@ -57,7 +62,7 @@ try:
         print(ray.get_runtime_context().gcs_address)
         pool = RayPool(Mine())
         pool.submit([task(1)])
-        print(pool.wait()[0].score.errors, flush=True)
+        print(pool.wait()[0].answer.score.errors, flush=True)
         pool.submit([task(2)])
         print("waiting", flush=True)
         pool.wait()

@@ -99,7 +99,7 @@ def test_the_evaluator_is_not_on_the_drivers_bill() -> None:
             end = time.thread_time() + 0.05
             while time.thread_time() < end:
                 pass
-            return Score((0.5,))
+            return Score((0.5,) * fidelity.targets)
 
     here = SimulatedPool(Labouring(), 1, mean=1.0, sigma=0.0)
     answers(here, 5)
@@ -125,8 +125,10 @@ def test_tasks_go_over_in_mouthfuls_of_a_quarter_of_a_second() -> None:
 def test_a_task_that_exhausts_memory_is_found_in_its_batch_and_fails_alone(tmp_path: Path) -> None:
     here = SimulatedPool(Faulty(tmp_path), 1, mean=0.05, sigma=0.0, clock=lambda: 0.0)
     outcomes = sorted(map_tasks(here, tasks(FINE, FINE, FINE, EXHAUSTS, FINE, FINE)), key=lambda one: one.number)
-    assert [one.failure for one in outcomes] == [None] * 3 + ["MemoryError: a petabyte is asked for"] + [None] * 2
-    assert all(one.score for one in outcomes if not one.failure)
+    assert [one.answer.failure for one in outcomes] == [None] * 3 + ["MemoryError: a petabyte is asked for"] + [
+        None
+    ] * 2
+    assert all(one.answer.score for one in outcomes if not one.answer.failure)
 
 
 def lives(seed: int, node: int, mean: float) -> Iterator[float]:
@@ -171,7 +173,7 @@ def test_nothing_is_lost_told_twice_or_another_because_nodes_die(
     asked = tasks(*range(1, count + 1))
     outcomes = sorted(map_tasks(here, asked), key=lambda one: one.number)
     expected = run(HashEvaluator(), asked, "here")
-    assert [(one.number, one.score) for one in outcomes] == [(one.number, one.score) for one in expected]
+    assert [(one.number, one.answer.score) for one in outcomes] == [(one.number, one.answer.score) for one in expected]
     assert 0 <= here.busy <= 1 + 1e-9
 
 

@@ -1,4 +1,4 @@
-"""What every evaluator and every data-free score promises, whatever topology it is given."""
+"""What every evaluator and every proxy promises, whatever topology it is given."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from evaluators.controllability.flow import flow_bound
 from evaluators.proxies.capacity import Capacity
 from evaluators.proxies.graph_measures import paths, requirements, spectral_gap
 from evaluators.proxies.matching import l0_count
-from evaluators.proxies.registry import MEASURES, measure
+from evaluators.proxies.registry import PROXIES, measure
 from evaluators.task import BatchEvaluator
 from tests.evaluators.random_topologies import topologies
 from topologies import Topology, butterfly, clos, dense, random_regular
@@ -58,7 +58,7 @@ def _measured(name: str) -> _Numbers:
 
 SCORES: dict[str, _Numbers] = {
     **{f"evaluator: {name}": _evaluated(name) for name in EVALUATORS},
-    **{f"measure: {name}": _measured(name) for name in MEASURES},
+    **{f"proxy: {name}": _measured(name) for name in PROXIES},
     "requirements": lambda topology: astuple(requirements(topology)),
     "paths": lambda topology: astuple(paths(topology)),
     "spectral gap": lambda topology: (spectral_gap(topology),),
@@ -70,8 +70,8 @@ SCORES: dict[str, _Numbers] = {
 DRAWS_WEIGHTS = {
     "evaluator: reconstruction",
     "evaluator: capacity",
-    "measure: effective_rank",
-    "measure: capacity",
+    "proxy: effective_rank",
+    "proxy: capacity",
     "L0 count",
 }
 """They start from weights that are drawn edge by edge, and so see the numbering; searches keep to the canonical one."""
@@ -133,7 +133,7 @@ def test_the_numbering_of_hidden_neurons_does_not_matter(name: str) -> None:
         assert SCORES[name](other) == pytest.approx(SCORES[name](topology), rel=1e-5, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"depth"}))
+@pytest.mark.parametrize("name", sorted(PROXIES.keys() - {"depth"}))
 def test_a_topology_that_can_set_nothing_promises_least(name: str) -> None:
     edges = [0] if name == "bandwidth" else [0, 2]  # constants let information through
     for kind in edges:
@@ -163,7 +163,13 @@ def test_a_batch_has_the_bits_of_one_at_a_time(name: str) -> None:
     evaluator = EVALUATORS[name]
     assert isinstance(evaluator, BatchEvaluator)
     tasks = [
-        Task(number, topology, Fidelity(1 + number % 3, 4, (0.1,)), Split.SEARCH, seed=number % 2)
+        Task(
+            number=number,
+            topology=topology,
+            fidelity=Fidelity(1 + number % 3, 4, (0.1,)),
+            split=Split.SEARCH,
+            seed=number % 2,
+        )
         for number, topology in enumerate([*USUAL, *ODD.values(), *USUAL])
     ]
     alone = [evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]

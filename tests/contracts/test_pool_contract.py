@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -78,8 +79,8 @@ def test_an_idle_pool_has_nothing_to_wait_for(pool: Pool) -> None:
 
 def test_scores_are_those_of_the_evaluator(pool: Pool, evaluator: Faulty) -> None:
     seeds = (FINE, SLOW, FINE)
-    expected = [outcome.score for outcome in run(evaluator, tasks(*seeds), "here")]
-    assert [outcome.score for outcome in answers(pool, *seeds)] == expected
+    expected = [outcome.answer.score for outcome in run(evaluator, tasks(*seeds), "here")]
+    assert [outcome.answer.score for outcome in answers(pool, *seeds)] == expected
     assert None not in expected
 
 
@@ -95,21 +96,26 @@ def test_tasks_may_be_added_while_others_are_in_flight(pool: Pool) -> None:
 
 def test_what_the_evaluator_raises_is_told_in_one_line_and_harms_no_other_task(pool: Pool) -> None:
     before, raised, after = answers(pool, FINE, RAISES, FINE)
-    assert (raised.score, raised.failure) == (None, "ArithmeticError: too sparse for me")
-    assert before.score == after.score is not None
-    assert before.failure is after.failure is None
+    assert raised.answer.score is None
+    assert re.fullmatch(r"ArithmeticError: too sparse for me \(faulty\.py, line \d+\)", str(raised.answer.failure))
+    assert before.answer.score == after.answer.score is not None
+    assert before.answer.failure is after.answer.failure is None
 
 
 def test_not_a_number_is_a_score(pool: Pool) -> None:
     (outcome,) = answers(pool, NOT_A_NUMBER)
-    assert outcome.failure is None
-    assert outcome.score is not None and math.isnan(outcome.score.errors[0]) and outcome.score.error == math.inf
+    assert outcome.answer.failure is None
+    assert (
+        outcome.answer.score is not None
+        and math.isnan(outcome.answer.score.errors[0])
+        and outcome.answer.score.error == math.inf
+    )
 
 
 def test_what_is_not_a_score_is_a_failure_that_says_so(pool: Pool) -> None:
     (outcome,) = answers(pool, NOT_A_SCORE)
-    assert outcome.score is None
-    assert outcome.failure == "TypeError: the evaluator returned float, not a Score"
+    assert outcome.answer.score is None
+    assert outcome.answer.failure == "TypeError: the evaluator returned float, not a Score"
 
 
 def test_outcomes_say_where_and_how_long(pool: Pool) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 
 from evaluators.task import Fidelity, Score, Split
 from evo.settings import Settings
+from evo.storage import names
 from evo.storage.header import JOURNAL
 from evo.storage.history import History
-from evo.storage.journal import Journal, Record
+from evo.storage.journal import Journal
+from evo.storage.records import GenerationRecord, Header, Record, ScoreRecord
 from tests.fakes import recipe
 from topologies.names import CHAMPION
 from topologies.topology import Topology
@@ -41,17 +43,56 @@ def rewritten(history: History, folder: Path, records: Sequence[Record] | None =
     """A folder with the champion of ``history`` and a journal of other records, and what it says."""
     folder.mkdir(parents=True)
     header, *rest = history.records if records is None else records
-    with Journal(folder / JOURNAL, {name: value for name, value in header.items() if name != "version"}) as journal:
+    assert isinstance(header, Header)
+    with Journal(folder / JOURNAL, header) as journal:
         journal.append(rest)
     (folder / CHAMPION).write_bytes(history.champion_file.read_bytes())
     return History.of(folder)
 
 
-def with_held_out(history: History, errors: dict[str, Sequence[float]]) -> History:
+def with_errors(history: History, errors: Mapping[str, Sequence[float]]) -> History:
+    """The history with these errors for all that was scored in some phases, and everything that follows from them."""
+
+    def changed(record: Record) -> Record:
+        if isinstance(record, ScoreRecord) and record.score and record.phase in errors:
+            values = tuple(map(float, errors[record.phase]))
+            return record.model_copy(update={"score": replace(record.score, errors=values)})
+        return record
+
+    return History(history.folder, tuple(changed(record) for record in history.records))
+
+
+def with_test_errors(history: History, errors: Mapping[str, Sequence[float]]) -> History:
     """The history with other test errors for some rows of the table, and the table that follows from them."""
-    changed: list[Record] = json.loads(json.dumps(history.records))
-    for record in changed:
-        kind = record.get("phase", "").removeprefix("test: ")
-        if record["kind"] == "score" and kind in errors:
-            record["errors"] = [float(error) for error in errors[kind]]
-    return History(history.folder, tuple(changed))
+    return with_errors(history, {names.test(row): values for row, values in errors.items()})
+
+
+def with_baseline(history: History, error: float | None) -> History:
+    """The history of a search whose baseline has this error on the search targets; None if it could not be scored."""
+    records = (
+        record.model_copy(update={"baseline": error}) if isinstance(record, GenerationRecord) else record
+        for record in history.records
+    )
+    if error is None:
+        return History(history.folder, tuple(records))
+    return with_errors(History(history.folder, tuple(records)), {names.tuning(names.PARALLEL_BUTTERFLY): [error] * 3})
+
+
+def by_mine(history: History, factor: float = 10.0) -> History:
+    """The history by another evaluator, ``mine:Mine``: it gives one error for all targets, ``factor`` times as much."""
+
+    def changed(record: Record) -> Record:
+        match record:
+            case Header():
+                return record.model_copy(update={"evaluator": "mine:Mine"})
+            case ScoreRecord() if record.score:
+                score = replace(record.score, errors=(factor * record.score.error,) * len(record.score.errors))
+                return record.model_copy(update={"score": score})
+            case GenerationRecord():
+                values = {"best": record.best, "baseline": record.baseline}
+                scaled = {name: None if value is None else factor * value for name, value in values.items()}
+                return record.model_copy(update=scaled)
+            case _:
+                return record
+
+    return History(history.folder, tuple(changed(record) for record in history.records))

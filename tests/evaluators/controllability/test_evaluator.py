@@ -258,7 +258,7 @@ class TestControl:
         control = Control(np.array([[1.0, 0.0], [0.5, 0.0], [0.25, 1.0]]))
         assert control.loss == (2 - 1.75) ** 2 + (2 - 1) ** 2
 
-    def test_the_score_is_the_shortfall_whatever_the_stream(self) -> None:
+    def test_the_score_is_the_shortfall_whatever_the_split(self) -> None:
         topology = butterfly(8, 4)
         shortfall = Controllability().analyse(topology).shortfall
         for split, seed in ((Split.SEARCH, 0), (Split.TEST, 5)):

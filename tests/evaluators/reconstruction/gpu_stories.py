@@ -23,7 +23,7 @@ from evaluators.reconstruction.schedule import one_cycle
 from evaluators.run import run as evaluate
 from evaluators.task import BrokenDeviceError, Fidelity, Outcome, Split, Task
 from evo.experiment.search import search
-from evo.storage.journal import Record
+from evo.storage.records import RunEvent, RunOpened, ScoreRecord, TableRecord
 from tests.evaluators.reconstruction.cuda_on_cpu import KERNELS
 from tests.fakes import recipe
 from topologies import Topology, butterfly, clos, dense, low_rank
@@ -115,16 +115,18 @@ def knows_what_is_wrong_with_the_gpu() -> None:
 
 
 def searches_to_the_same_result() -> None:
-    found: dict[str, list[Record]] = {"gpu": [], "cpu": []}
+    found: dict[str, list[RunEvent]] = {"gpu": [], "cpu": []}
     with TemporaryDirectory() as folder, session(None, fake_gpus=1):
         for backend, cluster in (("gpu", {"pool": "ray"}), ("cpu", {"pool": "in-process"})):
             settings = recipe(6, 6, 24, runs=folder, cluster=cluster, fidelity={"targets": 1, "steps": 2})
             search(settings, MatrixReconstruction(), watcher=found[backend].append)
-    backends = {name: [one["backend"] for one in seen if one["kind"] == "header"] for name, seen in found.items()}
+    backends = {
+        name: [one.header.backend for one in seen if isinstance(one, RunOpened)] for name, seen in found.items()
+    }
     assert backends == {"gpu": ["gpu"], "cpu": ["cpu"]}
-    on_gpu, on_cpu = ([one["digest"] for one in seen if one["kind"] == "table"] for seen in found.values())
+    on_gpu, on_cpu = ([one.digest for one in seen if isinstance(one, TableRecord)] for seen in found.values())
     assert len(on_gpu) == 1 and on_gpu == on_cpu
-    devices = {record["device"].split()[0] for record in found["gpu"] if record["kind"] == "score"}
+    devices = {record.device.split()[0] for record in found["gpu"] if isinstance(record, ScoreRecord)}
     assert devices <= {"gpu", "cache"} and "gpu" in devices
 
 
@@ -141,7 +143,10 @@ def assert_same_bits(asked: list[tuple[Topology, int]], train: Callable[..., lis
 
 
 def evaluate_some() -> list[Outcome]:
-    tasks = [Task(n, topology, Fidelity(1, 2, (0.3,)), Split.SEARCH, 0) for n, (topology, _) in enumerate(SOME)]
+    tasks = [
+        Task(number=n, topology=topology, fidelity=Fidelity(1, 2, (0.3,)), split=Split.SEARCH, seed=0)
+        for n, (topology, _) in enumerate(SOME)
+    ]
     return evaluate(MatrixReconstruction().on_gpu(), tasks, "")
 
 
@@ -158,4 +163,4 @@ def fails(kind: type[Exception], call: Callable[[], object], words: str) -> None
 if __name__ == "__main__":
     globals()[sys.argv[1]]()
     assert driver.driver_bytes() == 0, "memory was left behind"
-    assert driver.driver_streams() == 0, "splits were left behind"
+    assert driver.driver_streams() == 0, "streams were left behind"

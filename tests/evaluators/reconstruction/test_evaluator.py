@@ -117,7 +117,7 @@ def test_more_targets_repeat_the_first_ones_bit_for_bit() -> None:
     assert np.array_equal(many[:, :2], few)
 
 
-def test_streams_and_seeds_draw_different_targets() -> None:
+def test_splits_and_seeds_draw_different_targets() -> None:
     drawn = [target(4, 4, 0, split, seed) for split in Split for seed in (0, 1)]
     assert len({matrix.tobytes() for matrix in drawn}) == len(drawn)
 

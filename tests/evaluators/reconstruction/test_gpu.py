@@ -15,7 +15,7 @@ from evaluators.reconstruction.evaluator import MatrixReconstruction
 from evaluators.reconstruction.gpu import train_many, train_on
 from evaluators.reconstruction.gpu_layout import Batch, Device, Pace, Problem
 from evaluators.reconstruction.schedule import one_cycle
-from evaluators.run import canary
+from evaluators.run import canary, proof
 from evaluators.run import run as evaluate
 from evaluators.task import BatchEvaluator, Fidelity, Race, Split, Task
 from tests.evaluators.random_topologies import topologies
@@ -132,15 +132,22 @@ def test_the_evaluator_on_a_gpu_scores_batches_and_races_as_on_the_cpu(
     fidelity, other = Fidelity(3, 4, (0.1, 0.4)), Fidelity(2, 7, (0.3,))
     shapes = [butterfly(8, 3), clos(9, 3, 2, 3), low_rank(8, 6, 2), butterfly(8, 3), random_regular(5, 7, 6, 3, 2, 1)]
     tasks = [
-        Task(n, topology, other if n == 2 else fidelity, Split.SEARCH, 1, Race(float("inf") if n % 2 else -1.0, 5))
+        Task(
+            number=n,
+            topology=topology,
+            fidelity=other if n == 2 else fidelity,
+            split=Split.SEARCH,
+            seed=1,
+            race=Race(None if n % 2 else -1.0, 5),
+        )
         for n, topology in enumerate(shapes)
     ]
     on_gpu, cpu = MatrixReconstruction().on_gpu(), MatrixReconstruction()
     assert isinstance(on_gpu, BatchEvaluator) and not isinstance(cpu, BatchEvaluator)
     found, expected = (evaluate(judge, tasks, "") for judge in (on_gpu, cpu))
-    assert [(one.score, one.first) for one in found] == [(one.score, one.first) for one in expected]
-    assert [len(one.score.errors) for one in found if one.score] == [3, 5, 2, 5, 3]
-    assert canary(on_gpu) == canary(cpu)
+    assert [one.answer for one in found] == [one.answer for one in expected]
+    assert [len(one.answer.score.errors) for one in found if one.answer.score] == [3, 5, 2, 5, 3]
+    assert canary(on_gpu, proof(9, 7)) == canary(cpu, proof(9, 7))
 
 
 def test_a_problem_that_diverges_leaves_the_others_alone(on_cpu: Run) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.algorithm.individual import Candidate, Individual
-from evo.algorithm.nsga2 import Policy, Rules, State, bar, breed, tell, within
-from evo.experiment.initial_population import founders
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember
+from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, tell, within
+from evo.experiment.initial_population import initial_population
 from evo.variation.bounds import Bounds
 from tests.fakes import HashEvaluator
 from topologies import Topology
@@ -19,6 +19,7 @@ from topologies.expression import parse
 
 OWN = ("butterfly(8, 4)", "clos(8, 2, 3, 2)", "random_regular(8, 8, 8, 3, 3)", "parallel_butterfly(8, 1, 3)")
 BOUNDS = Bounds(budget=48, max_depth=6, max_width=16, max_edges=110)
+INITIAL_POPULATION = initial_population({}, {name: parse(name) for name in OWN}, BOUNDS, 8, 8, seed=1)
 RULES = Rules(
     policy=Policy.EVOLUTION,
     n_in=8,
@@ -28,11 +29,11 @@ RULES = Rules(
     population=6,
     elite=3,
     limits=(100, 4),
-    founders=founders({}, {name: parse(name) for name in OWN}, BOUNDS, 1),
+    initial_population=INITIAL_POPULATION,
     seed=1,
 )
-SAMPLED = replace(RULES, policy=Policy.RANDOM)
-policies = pytest.mark.parametrize("rules", [RULES, SAMPLED], ids=["evolution", "random"])
+RANDOM = replace(RULES, policy=Policy.RANDOM)
+policies = pytest.mark.parametrize("rules", [RULES, RANDOM], ids=["evolution", "random"])
 
 Scorer = Callable[[Topology], Score | None]
 
@@ -49,9 +50,9 @@ def shallow_is_good(topology: Topology) -> Score | None:
     return Score((topology.depth / 10,))
 
 
-def born(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
+def bred(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
     """A generation without siblings."""
-    state, groups = breed(state, rules, generation)
+    state, groups = ask(state, rules, generation)
     assert all(len(siblings) == 1 for siblings in groups)
     return state, tuple(candidate for (candidate,) in groups)
 
@@ -59,51 +60,54 @@ def born(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Cand
 def drive(
     rules: Rules, generations: int, lag: int = 1, score: Scorer = by_digest
 ) -> tuple[list[list[Individual]], list[State]]:
-    """What was told, generation by generation, and the state after each; generation k + lag is bred when generation k has been told."""
+    """What was told, generation by generation, and the state after each.
+
+    Generation k + lag is bred when generation k has been told.
+    """
     state = State()
     waiting: list[tuple[Candidate, ...]] = []
     told: list[list[Individual]] = []
     states: list[State] = []
     for k in range(min(lag, generations)):
-        state, candidates = born(state, rules, k)
+        state, candidates = bred(state, rules, k)
         waiting.append(candidates)
     for k in range(generations):
         told.append([Individual(candidate, score(candidate.topology)) for candidate in waiting.pop(0)])
         state = tell(state, rules, told[-1])
         states.append(state)
         if k + lag < generations:
-            state, candidates = born(state, rules, k + lag)
+            state, candidates = bred(state, rules, k + lag)
             waiting.append(candidates)
     return told, states
 
 
 def everyone(generations: list[list[Individual]]) -> list[Individual]:
-    """All of them in order of candidate."""
+    """All of them in the order of breeding."""
     return [one for generation in generations for one in generation]
 
 
-def test_the_first_brood_is_the_founders() -> None:
-    _, candidates = born(State(), RULES, 0)
-    assert [candidate.topology for candidate in candidates] == [founder.topology for founder in RULES.founders]
+def test_generation_0_is_the_initial_population() -> None:
+    _, candidates = bred(State(), RULES, 0)
+    assert [candidate.topology for candidate in candidates] == [member.topology for member in INITIAL_POPULATION]
     assert [
         (candidate.number, candidate.generation, candidate.parents, candidate.operator) for candidate in candidates
-    ] == [(number, 0, (), "founder") for number in range(len(OWN))]
+    ] == [(number, 0, (), INITIAL) for number in range(len(OWN))]
 
 
-def test_the_first_brood_of_the_control_is_a_sample_of_as_many() -> None:
-    _, candidates = born(State(), SAMPLED, 0)
-    assert len(candidates) == len(RULES.founders)
+def test_generation_0_of_random_search_is_a_sample_of_as_many() -> None:
+    _, candidates = bred(State(), RANDOM, 0)
+    assert len(candidates) == len(INITIAL_POPULATION)
     assert {(candidate.operator, candidate.family, candidate.parents) for candidate in candidates} == {
-        ("sample", "sample", ())
+        (SAMPLED, SAMPLED, ())
     }
     assert not {candidate.topology.digest for candidate in candidates} & {
-        founder.topology.digest for founder in RULES.founders
+        member.topology.digest for member in INITIAL_POPULATION
     }
 
 
 @policies
 @pytest.mark.parametrize("lag", [1, 2, 3])
-def test_births_are_numbered_in_a_row_and_no_topology_is_born_twice(rules: Rules, lag: int) -> None:
+def test_candidates_are_numbered_in_a_row_and_no_topology_is_bred_twice(rules: Rules, lag: int) -> None:
     told = everyone(drive(rules, 6, lag)[0])
     assert [one.candidate.number for one in told] == list(range(len(OWN) + 5 * RULES.offspring))
     assert [one.candidate.generation for one in told] == [0] * len(OWN) + list(np.repeat(range(1, 6), RULES.offspring))
@@ -111,12 +115,12 @@ def test_births_are_numbered_in_a_row_and_no_topology_is_born_twice(rules: Rules
 
 
 @policies
-def test_every_birth_is_within_the_bounds(rules: Rules) -> None:
+def test_every_candidate_is_within_the_bounds(rules: Rules) -> None:
     assert all(BOUNDS.admits(one.topology) for one in everyone(drive(rules, 6)[0]))
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
-def test_parents_are_births_that_were_told_before(lag: int) -> None:
+def test_parents_are_candidates_that_were_told_before(lag: int) -> None:
     told = everyone(drive(RULES, 8, lag)[0])
     for one in told:
         parents = [told[number].candidate for number in one.candidate.parents]
@@ -124,9 +128,9 @@ def test_parents_are_births_that_were_told_before(lag: int) -> None:
         if parents:
             assert one.candidate.family == parents[0].family
         else:
-            assert one.candidate.operator in ("founder", "sample")
+            assert one.candidate.operator in (INITIAL, SAMPLED)
     late = [one.candidate for one in told if one.candidate.generation >= lag + 1]
-    assert sum(candidate.operator == "sample" for candidate in late) < len(late) / 4
+    assert sum(candidate.operator == SAMPLED for candidate in late) < len(late) / 4
     assert len({candidate.operator for candidate in late}) > 4
     assert {candidate.operator for candidate in late if len(candidate.parents) == 2} == {"crossover"}
 
@@ -144,20 +148,20 @@ def test_a_longer_search_begins_like_a_shorter_one(rules: Rules, lag: int) -> No
 def test_breeding_and_telling_change_nothing_that_they_are_given(rules: Rules) -> None:
     told, states = drive(rules, 3)
     before = replace(states[-1])
-    first, again = breed(states[-1], rules, 3), breed(states[-1], rules, 3)
+    first, again = ask(states[-1], rules, 3), ask(states[-1], rules, 3)
     assert first == again
     assert states[-1] == before
     assert tell(states[0], rules, told[1]) == tell(states[0], rules, told[1])
 
 
 def test_another_seed_breeds_others() -> None:
-    one, other = (everyone(drive(replace(SAMPLED, seed=seed), 2)[0]) for seed in (1, 2))
+    one, other = (everyone(drive(replace(RANDOM, seed=seed), 2)[0]) for seed in (1, 2))
     shared = {candidate.topology.digest for candidate in one} & {candidate.topology.digest for candidate in other}
     assert len(shared) < len(one) / 4  # small topologies are met by chance
 
 
-def test_the_control_learns_nothing_and_evolution_does() -> None:
-    for rules, learns in ((SAMPLED, False), (RULES, True)):
+def test_random_search_learns_nothing_and_evolution_does() -> None:
+    for rules, learns in ((RANDOM, False), (RULES, True)):
         one, other = everyone(drive(rules, 5)[0]), everyone(drive(rules, 5, score=shallow_is_good)[0])
         assert ([each.candidate for each in one] != [each.candidate for each in other]) == learns
 
@@ -166,13 +170,13 @@ def test_evolution_follows_what_it_is_told() -> None:
     def few_edges(topology: Topology) -> Score:
         return Score((topology.n_edges / 200,))
 
-    evolved, sampled = (everyone(drive(rules, 10, score=few_edges)[0]) for rules in (RULES, SAMPLED))
+    evolved, sampled = (everyone(drive(rules, 10, score=few_edges)[0]) for rules in (RULES, RANDOM))
     late_mean = [np.mean([one.topology.n_edges for one in told[-30:]]) for told in (evolved, sampled)]
     assert late_mean[0] < late_mean[1] - 3
 
 
 @policies
-def test_archive_and_leaders_are_those_of_everything_told(rules: Rules) -> None:
+def test_front_and_elite_are_those_of_everything_told(rules: Rules) -> None:
     told, states = drive(rules, 6)
     for k, state in enumerate(states):
         known = [one for one in everyone(told[: k + 1]) if one.score is not None]
@@ -188,7 +192,7 @@ def test_archive_and_leaders_are_those_of_everything_told(rules: Rules) -> None:
         assert min(known, key=lambda one: one.error) in state.population
 
 
-def test_what_failed_never_leads_and_is_never_bred_again() -> None:
+def test_what_failed_is_never_of_the_elite_and_is_never_bred_again() -> None:
     told, states = drive(RULES, 6)
     failed = {one.topology.digest for one in everyone(told) if one.score is None}
     assert failed
@@ -204,33 +208,33 @@ def test_a_search_goes_on_where_all_evaluations_fail() -> None:
 
 
 @policies
-def test_a_brood_is_empty_where_nothing_new_is_to_be_found(rules: Rules) -> None:
+def test_a_generation_is_empty_where_nothing_new_is_to_be_found(rules: Rules) -> None:
     dense_only = Bounds(budget=16, max_depth=1, max_width=4, max_edges=16)
-    only = founders({}, {"dense": parse("dense(4, 4, skip=False)")}, dense_only, 1)
-    narrow = replace(rules, n_in=4, n_out=4, bounds=dense_only, founders=only)
+    only = (InitialMember("own", parse("dense(4, 4, skip=False)").canonical),)
+    narrow = replace(rules, n_in=4, n_out=4, bounds=dense_only, initial_population=only)
     told, states = drive(narrow, 3)
     assert [len(generation) for generation in told] == [1, 0, 0]
     assert len(states[-1].population) == 1
 
 
-def test_a_search_without_any_birth_ends_quietly() -> None:
+def test_a_search_without_any_candidate_ends_quietly() -> None:
     impossible = Bounds(budget=20, max_depth=1, max_width=5, max_edges=25)
-    told, states = drive(replace(SAMPLED, n_in=5, n_out=5, bounds=impossible), 3)
+    told, states = drive(replace(RANDOM, n_in=5, n_out=5, bounds=impossible), 3)
     assert everyone(told) == []
     assert states[-1].population == states[-1].front == states[-1].elite == ()
 
 
-def test_the_bar_of_a_race_is_the_error_of_the_last_leader_once_there_are_enough() -> None:
+def test_the_threshold_of_promotion_is_the_last_error_of_the_elite_once_it_is_full() -> None:
     told, states = drive(RULES, 6)
-    assert bar(State(), RULES) == float("inf")
+    assert promotion_threshold(State(), RULES) is None
     few = replace(states[-1], elite=states[-1].elite[:2])
-    assert bar(few, RULES) == float("inf")
+    assert promotion_threshold(few, RULES) is None
     allowed = [one.error for one in everyone(told) if one.topology.n_edges <= 100 and one.topology.depth <= 4]
-    assert bar(states[-1], RULES) == sorted(allowed)[2]
+    assert promotion_threshold(states[-1], RULES) == sorted(allowed)[2]
 
 
 def test_limits_are_edges_and_depth() -> None:
-    topology = RULES.founders[0].topology  # a butterfly of depth 4
+    topology = INITIAL_POPULATION[0].topology  # a butterfly of depth 4
     edges = topology.n_edges
     assert within(topology, (edges, 4))
     assert not within(topology, (edges - 1, 4))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evaluators.task import Score
 from evo.algorithm.individual import Candidate, Individual
-from evo.algorithm.selection import front, hypervolume, survivors, tournament
+from evo.algorithm.selection import hypervolume, pareto_front, survivors, tournament
 from topologies import Topology
 
 quick = settings(max_examples=50, deadline=None)
@@ -31,7 +31,7 @@ def individual(number: int, point: Point) -> Individual:
 
 
 def individuals(found: Sequence[Point]) -> list[Individual]:
-    """Born in the order given."""
+    """Numbered in the order given."""
     return [individual(number, point) for number, point in enumerate(found)]
 
 
@@ -80,7 +80,7 @@ def test_nothing_survives_of_nothing() -> None:
 
 @quick
 @given(points)
-def test_the_front_is_what_nothing_dominates_and_of_equals_the_firstborn(found: list[Point]) -> None:
+def test_the_front_is_what_nothing_dominates_and_of_equals_the_first_candidate(found: list[Point]) -> None:
     expected = [
         number
         for number, one in enumerate(found)
@@ -88,7 +88,7 @@ def test_the_front_is_what_nothing_dominates_and_of_equals_the_firstborn(found: 
     ]
     shuffled = np.random.default_rng(len(found)).permutation(len(found))
     everyone = individuals(found)
-    assert [one.candidate.number for one in front([everyone[k] for k in shuffled])] == expected
+    assert [one.candidate.number for one in pareto_front([everyone[k] for k in shuffled])] == expected
 
 
 @quick
@@ -103,7 +103,7 @@ def test_a_recipes_objectives_count_like_the_others(found: list[tuple[Point, int
         and not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in values)
         and values.index(mine) == one.candidate.number
     ]
-    assert list(front(ones)) == best
+    assert list(pareto_front(ones)) == best
 
 
 def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:
@@ -112,8 +112,8 @@ def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:
         individual(1, (float("inf"), 1)),
         Individual(individual(2, (0.5, 1)).candidate, Score((float("nan"), 0.0))),
     ]
-    assert front([fine, *failed]) == (fine,)
-    assert front(failed) == ()
+    assert pareto_front([fine, *failed]) == (fine,)
+    assert pareto_front(failed) == ()
     assert hypervolume(failed, (1.0, 10.0)) == 0.0
     for seed in range(20):
         winner = tournament([fine, *failed], np.random.default_rng(seed))
@@ -147,7 +147,7 @@ def test_a_tournament_is_won_by_the_best_of_three_draws() -> None:
     np.testing.assert_allclose(wins / rounds, expected, atol=4 * np.sqrt(0.25 / rounds))
 
 
-def test_of_equals_in_a_tournament_the_firstborn_wins() -> None:
+def test_of_equals_in_a_tournament_the_first_candidate_wins() -> None:
     twins = individuals([(0.3, 5), (0.3, 1)])
     for order in (twins, twins[::-1]):
         for seed in range(20):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.experiment.baselines import baseline_row, best_member, candidates, growth_rule, tuned
+from evo.experiment.baselines import baseline_row, best_member, candidates, given_baseline, growth_rule, tuned
 from evo.experiment.tune import Trial
 from evo.settings import Settings
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
@@ -99,14 +99,15 @@ def on_validation(topology: Topology) -> Score:
     return HashEvaluator().evaluate(topology, recipe().fidelity.validation, Split.VALIDATION, SEED)
 
 
-def test_a_baseline_that_is_given_is_not_tuned(tmp_path: Path) -> None:
-    evaluator = HashEvaluator()
-    with open_run(recipe(baseline="random_regular(8, 8, 8, 3, 2)"), evaluator, tmp_path, lambda event: None) as run:
-        evaluator.calls.clear()
-        (only,) = tuned(run, PARALLEL_BUTTERFLY)
-        assert only.topology == canonical(parse("random_regular(8, 8, 8, 3, 2)"))
-        assert only.score is not None
-        assert len(evaluator.calls) == 1
+@pytest.mark.parametrize("name", ["random_regular(8, 8, 8, 3, 2)", "low_rank(8, 8, 2)", "clos(8, 2, 3, 2)"])
+def test_a_baseline_that_is_given_has_a_row_of_its_own_beside_the_tuned_families(name: str, tmp_path: Path) -> None:
+    with open_run(recipe(baseline=name), HashEvaluator(), tmp_path, lambda event: None) as run:
+        given = given_baseline(run)
+        assert given is not None
+        assert (given.finalist.label, given.finalist.topology) == (name, canonical(parse(name)))
+        butterflies = best_member(run, PARALLEL_BUTTERFLY, tuned(run, PARALLEL_BUTTERFLY))
+        assert butterflies is not None
+        assert baseline_row({"parallel butterfly": butterflies, "given baseline": given}) == "given baseline"
         assert len(tuned(run, "butterfly")) == len(members("butterfly", 8, 8, 40))
 
 
@@ -126,7 +127,7 @@ def test_a_baseline_above_the_budget_is_refused(tmp_path: Path) -> None:
         pytest.raises(ValueError, match=words),
         open_run(changed, HashEvaluator(), tmp_path, lambda event: None) as run,
     ):
-        tuned(run, PARALLEL_BUTTERFLY)
+        given_baseline(run)
 
 
 def test_members_that_failed_are_not_among_the_finalists(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from evo.experiment.search import search
 from evo.report.listing import RunSummary, runs
 from evo.storage.header import JOURNAL
 from evo.storage.journal import Journal, read
+from evo.storage.records import GenerationRecord, ScoreRecord
 from tests.fakes import HashEvaluator, recipe
 from topologies import Topology
 
@@ -47,13 +48,12 @@ def test_no_folder_and_an_empty_one_have_no_runs(tmp_path: Path) -> None:
     assert runs(tmp_path / "nowhere") == []
 
 
-def test_a_finished_run_shows_its_held_out_errors_and_digest(tmp_path: Path) -> None:
+def test_a_finished_run_shows_its_test_errors_and_digest(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     result = search(recipe(), HashEvaluator(), folder=tmp_path / "b")
-    champion, baseline = result.rows[:2]
-    candidates = sum(
-        one.get("phase") == "evolution" and one["kind"] == "score" for one in read(tmp_path / "b" / JOURNAL)[0]
-    )
+    champion, baseline = result.table.first, result.table.baseline
+    records, _ = read(tmp_path / "b" / JOURNAL)
+    candidates = sum(isinstance(one, ScoreRecord) and one.phase == "evolution" for one in records)
     assert only(tmp_path) == RunSummary(
         "b", "finished", candidates, champion.error.mean, baseline.error.mean, result.digest
     )
@@ -64,11 +64,10 @@ def test_a_run_that_was_stopped_shows_its_best_so_far(tmp_path: Path) -> None:
         begun(tmp_path / "a", StopsAfter(110, KeyboardInterrupt()))
     summary = only(tmp_path)
     assert (summary.name, summary.state, summary.digest) == ("a", "stopped", None)
-    told = [
-        one for one in read(tmp_path / "a" / JOURNAL)[0] if one["kind"] == "generation" and one["phase"] == "evolution"
-    ]
-    assert 0 < summary.candidates == told[-1]["candidates"]
-    assert (summary.best, summary.baseline) == (told[-1]["best"], told[-1]["baseline"])
+    records, _ = read(tmp_path / "a" / JOURNAL)
+    generations = [one for one in records if isinstance(one, GenerationRecord) and one.phase == "evolution"]
+    assert 0 < summary.candidates == generations[-1].candidates
+    assert (summary.best, summary.baseline) == (generations[-1].best, generations[-1].baseline)
 
 
 def test_a_run_that_failed_before_its_first_generation(tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_a_run_is_running_while_a_process_holds_its_journal_and_killed_when_none
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-1]))  # as if the process had died without a word
     assert only(tmp_path).state == "stopped"
-    with Journal(journal, {}):
+    with Journal(journal):
         assert only(tmp_path).state == "running"
     assert only(tmp_path).state == "stopped"
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cluster.in_process import InProcessPool
-from evaluators.task import Evaluator, Fidelity, Race, Score, Split
-from evo.storage.evaluations import Answer, Request, score_of, topology_of
-from evo.storage.journal import Record, read
+from evaluators.task import Answer, Evaluator, Fidelity, Race, Score, Split, Task
+from evo.storage.evaluations import Request, key_of
+from evo.storage.journal import read
+from evo.storage.records import Origin, Record, ScoreRecord
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, SometimesNotANumber, SometimesRaises, doomed, evaluations
 from topologies import Topology, butterfly, clos, hypercube, random_regular
 
@@ -19,9 +21,10 @@ LOW, HIGH = Fidelity(2, 5, (0.1, 0.3)), Fidelity(4, 9, (0.3,))
 SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(9)]
 
 
-def request(number: int, topology: Topology, phase: str = "phase", fidelity: Fidelity = LOW, **about: str) -> Request:
-    """A request on the search split."""
-    return Request(phase, number, topology, fidelity, Split.SEARCH, about)
+def request(number: int, topology: Topology, phase: str = "phase", fidelity: Fidelity = LOW, **more: Any) -> Request:
+    """A request on the search split; ``more`` is of the task."""
+    task = Task(**{"topology": topology, "fidelity": fidelity, "split": Split.SEARCH, "seed": SEED, **more})
+    return Request(phase=phase, number=number, task=task)
 
 
 def requests(phase: str = "phase") -> list[Request]:
@@ -29,27 +32,32 @@ def requests(phase: str = "phase") -> list[Request]:
     return [request(number, topology, phase) for number, topology in enumerate(SOME)]
 
 
+def racing(one: Request, race: Race) -> Request:
+    """The request with a race to run."""
+    return replace(one, task=replace(one.task, race=race))
+
+
 def expected(one: Request) -> Score:
     """What the evaluator says when asked directly."""
-    return HashEvaluator().evaluate(one.topology, one.fidelity, one.split, SEED)
+    return HashEvaluator().evaluate(one.task.topology, one.task.fidelity, one.task.split, one.task.seed)
 
 
-def scores_in(folder: Path) -> list[Record]:
+def scores_in(folder: Path) -> list[ScoreRecord]:
     """The score records of a journal, as they were written."""
-    return [record for record in read(folder / "journal.jsonl")[0] if record["kind"] == "score"]
+    return [record for record in read(folder / "journal.jsonl")[0] if isinstance(record, ScoreRecord)]
 
 
 @pytest.mark.parametrize("pool", [InProcessPool, ShufflingPool, lambda one: ShufflingPool(one, 1)])
 def test_scores_come_in_the_order_of_the_requests(tmp_path: Path, pool: type[ShufflingPool]) -> None:
     with evaluations(tmp_path, HashEvaluator(), pool) as asked:
         assert asked.evaluate(requests()) == [expected(one) for one in requests()]
-    assert sorted(record["number"] for record in scores_in(tmp_path)) == list(range(len(SOME)))
+    assert sorted(record.number for record in scores_in(tmp_path)) == list(range(len(SOME)))
 
 
 def test_the_journal_is_written_in_the_order_of_arrival(tmp_path: Path) -> None:
     with evaluations(tmp_path, HashEvaluator(), ShufflingPool) as asked:
         asked.evaluate(requests())
-    arrived = [record["number"] for record in scores_in(tmp_path)]
+    arrived = [record.number for record in scores_in(tmp_path)]
     assert sorted(arrived) == list(range(len(SOME)))
     assert arrived != sorted(arrived)
 
@@ -60,8 +68,8 @@ def test_groups_of_requests_may_overlap(tmp_path: Path) -> None:
         first, second = requests("first")[:6], [request(n, one, "second", HIGH) for n, one in enumerate(SOME[:4])]
         asked.send(first)
         asked.send(second)
-        assert asked.answers(second) == [Answer(expected(one)) for one in second]
-        assert asked.answers(first) == [Answer(expected(one)) for one in first]
+        assert asked.answers(second) == [Answer(score=expected(one)) for one in second]
+        assert asked.answers(first) == [Answer(score=expected(one)) for one in first]
         assert asked.answers([]) == []
     assert len(evaluator.calls) == 10
 
@@ -72,7 +80,7 @@ def test_one_topology_in_flight_twice_is_evaluated_once(tmp_path: Path) -> None:
     with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
         assert asked.evaluate(twice) == [expected(one) for one in twice]
     assert len(evaluator.calls) == 2
-    devices = {(record["phase"], record["number"]): record["device"] for record in scores_in(tmp_path)}
+    devices = {(record.phase, record.number): record.device for record in scores_in(tmp_path)}
     assert sorted(devices.values()) == ["cache", "cache", "shuffled", "shuffled"]
     assert devices["phase", 0] == "shuffled"
 
@@ -83,55 +91,109 @@ def test_a_score_that_is_known_is_not_computed_again_but_is_recorded_for_whom_it
         asked.evaluate(requests())
         assert asked.evaluate(requests("again")) == [expected(one) for one in requests()]
     assert len(evaluator.calls) == len(SOME)
-    again = [record for record in scores_in(tmp_path) if record["phase"] == "again"]
-    assert {(record["device"], record["seconds"]) for record in again} == {("cache", 0.0)}
-    assert [record["digest"] for record in again] == [topology.digest for topology in SOME]
+    again = [record for record in scores_in(tmp_path) if record.phase == "again"]
+    assert {(record.device, record.seconds) for record in again} == {("cache", 0.0)}
+    assert [record.digest for record in again] == [topology.digest for topology in SOME]
 
 
-def test_another_fidelity_or_stream_is_another_score(tmp_path: Path) -> None:
+def test_another_fidelity_or_split_is_another_score(tmp_path: Path) -> None:
     evaluator = HashEvaluator()
     with evaluations(tmp_path, evaluator) as asked:
         several = [
-            Request("phase", number, SOME[0], fidelity, split)
+            request(number, SOME[0], fidelity=fidelity, split=split)
             for number, (fidelity, split) in enumerate((f, s) for f in (LOW, HIGH) for s in Split)
         ]
         assert asked.evaluate(several) == [expected(one) for one in several]
     assert len(evaluator.calls) == len(several)
 
 
-def test_a_race_travels_with_the_task_and_a_winner_is_looked_at_more_closely(tmp_path: Path) -> None:
+def test_what_decides_an_answer_is_its_key() -> None:
+    plain = request(0, SOME[0]).task
+    others = [
+        replace(plain, topology=SOME[1]),
+        replace(plain, fidelity=HIGH),
+        replace(plain, fidelity=Fidelity(2, 5, (0.1,))),
+        replace(plain, split=Split.TEST),
+        replace(plain, siblings=(SOME[1],), screen="depth"),
+        replace(plain, measures=("depth",)),
+    ]
+    assert len({key_of(task) for task in (plain, *others)}) == 1 + len(others)
+    assert key_of(replace(plain, seed=9, race=Race(0.5, 9), number=7)) == key_of(plain)
+
+
+def test_a_race_travels_with_the_task_and_who_is_below_its_threshold_is_promoted(tmp_path: Path) -> None:
     evaluator = HashEvaluator()
-    bar = expected(request(0, SOME[0])).error
-    racing = [replace(one, race=Race(bar, 16)) for one in requests()]
+    threshold = expected(request(0, SOME[0])).error
+    entered = [racing(one, Race(threshold, 16)) for one in requests()]
     with evaluations(tmp_path, evaluator, ShufflingPool) as asked:
-        scores = asked.evaluate(racing)
-    winners = [one for one in requests() if expected(one).error < bar]
-    assert 0 < len(winners) < len(SOME)
-    closer = Fidelity(16, LOW.steps, (0.1,))  # at the rate that was chosen
-    assert scores == [expected(replace(one, fidelity=closer) if one in winners else one) for one in requests()]
-    assert len(evaluator.calls) == len(SOME) + len(winners)
+        scores = asked.evaluate(entered)
+    promoted = [one for one in requests() if expected(one).error < threshold]
+    assert 0 < len(promoted) < len(SOME)
+    more = Fidelity(16, LOW.steps, (0.1,))  # at the learning rate that was chosen
+    again = {one.number: request(one.number, one.task.topology, fidelity=more) for one in promoted}
+    assert scores == [expected(again.get(one.number, one)) for one in requests()]
+    assert len(evaluator.calls) == len(SOME) + len(promoted)
+    for record in scores_in(tmp_path):
+        assert record.race == Race(threshold, 16)
+        assert record.entry == (expected(requests()[record.number]) if record.number in again else None)
     judge = HashEvaluator()
     with evaluations(tmp_path, judge) as asked:
-        assert asked.evaluate(racing) == scores
+        assert asked.evaluate(entered) == scores
+    assert judge.calls == []
+
+
+def test_a_race_without_a_threshold_promotes_everyone(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    entered = [racing(one, Race(None, 16)) for one in requests()]
+    with evaluations(tmp_path, evaluator) as asked:
+        scores = asked.evaluate(entered)
+    more = Fidelity(16, LOW.steps, (0.1,))
+    assert scores == [expected(request(n, one, fidelity=more)) for n, one in enumerate(SOME)]
+    assert [record.entry for record in scores_in(tmp_path)] == [expected(one) for one in requests()]
+    judge = HashEvaluator()
+    with evaluations(tmp_path, judge) as asked:
+        assert asked.evaluate(entered) == scores
     assert judge.calls == []
 
 
 def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     topology = clos(8, 2, 3, 2)
     seen: list[Record] = []
+    origin = Origin("a label", "clos", 3, (4, 5), "rewire")
+    asking = replace(request(7, topology, "evolution", split=Split.VALIDATION), origins=(origin,))
     with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
-        score = asked.evaluate([Request("evolution", 7, topology, LOW, Split.VALIDATION, {"operator": "rewire"})])[0]
+        score = asked.evaluate([asking])[0]
     (record,) = scores_in(tmp_path)
-    assert score is not None
-    said = {
-        "phase": "evolution", "number": 7, "digest": topology.digest, "operator": "rewire", "split": "validation",
-        "n_trainable": topology.n_trainable, "n_edges": topology.n_edges, "depth": 3,
-        "targets": 2, "steps": 5, "rates": [0.1, 0.3], "rate": 0.1, "errors": list(score.errors), "failure": None,
-    }  # fmt: skip
-    assert said.items() <= record.items()
-    assert score_of(record) == score
-    assert topology_of(record) == topology
+    assert score is not None and record.score == score and record.score.learning_rate == 0.1
+    assert (record.phase, record.number, record.digest) == ("evolution", 7, topology.digest)
+    assert (record.origin, record.split, record.fidelity) == (origin, Split.VALIDATION, LOW)
+    assert (record.n_trainable, record.n_edges, record.depth) == (topology.n_trainable, topology.n_edges, 3)
+    assert (record.failure, record.race, record.entry, record.screen, record.candidates) == (None, None, None, None, ())
+    assert record.error == score.error
+    assert record.topology == topology
     assert seen == [record]
+
+
+def test_the_origin_that_is_recorded_is_of_the_sibling_that_was_chosen(tmp_path: Path) -> None:
+    deep, flat = butterfly(8, 5), butterfly(8, 3)
+    task = Task(
+        topology=deep,
+        siblings=(flat,),
+        screen="depth",
+        fidelity=LOW,
+        split=Split.SEARCH,
+        seed=SEED,
+        measures=("depth",),
+    )
+    origins = (Origin(operator="deepen"), Origin(operator="flatten"))
+    with evaluations(tmp_path, HashEvaluator()) as asked:
+        assert asked.evaluate([Request(phase="evolution", number=0, task=task, origins=origins)]) == [
+            expected(request(0, flat))
+        ]
+    (record,) = scores_in(tmp_path)
+    assert (record.digest, record.origin, record.chosen) == (flat.digest, origins[1], 1)
+    assert (record.screen, record.candidates) == ("depth", (deep.digest, flat.digest))
+    assert (record.measures, record.wanted) == ({"depth": 3.0}, ("depth",))
 
 
 @pytest.mark.parametrize("kept", range(len(SOME) + 1))
@@ -140,11 +202,11 @@ def test_what_is_in_the_journal_is_not_evaluated_again(tmp_path: Path, kept: int
         before = asked.evaluate(requests())
     path = tmp_path / "journal.jsonl"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: 1 + kept]))
-    told = {record["digest"] for record in scores_in(tmp_path)}
+    known = {record.digest for record in scores_in(tmp_path)}
     evaluator, seen = HashEvaluator(), list[Record]()
     with evaluations(tmp_path, evaluator, arrived=seen.append) as asked:
         assert asked.evaluate(requests()) == before
-    assert {digest for digest, _, _ in evaluator.calls} == {topology.digest for topology in SOME} - told
+    assert {digest for digest, _, _ in evaluator.calls} == {topology.digest for topology in SOME} - known
     assert len(evaluator.calls) == len(SOME) - kept
     assert seen == scores_in(tmp_path)[kept:]
     assert len(scores_in(tmp_path)) == len(SOME)
@@ -162,7 +224,7 @@ def test_a_journal_that_tells_of_another_topology_is_refused(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("evaluator", [SometimesRaises, SometimesNotANumber])
 def test_a_failure_is_recorded_in_words_and_remembered(tmp_path: Path, evaluator: type[HashEvaluator]) -> None:
-    wanted = [None if doomed(one.topology) else expected(one) for one in requests()]
+    wanted = [None if doomed(one.task.topology) else expected(one) for one in requests()]
     assert None in wanted and any(wanted)
     for times_asked in (1, 2):
         judge = evaluator()
@@ -171,10 +233,12 @@ def test_a_failure_is_recorded_in_words_and_remembered(tmp_path: Path, evaluator
             assert asked.evaluate(requests("again")) == wanted
         assert len(judge.calls) == (len(SOME) if times_asked == 1 else 0)
     for record in scores_in(tmp_path):
-        failed = wanted[record["number"]] is None
-        words = record["failure"]
-        assert (words in ("ArithmeticError: too sparse for me", "not every error is a finite number")) == failed
-        assert (score_of(record) is None) == failed
+        if wanted[record.number] is None:
+            words = str(record.failure).partition(" (fakes.py, line ")[0]
+            assert words in ("ArithmeticError: too sparse for me", "not every error is a finite number")
+            assert record.score is None and record.error == float("inf")
+        else:
+            assert record.failure is None and record.score == wanted[record.number]
 
 
 @pytest.mark.parametrize("errors", [(float("inf"), 0.1), (0.1, float("-inf"))])
@@ -185,6 +249,7 @@ def test_an_infinite_error_is_a_failure(tmp_path: Path, errors: tuple[float, flo
 
     with evaluations(tmp_path, Infinite()) as asked:
         assert asked.evaluate([request(0, butterfly(4, 2))]) == [None]
+    assert [record.failure for record in scores_in(tmp_path)] == ["not every error is a finite number"]
 
 
 def test_errors_may_be_numpy_numbers_of_any_precision(tmp_path: Path) -> None:

@@ -8,24 +8,24 @@ import sys
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.storage.journal import Journal, Record, in_use, read
+from evo.storage.journal import VERSION, Journal, in_use, read
+from evo.storage.records import EndRecord, Header, Record, from_text
+from tests.evo.storage.any_records import BY_CLASS, a_generation, a_header, a_score, later
 
-HEADER = {"kind": "header", "name": "test"}
+HEADER = a_header(settings={"name": "test", "seed": 1})
 GROUPS: list[list[Record]] = [
-    [{"kind": "score", "errors": [0.1, 1 / 3, 1e-300]}],
+    [a_score(0)],
     [],
-    [{"kind": "score", "text": "two\nlines \r and\u2028 ünïcode"}, {"kind": "generation", "best": None}, {}],
+    [a_score(1, score=None, failure="two\nlines \r and\u2028 ünïcode"), a_generation(0), EndRecord(status="FINISHED")],
 ]
-plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
+AFTER = a_generation(1)
+RECORDS: list[Record] = [HEADER, *(record for group in GROUPS for record in group)]
 
 
 @pytest.fixture
@@ -38,33 +38,33 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-RECORDS = [{"version": 1, **HEADER}, *(record for group in GROUPS for record in group)]
-
-
 def test_what_was_written_is_read_by_whoever_opens_it_next(path: Path) -> None:
     assert read(path) == (RECORDS, path.stat().st_size)
-    with Journal(path, {"kind": "another header, which is not written"}) as journal:
+    with Journal(path, a_header(backend="another, which is not written")) as journal:
+        assert journal.last == RECORDS[-1]
         assert journal.recovered() == RECORDS
-        journal.append([{"kind": "more"}])
-        assert (journal.header, journal.last) == (RECORDS[0], {"kind": "more"})
-    assert read(path)[0] == [*RECORDS, {"kind": "more"}]
+        assert journal.recovered() == [], "they are handed out once"
+        journal.append([AFTER])
+        assert (journal.header, journal.last, journal.size) == (HEADER, AFTER, path.stat().st_size)
+    assert read(path)[0] == [*RECORDS, AFTER]
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.dictionaries(st.text(), plain, max_size=3), max_size=4))
-def test_any_json_comes_back(records: list[Record]) -> None:
+@given(BY_CLASS[Header], st.lists(later, max_size=4))
+def test_any_records_come_back(header: Header, records: list[Record]) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
-        with Journal(path, HEADER) as journal:
+        with Journal(path, header) as journal:
             journal.append(records)
-        assert read(path)[0] == [RECORDS[0], *records]
+        assert read(path)[0] == [header, *records]
 
 
 def test_every_line_is_a_checksum_and_a_json_object(path: Path) -> None:
     for line, record in zip(path.read_bytes().split(b"\n")[:-1], RECORDS, strict=True):
         checksum, text = line[:8], line[9:]
         assert int(checksum, 16) == zlib.crc32(text)
-        assert json.loads(text) == record
+        assert from_text(text.decode()) == record
+        assert json.loads(text)["kind"] == record.kind
 
 
 def test_a_journal_cut_anywhere_keeps_its_whole_records_and_goes_on(path: Path, tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ def test_a_journal_cut_anywhere_keeps_its_whole_records_and_goes_on(path: Path, 
         whole = max(1, data[:length].count(b"\n"))  # without a whole header, it begins anew
         with Journal(cut, HEADER) as journal:
             assert journal.recovered() == RECORDS[:whole]
-            journal.append([{"kind": "after"}])
-        assert read(cut)[0] == [*RECORDS[:whole], {"kind": "after"}]
+            journal.append([AFTER])
+        assert read(cut)[0] == [*RECORDS[:whole], AFTER]
 
 
 def test_a_cut_record_is_dropped_with_a_notice(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -103,7 +103,7 @@ def test_damage_before_the_end_is_named_by_the_record_and_nothing_is_cut(path: P
             damaged = b"".join([*lines[:number], bytes(line), *lines[number + 1 :]])
             path.write_bytes(damaged)
             words = f"record {number} is damaged; the {number} records before it are intact"
-            for opened in (lambda: read(path), lambda: Journal(path, HEADER)):
+            for opened in (lambda: read(path), lambda: Journal(path, HEADER), lambda: Journal(path)):
                 with pytest.raises(ValueError, match=words):
                     opened()
             assert path.read_bytes() == damaged
@@ -127,11 +127,46 @@ def test_a_journal_that_was_refused_can_be_opened_once_it_is_mended(path: Path) 
     assert "record 0" in str(held.value)
 
 
-def test_another_version_is_refused(path: Path) -> None:
-    text = b'{"version":2}'
+def write_one(path: Path, **record: Any) -> bytes:
+    """A journal of one record, whatever it says, and its bytes."""
+    text = json.dumps(record, separators=(",", ":")).encode()
     path.write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
-    with pytest.raises(ValueError, match="journal version 2, this program reads 1"):
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("version", "wrote"),
+    [(1, "evofabric 0.1, which can still continue it"), (3, "another evofabric"), (None, "another evofabric")],
+)
+def test_a_journal_of_another_version_is_refused_in_one_line_and_stays_as_it_is(
+    path: Path, version: int | None, wrote: str
+) -> None:
+    named = {} if version is None else {"version": version}
+    data = write_one(path, **named, kind="header", name="old", settings={"seed": 3, "known": []}, canary="x", time=1.0)
+    for opened in (lambda: read(path), lambda: Journal(path), lambda: Journal(path, HEADER)):
+        with pytest.raises(ValueError, match=r"a journal of version") as refused:
+            opened()
+        assert str(refused.value) == (
+            f"{path}: a journal of version {version!r}, written by {wrote}; this program reads {VERSION}"
+        )
+        assert "\n" not in str(refused.value) and not in_use(path)
+    assert path.read_bytes() == data
+
+
+def test_a_journal_that_begins_with_another_record_is_none(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    text = json.dumps({"version": VERSION, **json.loads(lines[0][9:]), "kind": "surprise"}).encode()
+    path.write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    with pytest.raises(ValueError, match="record 0 is of no kind that this program knows"):
         read(path)
+
+
+def test_without_a_header_to_write_an_empty_journal_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.touch()
+    with pytest.raises(ValueError, match=r"journal\.jsonl does not begin with a header: it is no journal of a run"):
+        Journal(path)
+    assert path.read_bytes() == b"" and not in_use(path)
 
 
 def test_one_holder_at_a_time(path: Path) -> None:
@@ -147,7 +182,7 @@ def test_one_holder_at_a_time(path: Path) -> None:
 
 def test_a_killed_process_holds_nothing(path: Path) -> None:
     program = "import sys; from pathlib import Path; from evo.storage.journal import Journal\n"
-    program += "journal = Journal(Path(sys.argv[1]), {}); print('open', flush=True); sys.stdin.read()"
+    program += "journal = Journal(Path(sys.argv[1])); print('open', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -169,5 +204,5 @@ def test_a_journal_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> N
 
 def test_numbers_that_json_does_not_have_are_never_written(path: Path) -> None:
     with Journal(path, HEADER) as journal, pytest.raises(ValueError, match="JSON"):
-        journal.append([{"fine": 1}, {"error": float("nan")}])
+        journal.append([AFTER, a_generation(2, best=float("nan"))])
     assert read(path)[0] == RECORDS

@@ -24,16 +24,16 @@ class Moody(HashEvaluator):
         return super().evaluate(topology, fidelity, split, seed)
 
 
-def test_the_log_tells_of_phases_broods_failures_and_the_end(tmp_path: Path) -> None:
+def test_the_log_tells_of_phases_generations_failures_and_the_end(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         search(recipe(), Moody(), folder=tmp_path)
     text = (tmp_path / LOG).read_text()
-    for words in ("phase: tune clos", "evolution: generation 1 told", "failed: RuntimeError: a mood", "KILLED"):
+    for words in ("phase: tune clos", "evolution: generation 1 processed", "failed: RuntimeError: a mood", "KILLED"):
         assert words in text
 
 
 def test_the_reason_of_a_failed_search_is_kept_with_its_traceback(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no founder"):
+    with pytest.raises(ValueError, match="no topology to begin with"):
         search(recipe(bounds={"max_depth": 1}), HashEvaluator(), folder=tmp_path)
     text = (tmp_path / LOG).read_text()
-    assert "Traceback" in text and "no founder is within the bounds" in text and "FAILED" in text
+    assert "Traceback" in text and "no topology to begin with is within the bounds" in text and "FAILED" in text

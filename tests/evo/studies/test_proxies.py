@@ -14,24 +14,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from evaluators import Fidelity, MatrixReconstruction, Score, Split
 from evo.settings import load_as, validate_as
-from evo.storage.evaluations import topology_of
 from evo.storage.history import History
-from evo.storage.journal import Record
+from evo.storage.records import RunEvent
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
 from evo.studies.proxies.null_model import shuffled
 from evo.studies.proxies.pictures import best_scores, correlations
 from evo.studies.proxies.report import FILES, findings_csv, findings_tables, record, sample_csv, write
-from evo.studies.proxies.sample import topologies
-from evo.studies.proxies.study import PROXIES, StudySettings, study
+from evo.studies.proxies.sample import draw_sample
+from evo.studies.proxies.study import STUDIED, StudySettings, study
 from tests.evaluators.random_topologies import topologies
 from topologies import butterfly, clos, dense
 from topologies.topology import Topology
 
-QUICK = {name: proxy for name, proxy in PROXIES.items() if name != "controllability_trained"}
+QUICK = {name: proxy for name, proxy in STUDIED.items() if name != "controllability_trained"}
 """All but the one that trains with torch, which takes seconds to load."""
 
 
@@ -79,7 +80,7 @@ def secret(topology: Topology) -> float:
 def drawn_once() -> Iterator[None]:
     """Drawing topologies takes a second or two, and most tests want the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proxies, "topologies", cache(topologies))
+        patch.setattr(proxies, "draw_sample", cache(draw_sample))
         yield
 
 
@@ -87,7 +88,7 @@ def drawn_once() -> Iterator[None]:
 def studied(tmp_path_factory: pytest.TempPathFactory) -> History:
     """A finished study."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(proxies, "PROXIES", QUICK)
+        patch.setattr(proxies, "STUDIED", QUICK)
         return History.of(study(tiny(tmp_path_factory.mktemp("runs"))))
 
 
@@ -101,10 +102,9 @@ def test_every_score_is_studied_at_every_budget(studied: History) -> None:
     assert set(ranking(found)) == {one.score for one in found}
 
 
-def test_errors_and_scores_are_those_of_the_specimens(studied: History) -> None:
+def test_errors_and_scores_are_those_of_the_sample(studied: History) -> None:
     for sample in samples(studied):
-        records = studied.scores(f"topologies {sample.budget}")
-        found = [topology_of(one) for one in records]
+        found = [one.topology for one in studied.scores(f"sample {sample.budget}")]
         full = Fidelity(3, 20, (0.3, 1.0))
         errors = [MatrixReconstruction().evaluate(one, full, Split.VALIDATION, 1).error for one in found]
         assert sample.errors.tolist() == pytest.approx(errors, rel=1e-6)
@@ -112,7 +112,7 @@ def test_errors_and_scores_are_those_of_the_specimens(studied: History) -> None:
         assert sample.scores["reconstruction 2x5"].original.tolist() == pytest.approx(cheap, rel=1e-6)
         for name in ("tangent_rank", "synflow", "depth"):
             assert sample.scores[name].original.tolist() == pytest.approx([QUICK[name](one) for one in found])
-        controls = [topology_of(one) for one in studied.scores(f"shuffled {sample.budget}")]
+        controls = [one.topology for one in studied.scores(f"null model {sample.budget}")]
         assert sample.scores["synflow"].shuffled.tolist() == pytest.approx([QUICK["synflow"](one) for one in controls])
         assert [one.widths for one in controls] == [one.widths for one in found]
 
@@ -124,8 +124,8 @@ def test_an_oracle_is_recognised_and_its_opposite_too(tmp_path: Path, monkeypatc
         "constant": lambda topology: 1.0,
         "tangent_rank": lambda topology: topology.depth,
     }
-    monkeypatch.setattr(proxies, "PROXIES", oracles)
-    found = {one.score: one for one in found_by(study(tiny(tmp_path, budgets=[40], topologies=12), ByDigest()))}
+    monkeypatch.setattr(proxies, "STUDIED", oracles)
+    found = {one.score: one for one in found_by(study(tiny(tmp_path, budgets=[40], sample_size=12), ByDigest()))}
     for name, sign in (("oracle", 1), ("wrong", -1)):
         one = found[name]
         assert one.pairs >= 6
@@ -144,11 +144,11 @@ class StopError(Exception):
 def test_a_study_that_was_stopped_finds_the_same(
     records: int, studied: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxies, "PROXIES", QUICK)
-    seen: list[Record] = []
+    monkeypatch.setattr(proxies, "STUDIED", QUICK)
+    seen: list[RunEvent] = []
 
-    def watch(record: Record) -> None:
-        seen.append(record)
+    def watch(event: RunEvent) -> None:
+        seen.append(event)
         if len(seen) > records:
             raise StopError
 
@@ -162,13 +162,13 @@ def test_a_study_that_was_stopped_finds_the_same(
 def test_a_finished_study_is_not_computed_again_and_a_new_score_is_added(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxies, "PROXIES", {"depth": QUICK["depth"]})
+    monkeypatch.setattr(proxies, "STUDIED", {"depth": QUICK["depth"]})
     evaluator = ByDigest()
     folder = study(tiny(tmp_path), evaluator)
     calls, table = evaluator.calls, findings_csv(found_by(folder))
     study(tiny(tmp_path), evaluator, folder=folder)
     assert evaluator.calls == calls and findings_csv(found_by(folder)) == table
-    monkeypatch.setattr(proxies, "PROXIES", {"depth": lambda _: pytest.fail("known"), "oracle": secret})
+    monkeypatch.setattr(proxies, "STUDIED", {"depth": lambda _: pytest.fail("known"), "oracle": secret})
     study(tiny(tmp_path), evaluator, folder=folder)
     found = {one.score: one for one in found_by(folder)}
     assert evaluator.calls == calls and found["oracle"].spearman.value == pytest.approx(1) and "depth" in found
@@ -176,8 +176,8 @@ def test_a_finished_study_is_not_computed_again_and_a_new_score_is_added(
 
 def test_what_cannot_be_scored_is_predicted_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"broken": lambda topology: np.inf if secret(topology) > 0.5 else secret(topology)}
-    monkeypatch.setattr(proxies, "PROXIES", broken)
-    (sample,) = samples(History.of(study(tiny(tmp_path, budgets=[40], topologies=12), ByDigest())))
+    monkeypatch.setattr(proxies, "STUDIED", broken)
+    (sample,) = samples(History.of(study(tiny(tmp_path, budgets=[40], sample_size=12), ByDigest())))
     lost = sample.errors > 0.5
     assert lost.any() and np.isinf(sample.scores["broken"].original).tolist() == lost.tolist()
 
@@ -213,6 +213,22 @@ def test_pictures_show_every_budget(studied: History) -> None:
     assert sum(line.get_xdata().size for line in figure.axes[0].lines) == 6
     names = [label.get_text() for label in correlations(findings(found)).axes[0].get_yticklabels()]
     assert [name.replace(" ", "_") for name in names] == [name.replace(" ", "_") for name in ranking(findings(found))]
+
+
+def test_errors_of_another_evaluator_are_not_called_relative_or_reconstructed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxies, "STUDIED", {"depth": QUICK["depth"]})
+    history = History.of(study(tiny(tmp_path, budgets=[40]), ByDigest()))
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    (tmp_path / "files").mkdir()
+    write(history, tmp_path / "files")
+    words = [text.get_text() for figure in drawn for text in figure.findobj(Text)]
+    assert len(drawn) == 2 and any("depth" in one for one in words)
+    assert not [one for one in words if "relative error" in one]
+    assert any("error by ByDigest" in one for one in words)
+    assert "reconstruction error" not in record(history).tags["mlflow.note.content"]
 
 
 def test_a_study_that_has_not_got_anywhere_has_nothing_to_draw() -> None:
@@ -257,7 +273,7 @@ def test_shuffling_wires_anew_what_can_be_wired_otherwise() -> None:
 
 def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
     recipe = load_as(StudySettings, Path(__file__).parents[3] / "runs" / "proxies.toml", ["sample_size=20"])
-    assert (recipe.n_in, recipe.budgets, recipe.topologies) == (32, (160, 320, 640, 960), 20)
+    assert (recipe.n_in, recipe.budgets, recipe.sample_size) == (32, (160, 320, 640, 960), 20)
     work = [one.targets * one.steps * len(one.rates) for one in (recipe.full, *recipe.cheap)]
     assert (recipe.full.targets, recipe.full.steps) == (32, 4000) and max(work[1:]) * 100 == work[0]
 
@@ -267,7 +283,7 @@ def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
     [
         ({"n_out": 9}, "topologies are square"),
         ({"budgets": [8, 40]}, "8 is not between 2n = 16 and n² = 64"),
-        ({"budgets": [24, 65]}, "budget = 65"),
+        ({"budgets": [24, 65]}, "65 is not between 2n = 16 and n² = 64"),
         ({"budgets": []}, "budgets"),
         ({"full": {"targets": 3, "steps": 20}}, "full.rates"),
         ({"full": {"targets": 0, "steps": 20, "rates": [1.0]}}, "at least 1"),

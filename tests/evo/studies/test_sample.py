@@ -1,4 +1,4 @@
-"""Sampleds: what each must be, how different they are, and that they are the same in every call."""
+"""The sample of a study: what its topologies must be, how different they are, and that every call draws the same."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from topologies.families import FAMILIES
 
 
 @pytest.mark.parametrize(("n", "budget"), [(32, 160), (32, 640), (16, 160), (12, 60)])
-def test_specimens_are_distinct_connected_and_near_the_budget(n: int, budget: int) -> None:
+def test_topologies_are_distinct_connected_and_near_the_budget(n: int, budget: int) -> None:
     found = draw_sample(n, budget, 40, seed=3)
-    assert len({topology.topology.digest for topology in found}) == 40
-    for topology in found:
-        masks = topology.topology.masks()
+    assert len({one.topology.digest for one in found}) == 40
+    for one in found:
+        masks = one.topology.masks()
         paths = np.eye(n)
         for mask in masks:
             paths = np.minimum(1, paths @ (mask != 0))
@@ -23,10 +23,10 @@ def test_specimens_are_distinct_connected_and_near_the_budget(n: int, budget: in
         assert 0.95 * budget <= sum((mask == 1).sum() for mask in masks) <= budget
 
 
-def test_specimens_are_canonical() -> None:
+def test_topologies_are_canonical() -> None:
     from topologies.canonical import canonical
 
-    assert all(canonical(topology.topology) == topology.topology for topology in draw_sample(16, 128, 20, seed=0))
+    assert all(canonical(one.topology) == one.topology for one in draw_sample(16, 128, 20, seed=0))
 
 
 def test_no_two_have_the_same_shape_but_members() -> None:
@@ -43,10 +43,10 @@ def test_a_seed_names_them_and_more_begin_with_the_same() -> None:
 
 def test_they_vary_in_everything_that_is_known_to_matter() -> None:
     found = draw_sample(32, 640, 120, seed=0)
-    families = {topology.family for topology in found}
+    families = {one.family for one in found}
     assert {RANDOM, PERTURBED, "butterfly", "parallel_butterfly", "clos", "random_regular"} <= families
     assert families <= {RANDOM, PERTURBED, *FAMILIES}
-    topologies = [topology.topology for topology in found]
+    topologies = [one.topology for one in found]
     assert len({topology.depth for topology in topologies}) >= 10
     free = np.array([topology.n_constant == 0 for topology in topologies])
     assert 0.2 < free.mean() < 0.8

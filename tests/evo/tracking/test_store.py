@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
 import random
@@ -27,16 +26,18 @@ from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.search import search
 from evo.settings import validate_as
-from evo.storage.history import History, error
+from evo.storage.history import History
+from evo.storage.records import EndRecord, GenerationRecord, RunEvent, RunOpened, ScoreRecord
+from evo.storage.results import FinalTable
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.report import FILES
 from evo.studies.proxies.report import track as track_study
-from evo.studies.proxies.study import PROXIES, StudySettings, study
+from evo.studies.proxies.study import STUDIED, StudySettings, study
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
-from evo.tracking.records import run_records
+from evo.tracking.records import model_name, run_records
 from evo.tracking.store import load_champion, local_uri, prepare, track
-from tests.evo.histories import Formula, rewritten, small, with_held_out
+from tests.evo.histories import Formula, by_mine, rewritten, small, with_baseline, with_test_errors
 from topologies.files import load
 
 
@@ -66,6 +67,11 @@ def tracked(finished: History, database: Path, tmp_path_factory: pytest.TempPath
     return history, track(history.folder)
 
 
+def table_of(history: History) -> FinalTable:
+    assert history.table is not None
+    return history.table
+
+
 def rows(runs: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
     """What the database of a folder of runs says, without asking MLflow."""
     with sqlite3.connect(runs / "mlflow.db") as connection:
@@ -90,24 +96,27 @@ def test_tracking_twice_changes_nothing(tracked: tuple[History, str]) -> None:
 def test_the_course_is_the_journals_with_its_times(tracked: tuple[History, str]) -> None:
     history, run_id = tracked
     for phase, group in (("evolution", "evolution"), ("random search", "random_search")):
-        generations = [one for one in history.records if one["kind"] == "generation" and one["phase"] == phase]
+        generations = [one for one in history.records if isinstance(one, GenerationRecord) and one.phase == phase]
+        assert generations
         for metric, key in (("best_error", "best"), ("baseline_error", "baseline"), ("hypervolume", "hypervolume")):
-            wanted = [
-                (one["candidates"], one[key], int(1000 * one["time"])) for one in generations if one[key] is not None
-            ]
+            values = [(one, getattr(one, key)) for one in generations]
+            wanted = [(one.candidates, value, int(1000 * one.time)) for one, value in values if value is not None]
             query = "select step, value, timestamp from metrics where run_uuid = ? and key = ? order by step"
             assert rows(history.folder.parent, query, run_id, f"{group}/{metric}") == wanted
 
 
 def test_rates_count_evaluations_and_nothing_that_was_known_before(finished: History) -> None:
-    records: list[dict[str, Any]] = json.loads(json.dumps(finished.records))
-    candidates = [one for one in records if one["kind"] == "score" and one["phase"] == "evolution"]
-    for candidate in candidates[::3]:
-        candidate["device"] = "cache"
-    evaluated = [one for one in candidates if one["device"] != "cache"]
+    records = list(finished.records)
+    candidates = [one for one in records if isinstance(one, ScoreRecord) and one.phase == "evolution"]
+    known = candidates[::3]
+    for candidate in known:
+        place = next(place for place, one in enumerate(records) if one is candidate)
+        records[place] = candidate.model_copy(update={"device": "cache"})
     history = History(finished.folder, tuple(records))
+    evaluated = [one for one in history.scores("evolution") if one.device != "cache"]
+    assert len(evaluated) == len(candidates) - len(known)
     points = [one for one in run_records(history)[0].points if one.name == "evolution/evaluations_per_second"]
-    times = [min(one["time"] - one["seconds"] for one in evaluated), *(point.time for point in points)]
+    times = [min(one.time - one.seconds for one in evaluated), *(point.time for point in points)]
     counted = sum(
         point.value * (after - before) for point, (before, after) in zip(points, pairwise(times), strict=True)
     )
@@ -117,15 +126,16 @@ def test_rates_count_evaluations_and_nothing_that_was_known_before(finished: His
 def test_the_search_is_one_run_with_a_child_for_every_tuned_family(tracked: tuple[History, str]) -> None:
     history, run_id = tracked
     runs = history.folder.parent
-    families = {one["phase"][5:] for one in history.records if one.get("phase", "").startswith("tune ")}
+    phases = {one.phase for one in history.records if isinstance(one, ScoreRecord)}
+    families = {phase.removeprefix("tune ") for phase in phases if phase.startswith("tune ")}
     children = rows(runs, "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?", run_id)
     assert len(children) == len(families) and rows(runs, "select count(*) from runs") == [(1 + len(families),)]
     name, status, start, end = rows(
         runs, "select name, status, start_time, end_time from runs where run_uuid = ?", run_id
     )[0]
     assert (name, status) == (history.folder.name, "FINISHED")
-    assert history.table is not None
-    assert (start, end) == (int(1000 * history.header["time"]), int(1000 * history.table["time"]))
+    assert history.result is not None
+    assert (start, end) == (int(1000 * history.header.time), int(1000 * history.result.time))
 
 
 def test_the_baseline_has_its_parameters_and_errors(tracked: tuple[History, str]) -> None:
@@ -134,27 +144,30 @@ def test_the_baseline_has_its_parameters_and_errors(tracked: tuple[History, str]
     child = rows(runs, "select run_uuid from tags where key = 'role' and value = 'baseline'")
     assert len(child) == 1
     params = dict(rows(runs, "select key, value from params where run_uuid = ?", *child[0]))
-    label = history.rows[1].label
+    baseline = table_of(history).baseline
+    label = baseline.label
     p, d = label.removeprefix("parallel_butterfly(8, ").rstrip(")").split(", ")[:2]
     assert (params["member"], params["member.p"], params["member.d"]) == (label, p, d)
     assert params["member.constants"] in ("copies", "output")
-    held_out = rows(runs, "select value from metrics where run_uuid = ? and key like '%/test_error'", *child[0])
-    assert held_out == [(pytest.approx(np.mean(history.rows[1].errors)),)]
+    test = rows(runs, "select value from metrics where run_uuid = ? and key like '%/test_error'", *child[0])
+    assert test == [(pytest.approx(np.mean(baseline.errors)),)]
     trials = rows(runs, "select count(*) from metrics where run_uuid = ? and key like '%/trial_error'", *child[0])
-    assert trials == [(sum(not one["failure"] for one in history.scores("tune parallel_butterfly")),)]
+    assert trials == [(sum(not one.failure for one in history.scores("tune parallel_butterfly")),)]
 
 
 def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> None:
     history, run_id = tracked
     runs = history.folder.parent
     params = dict(rows(runs, "select key, value from params where run_uuid = ?", run_id))
-    assert history.table is not None and params["result_digest"] == history.table["digest"]
-    assert params["loop.generations"] == "4" and params["version.mlflow"] == history.header["packages"]["mlflow"]
-    held_out = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'test/%'", run_id))
-    for row in history.rows:
-        assert held_out.pop("test/" + row.kind.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
-    champion, baseline, *_ = history.rows
-    assert held_out == {"test/champion_over_baseline": pytest.approx(champion.error.mean / baseline.error.mean)}
+    assert history.result is not None and params["result_digest"] == history.result.digest
+    assert params["loop.generations"] == "4"
+    assert params["version.mlflow"] == history.header.program.packages["mlflow"]
+    test = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'test/%'", run_id))
+    table = table_of(history)
+    for row in table.rows:
+        assert test.pop("test/" + row.name.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
+    over = table.first.error.mean / table.baseline.error.mean
+    assert test == {"test/champion_over_baseline": pytest.approx(over)}
 
 
 def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[History, str]) -> None:
@@ -162,7 +175,8 @@ def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[Histor
     query = "select key, value from metrics where run_uuid = ? and key like 'controllability/%'"
     found = dict(rows(history.folder.parent, query, run_id))
     expected: dict[str, float] = {}
-    for name, row in zip(("champion", "baseline"), history.rows[:2], strict=True):
+    table = table_of(history)
+    for name, row in (("champion", table.first), ("baseline", table.baseline)):
         control = Controllability("uniform").analyse(row.topology).matrix
         expected[f"controllability/{name}_total"] = pytest.approx(control.sum())
         expected[f"controllability/{name}_unfairness"] = pytest.approx(control.std() / control.mean())
@@ -172,7 +186,7 @@ def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[Histor
 def test_a_study_of_scores_is_one_run_and_tracking_it_twice_changes_nothing(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proxies, "PROXIES", {"depth": PROXIES["depth"], "synflow": PROXIES["synflow"]})
+    monkeypatch.setattr(proxies, "STUDIED", {"depth": STUDIED["depth"], "synflow": STUDIED["synflow"]})
     values = {"n_in": 8, "n_out": 8, "budgets": [40], "sample_size": 6, "cluster": {"pool": "in-process"}, "runs": runs}
     folder = study(validate_as(StudySettings, values), Formula())
     with pytest.raises(ValueError, match="a study of scores, not a search"):
@@ -193,7 +207,7 @@ def test_artifacts_are_there_and_the_description_names_them(tracked: tuple[Histo
     runs = history.folder.parent
     folder = runs / "mlflow-artifacts" / run_id / "artifacts"
     assert load(folder / "champion.safetensors") == load(history.champion_file)
-    for name in ("progress", "front", "held_out", "topology", "masks", "controllability", "entry_errors"):
+    for name in ("progress", "front", "final_table", "topology", "masks", "controllability", "entry_errors"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     ((note,),) = rows(runs, "select value from tags where run_uuid = ? and key = 'mlflow.note.content'", run_id)
     assert all(f"`{file.name}`" in note for file in folder.iterdir() if file.is_file())
@@ -219,8 +233,62 @@ def test_the_champion_loads_from_the_registry_without_pickle(
     np.testing.assert_allclose(model.predict(x), x @ layer.dense().detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_model_registered_by_version_0_1_still_loads(tracked: tuple[History, str], tmp_path: Path) -> None:
+    import mlflow
+
+    history, run_id = tracked
+    of_now = history.folder.parent / "mlflow-artifacts" / run_id / "artifacts" / "model"
+    model = tmp_path / "model"
+    shutil.copytree(of_now, model)
+    about = (model / "MLmodel").read_text()
+    assert about.count("evo.tracking.pyfunc") == 1
+    (model / "MLmodel").write_text(about.replace("evo.tracking.pyfunc", "evo.tracked_model"))
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    first, now = (mlflow.pyfunc.load_model(str(folder)) for folder in (model, of_now))
+    assert first.get_raw_model().topology == load(history.champion_file)
+    np.testing.assert_array_equal(first.predict(x), now.predict(x))
+
+
+@pytest.mark.parametrize("error", [0.0, None])
+def test_a_baseline_without_an_error_has_no_ratio(finished: History, error: float | None) -> None:
+    search_record, *families = run_records(with_baseline(finished, error))
+    course = [point for point in search_record.points if point.name.startswith(("evolution/", "random_search/"))]
+    assert {"evolution/best_error", "random_search/hypervolume"} <= {point.name for point in course}
+    assert not [point for point in course if point.name.endswith("error_over_baseline")]
+    shown = {point.value for point in course if point.name.endswith("baseline_error")}
+    assert shown == ({0.0} if error == 0 else set())
+    assert all(np.isfinite(point.value) for record in (search_record, *families) for point in record.points)
+
+
+def test_a_search_whose_baseline_makes_no_error_is_filed_and_its_champion_registered(
+    finished: History, runs: Path
+) -> None:
+    history = with_test_errors(with_baseline(finished, 0.0), {"parallel butterfly": [0.0] * 12})
+    folder = rewritten(finished, runs / "run", history.records).folder
+    run_id = track(folder)
+    metrics = dict(rows(runs, "select key, value from latest_metrics where run_uuid = ?", run_id))
+    assert metrics["test/parallel_butterfly"] == 0 and "test/champion_over_baseline" not in metrics
+    ratios = rows(runs, "select value from model_version_tags where key = 'error_over_baseline'")
+    assert ratios == [("inf",)]
+    track(rewritten(finished, runs / "usual").folder)
+    query = "select v.name, t.value from registered_model_aliases a join model_versions v on v.version = a.version "
+    query += "join model_version_tags t on t.version = v.version and t.key = 'error_over_baseline'"
+    ((name, of_champion),) = rows(runs, query)
+    assert name == "evofabric-8x8-b40-Formula" and float(of_champion) < 10
+
+
+def test_scores_of_another_evaluator_are_filed_as_theirs(finished: History) -> None:
+    history = by_mine(finished)
+    table = table_of(history)
+    record = run_records(history)[0]
+    values = {point.name: point.value for point in record.points}
+    assert model_name(history) == "evofabric-8x8-b40-Mine" and record.params["evaluator"] == "mine:Mine"
+    assert values["test/evolved_champion"] == table.first.error.mean > 1
+    assert values["test/champion_over_baseline"] == table.first.error.mean / table.baseline.error.mean
+
+
 def test_the_alias_is_the_best_champions_in_whatever_order_runs_are_tracked(finished: History, runs: Path) -> None:
-    better = with_held_out(finished, {"evolved champion": [0.01] * 12})
+    better = with_test_errors(finished, {"evolved champion": [0.01] * 12})
     folders = [
         rewritten(finished, runs / "plain").folder,
         rewritten(finished, runs / "better", better.records).folder,
@@ -234,8 +302,8 @@ def test_the_alias_is_the_best_champions_in_whatever_order_runs_are_tracked(fini
 
 
 def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finished: History, runs: Path) -> None:
-    generations = [place for place, one in enumerate(finished.records) if one["kind"] == "generation"]
-    end = {"kind": "end", "status": "KILLED", "why": "", "time": finished.records[generations[1]]["time"]}
+    generations = [place for place, one in enumerate(finished.records) if isinstance(one, GenerationRecord)]
+    end = EndRecord(status="KILLED", time=finished.records[generations[1]].time)
     stopped = [*finished.records[: generations[1] + 1], end]
     folder = rewritten(finished, runs / "stopped", stopped).folder
     run_id = track(folder)
@@ -278,11 +346,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def watched(history: History) -> list[dict[str, Any]]:
-    """The records as watchers see them."""
-    records = json.loads(json.dumps(history.records))
-    records[0] |= {"folder": str(history.folder), "workers": 1}
-    return records
+def watched(history: History) -> list[RunEvent]:
+    """What a watcher of the run was shown."""
+    return [RunOpened(history.header, history.folder, workers=1), *history.records[1:]]
 
 
 def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
@@ -291,11 +357,11 @@ def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
     monkeypatch.setattr(tracker_module, "PAUSES", (0.05, 0.05))
     uri = f"http://127.0.0.1:{free_port()}"
     tracker, clock = Tracker(small(tmp_path, tracking={"uri": uri})), Clock()
-    for record in watched(finished)[:-1]:
-        tracker(record)
+    for event in watched(finished)[:-1]:
+        tracker(event)
     assert clock.seconds < 0.5
     time.sleep(0.5)  # several attempts
-    tracker.close(patience=20)
+    tracker.close(timeout=20)
     assert clock.seconds < 15
     first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
     assert "the search goes on" in first and uri in first and "refused" in first
@@ -360,18 +426,18 @@ def test_a_server_that_dies_and_comes_back_gets_everything(
     port = free_port()
     history = rewritten(finished, served / "run")
     server = Server(port)
-    records = watched(history)
+    events = watched(history)
     tracker = Tracker(small(served, tracking={"uri": f"http://127.0.0.1:{port}"}))
-    for record in records[:60]:
-        tracker(record)
+    for event in events[:60]:
+        tracker(event)
     wait_until(lambda: rows(served, "select count(*) from metrics")[0][0] > 0)
     server.stop()
-    for record in records[60:120]:
-        tracker(record)
+    for event in events[60:120]:
+        tracker(event)
     wait_until(lambda: "the search goes on" in caplog.text)
     server = Server(port)
-    for record in records[120:]:
-        tracker(record)
+    for event in events[120:]:
+        tracker(event)
     tracker.close()
     try:
         assert caplog.text.count("the search goes on") == 1 and "caught up" in caplog.text
@@ -396,8 +462,8 @@ def test_how_well_the_screen_predicts_the_error_is_seen_in_every_generation(tmp_
     settings = small(tmp_path, screen="synflow", siblings=2)
     history = History.of(search(settings, Formula()).folder)
     points = [one for one in run_records(history)[0].points if one.name == "evolution/screen_correlation"]
-    enough = [one["candidates"] for one in history.generations(Policy.EVOLUTION) if one["candidates"] >= 8]
+    enough = [one.candidates for one in history.generations(Policy.EVOLUTION) if one.candidates >= 8]
     assert [one.step for one in points] == enough and len(enough) > 3
-    known = [one for one in history.scores("evolution") if not one["failure"]]
-    predictions, errors = [one["measures"]["synflow"] for one in known], [error(one) for one in known]
+    known = [one for one in history.scores("evolution") if not one.failure]
+    predictions, errors = [one.measures["synflow"] for one in known], [one.error for one in known]
     assert points[-1].value == pytest.approx(spearmanr(predictions, errors).statistic)

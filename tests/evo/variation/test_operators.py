@@ -378,7 +378,7 @@ def test_fill_gives_up_out_of_bounds(bounds: Bounds) -> None:
     assert fill(butterfly(16, 4), bounds, rng()) is None
 
 
-def test_vary_makes_children_of_many_kinds(parent: Topology) -> None:
+def test_mutate_makes_children_of_many_kinds(parent: Topology) -> None:
     generator = rng()
     names = set()
     for _ in range(150):
@@ -390,7 +390,7 @@ def test_vary_makes_children_of_many_kinds(parent: Topology) -> None:
     assert names >= set(OPERATORS) - {"freeze"}  # every neuron has a constant already
 
 
-def test_vary_gives_up_where_there_is_no_other_topology() -> None:
+def test_mutate_gives_up_where_there_is_no_other_topology() -> None:
     """A star is the only way to join 3 inputs to 3 outputs by 6 trainable edges and no others."""
     star = Topology.from_masks([np.ones((3, 1)), np.ones((1, 3))])
     assert mutate(star, Bounds(6, 2, 1, 6), rng()) is None
