@@ -41,7 +41,7 @@ def test_equals_the_reference_over_short_runs(topology: Topology, count: int) ->
     expected, expected_kept = reference.train(topology, weights.astype(np.float64), targets, rates, one_cycle(6))
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     apart = np.abs(kept - expected_kept)  # Adam takes a whole step where a gradient is nothing but rounding
-    assert (apart > 1e-4).mean() < 0.01 and apart.max(initial=0) < 1e-2
+    assert (apart > 1e-4).sum() <= 0.01 * apart.size and apart.max(initial=0) < 1e-2
 
 
 @pytest.mark.parametrize("topology", [butterfly(16, 6), parallel_butterfly(8, 2, 4), clos(12, 4, 3, 4, 20)])
