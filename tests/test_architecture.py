@@ -57,6 +57,7 @@ FACADE = {
 
 LIBRARIES = {
     "deap": {"evo/algorithm/selection.py"},
+    "moocore": {"evo/algorithm/selection.py"},
     "optuna": {"evo/experiment/tune.py"},
     "mlflow": {"evo/tracking/*.py"},
     "ray": {"cluster/ray_*.py"},

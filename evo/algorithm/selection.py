@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
+import moocore
 import numpy as np
 from deap import base, tools
 
 from evo.algorithm.individual import Individual
 
 WORST = 1e9
-"""Stands for an infinite error, which DEAP's crowding distance could not subtract."""
+"""Stands for infinity, which DEAP's crowding distance could not subtract, and moocore does not always compare."""
 
 
 @cache
@@ -29,12 +30,13 @@ class _Candidate:
     fitness: base.Fitness = field(init=False)
 
     def __post_init__(self) -> None:
-        values = [min(max(value, -WORST), WORST) for value in _objectives(self.individual)]
+        values = _objectives(self.individual)
         self.fitness = _fitness_class(len(values))(values)
 
 
 def _objectives(individual: Individual) -> tuple[float, ...]:
-    return (individual.error, float(individual.topology.n_edges), *individual.measures)
+    values = (individual.error, float(individual.topology.n_edges), *individual.measures)
+    return tuple(min(max(value, -WORST), WORST) for value in values)
 
 
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
@@ -46,15 +48,12 @@ def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual
 
 
 def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
-    """Those that no other dominates, in order of candidate; of equals the firstborn."""
-    best: dict[tuple[float, ...], Individual] = {}
-    for individual in sorted(individuals, key=lambda one: one.candidate.number):
-        best.setdefault(_objectives(individual), individual)
-    candidates = [_Candidate(individual) for individual in best.values() if np.isfinite(individual.error)]
-    if not candidates:
+    """Those that no other dominates, in order of breeding; of equals the first."""
+    evaluated = sorted((one for one in individuals if np.isfinite(one.error)), key=lambda one: one.candidate.number)
+    if not evaluated:
         return ()
-    first = tools.sortLogNondominated(candidates, len(candidates), first_front_only=True)
-    return tuple(sorted((one.individual for one in first), key=lambda one: one.candidate.number))
+    best = moocore.is_nondominated([_objectives(one) for one in evaluated])  # of equals the first alone
+    return tuple(one for one, kept in zip(evaluated, best, strict=True) if kept)
 
 
 def tournament(population: Sequence[Individual], generator: np.random.Generator) -> Individual:
@@ -68,9 +67,6 @@ def tournament(population: Sequence[Individual], generator: np.random.Generator)
 
 def hypervolume(individuals: Sequence[Individual], reference: tuple[float, float]) -> float:
     """Area that the individuals dominate below ``reference`` (error, edges), relative to the whole."""
-    area, ceiling = 0.0, reference[0]
-    for individual in sorted(pareto_front(individuals), key=lambda one: one.topology.n_edges):
-        if individual.error < ceiling and individual.topology.n_edges < reference[1]:
-            area += (ceiling - individual.error) * (reference[1] - individual.topology.n_edges)
-            ceiling = individual.error
-    return area / (reference[0] * reference[1])
+    points = [(one.error, one.topology.n_edges) for one in individuals if np.isfinite(one.error)]
+    whole = abs(reference[0]) * reference[1]
+    return float(moocore.hypervolume(points, reference)) / whole if points else 0.0

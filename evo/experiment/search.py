@@ -261,7 +261,7 @@ def _individual(siblings: Siblings, answer: Answer, objectives: Sequence[str]) -
 
 def _note_generation(run: Run[Settings], progress: Progress, rules: Rules, reference: float | None) -> None:
     state = progress.state
-    corner = (1.0, rules.bounds.max_edges + 1.0)
+    corner = (_worst_error(reference), rules.bounds.max_edges + 1.0)
     run.note(
         GenerationRecord(
             phase=rules.policy.value,
@@ -274,6 +274,13 @@ def _note_generation(run: Run[Settings], progress: Progress, rules: Rules, refer
     )
     if rules.policy is Policy.EVOLUTION and state.elite:
         keep_best(run, state.elite[0])
+
+
+def _worst_error(baseline: float | None) -> float:
+    """The error from which the hypervolume is measured: twice the baseline's, where errors are positive."""
+    if not baseline:
+        return 1.0
+    return 2 * baseline if baseline > 0 else baseline / 2
 
 
 def _finalists(searched: Searched) -> list[Finalist]:

@@ -92,18 +92,24 @@ def test_the_front_is_what_nothing_dominates_and_of_equals_the_first_candidate(f
 
 
 @quick
-@given(st.lists(st.tuples(points.filter(bool).map(lambda some: some[0]), st.integers(-2, 2)), max_size=12))
-def test_a_recipes_objectives_count_like_the_others(found: list[tuple[Point, int]]) -> None:
-    ones = [replace(individual(number, point), measures=(float(more),)) for number, (point, more) in enumerate(found)]
-    values = [(*point(one), *one.measures) for one in ones]
-    best = [
-        one
-        for one, mine in zip(ones, values, strict=True)
-        if np.isfinite(one.error)
-        and not any(other != mine and all(o <= m for o, m in zip(other, mine, strict=True)) for other in values)
-        and values.index(mine) == one.candidate.number
+@given(st.integers(1, 4), st.integers(1, 200), st.integers(2, 30), st.integers(0, 10**6))
+def test_a_recipes_objectives_count_like_the_others(more: int, count: int, levels: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    error, n_edges, *measures = draw.integers(1, levels, (2 + more, count))
+    infinite = draw.random((count, more)) < 0.1
+    ones = [
+        replace(individual(number, (error[number] / 8, int(n_edges[number]))), measures=tuple(map(float, measure)))
+        for number, measure in enumerate(np.where(infinite, np.inf, np.transpose(measures) - levels // 2))
     ]
-    assert list(pareto_front(ones)) == best
+    values = np.array([(*point(one), *one.measures) for one in ones])
+    no_worse = (values[:, None] <= values).all(axis=2)
+    dominates_it = (no_worse & ~no_worse.T).any(axis=0)
+    best = [
+        number
+        for number in range(count)
+        if not dominates_it[number] and (values[:number] != values[number]).any(axis=1).all()
+    ]
+    assert [one.candidate.number for one in pareto_front(ones)] == best
 
 
 def test_a_failure_or_a_score_that_is_not_a_number_never_wins() -> None:
