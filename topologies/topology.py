@@ -24,6 +24,8 @@ MAX_WIDTH = 1 << 20
 ABSENT, TRAINABLE, CONSTANT = 0, 1, 2
 """The values of a mask."""
 
+_MOST_REACHES = 1 << 26  # bytes in which it is noted which inputs reach the edges of a layer
+
 
 @dataclass(frozen=True, eq=False)
 class Layer:
@@ -218,10 +220,14 @@ class Topology:
     @cached_property
     def is_connected(self) -> bool:
         """Whether every input reaches every output (III)."""
-        reach = np.eye(self.n_in, dtype=np.bool_)
-        for layer in self.layers:
-            reach = step(reach, layer)
-        return bool(reach.all())
+        rows = max(1, _MOST_REACHES // max(layer.n_edges + layer.n_out for layer in self.layers))
+        for first in range(0, self.n_in, rows):
+            reach = np.eye(min(rows, self.n_in - first), self.n_in, first, dtype=np.bool_)
+            for layer in self.layers:
+                reach = step(reach, layer)
+            if not reach.all():
+                return False
+        return True
 
     def masks(self) -> list[NDArray[np.int8]]:
         """Dense masks, one ``(n_in, n_out)`` array a layer: 0 absent, 1 trainable, 2 constant."""

@@ -461,10 +461,10 @@ EXHAUSTIVE = {
 
 
 @pytest.mark.parametrize("name", EXHAUSTIVE)
-@pytest.mark.parametrize(("n", "n_out"), [(8, 8), (7, 7), (6, 9), (12, 5), (2, 8)])
+@pytest.mark.parametrize(("n", "n_out"), [(8, 8), (7, 7), (6, 9), (12, 5), (2, 8), (9, 1), (1, 12)])
 def test_members_are_all_that_are_connected_and_fit(name: str, n: int, n_out: int) -> None:
     """Against building everything. Equal topologies count once, whichever arguments they are listed under."""
-    budget = min(n * n_out, 40)
+    budget = min(max(n * n_out, 25), 40)
     built = [parse(expression) for expression in EXHAUSTIVE[name](n, n_out)]
     expected = {topology for topology in built if topology.is_connected and topology.n_trainable <= budget}
     found = members(name, n, n_out, budget)
@@ -511,11 +511,12 @@ def test_signature_of_the_public_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "nearest"),
     [
-        ("butterfly(1, 3)", "n is 1: .* nearest is 2"),
+        ("butterfly(1, 3)", "n is 1 and n_out is 1: .* nearest is n = 2"),
+        ("clos(0, 1, 1, 1)", "n is 0: .* nearest is 1"),
         ("butterfly(32, 0)", "depth is 0: .* nearest is 1"),
         ("butterfly(32, 5, radix=3)", "radix is 3, .* 32: the nearest are 2, 4"),
         ("butterfly(32, 5, radix=100)", "radix is 100, .* nearest are 16, 32"),
-        ("butterfly(32, 5, n_out=1)", "n_out is 1: .* nearest is 2"),
+        ("butterfly(32, 5, n_out=0)", "n_out is 0: .* nearest is 1"),
         ("butterfly(32.0, 5)", "n is 32.0: a whole number"),
         ("butterfly(True, 5)", "n is True: a whole number"),
         ("parallel_butterfly(32, 3, 1)", "d is 1: .* nearest is d = 2, or p = 1"),
@@ -536,7 +537,7 @@ def test_signature_of_the_public_names(name: str) -> None:
         ("bernoulli(8, 8, 8, 2, 0)", "density is 0: a number above 0"),
         ("bernoulli(8, 8, 8, 2, 'x')", "density is 'x'"),
         ("low_rank(8, 8, 0)", "rank is 0: .* nearest is 1"),
-        ("dense(8, 1)", "n_out is 1: .* nearest is 2"),
+        ("dense(8, 0)", "n_out is 0: .* nearest is 1"),
         ("monarch(32, 17)", "block is 17: .* from 2 to 16 .* nearest is 16"),
         ("radix_net((4, 4), 2, n_out=18)", r"16 neurons, not 18: the nearest is \(5, 4\)"),
     ],
@@ -548,7 +549,9 @@ def test_an_inadmissible_argument_names_the_nearest(expression: str, nearest: st
 
 
 def test_members_refuse_bad_sizes() -> None:
-    with pytest.raises(ValueError, match=r"n_in is 1: .* nearest is 2"):
-        members("butterfly", 1, 8, 20)
+    with pytest.raises(ValueError, match=r"n_in is 0: .* nearest is 1"):
+        members("butterfly", 0, 8, 20)
+    with pytest.raises(ValueError, match=r"a single weight cannot be thinned"):
+        members("butterfly", 1, 1, 20)
     with pytest.raises(ValueError, match=r"no family 'parallel_buterfly', the nearest is 'parallel_butterfly'"):
         members("parallel_buterfly", 8, 8, 20)
