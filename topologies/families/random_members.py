@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from math import ceil, exp, floor, inf, log2, prod, sqrt
 
 from topologies.families.family import SHARED, Arguments, Build, Family, Line, Lines, Member, handicap, proven, settled
@@ -12,8 +13,9 @@ from topologies.families.random import bernoulli, expander, random_regular
 _Shape = dict[str, int]
 _DEPTHS = range(2, 11)  # deeper controls leave too few edges a neuron, and one layer is connected only when dense
 _SMALL = 1 << 12  # inputs times outputs
-_MOST_WORK = 1 << 22  # inputs times edges, of a topology that is built to see that
+_MOST_WORK = 1 << 20  # the larger side times edges, of a topology that is built to see whether it is connected
 _DOUBT = 1e-4  # unconnected pairs expected, of what is taken for connected
+_HOPELESS = 5.0  # and of what is not even built
 _PARTS = 10_000  # of a density
 
 
@@ -146,13 +148,13 @@ def _fan_in_line(
     def paths(fan_in: int) -> float:
         return float(fan_in) ** depth / n_in
 
-    def certain(fan_in: int) -> bool:
+    def unconnected(fan_in: int) -> float:
         forward = [width * fan_in / n_in, *[fan_in] * (depth - 2), n_out * fan_in / width] if uneven else [inf]
-        return n_in == 1 or _unconnected(n_in, n_out, forward, [inf], paths(fan_in)) < _DOUBT
+        return 0.0 if n_in == 1 else _unconnected(n_in, n_out, forward, [inf], paths(fan_in))
 
+    limit = _HOPELESS if max(n_in, n_out) * neurons * most <= _MOST_WORK else _DOUBT
     steps = range(least, most + 1)
-    if n_in * neurons * most > _MOST_WORK:
-        steps = steps[bisect_left(steps, True, key=certain) :]
+    steps = steps[bisect_left(steps, True, key=lambda fan_in: unconnected(fan_in) < limit) :]
     if not steps:
         return None
     return Line(
@@ -160,7 +162,7 @@ def _fan_in_line(
         lambda fan_in: {**shape, "fan_in": fan_in},
         count,
         lambda fan_in: _wasted(shape, log2(paths(fan_in)), **weights),
-        certain,
+        lambda fan_in: unconnected(fan_in) < _DOUBT,
     )
 
 
@@ -168,33 +170,37 @@ def _bernoulli_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     """At each width and depth one density; where building is too much work, far enough below the budget to be safe."""
     for shape in _shapes(n_in, n_out):
         neurons, places = _neurons_and_places(n_in, n_out, shape)
-        small = n_in * (budget + neurons) <= _MOST_WORK
+        small = max(n_in, n_out) * (budget + neurons) <= _MOST_WORK
         parts = _hundredths(budget, _PARTS, 2 if small else 6, neurons, places)
-        line = _bernoulli_line(n_in, n_out, shape, parts, small)
-        if parts >= 1 and (small or line.certain(parts)):
-            yield line
+        doubt = _bernoulli_unconnected(n_in, n_out, shape, parts / _PARTS)
+        if parts >= 1 and doubt < (_HOPELESS if small else _DOUBT):
+            yield _bernoulli_line(n_in, n_out, shape, parts, certain=parts == _PARTS or not small)
 
 
-def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, small: bool) -> Line:
+def _bernoulli_unconnected(n_in: int, n_out: int, shape: _Shape, density: float) -> float:
+    """Pairs expected to be unconnected; none where all edges are there."""
+    fans = [density * width for width in (n_in, *[shape["width"]] * (shape["depth"] - 1), n_out)]
+    paths = prod(fans[:-1]) / n_in
+    return 0.0 if density == 1 else _unconnected(n_in, n_out, fans[1:], fans[-2::-1], paths)
+
+
+def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: bool) -> Line:
     """The one density of a shape, in parts of :data:`_PARTS`."""
     neurons, places = _neurons_and_places(n_in, n_out, shape)
     widths = [n_in, *[shape["width"]] * (shape["depth"] - 1), n_out]
 
-    def certain(parts: int) -> bool:
-        density = parts / _PARTS
-        forward, backward = [density * after for after in widths[1:]], [density * before for before in widths[-2::-1]]
-        return not small and _unconnected(n_in, n_out, forward, backward, prod(backward) / n_in) < _DOUBT
-
     def count(parts: int) -> int:
+        if parts == _PARTS:
+            return places - sum(after for before, after in pairwise(widths) if before > 1)
         edges = parts / _PARTS * places
-        return max(1, round(edges + (2 if small else 5) * sqrt(edges)) - neurons)
+        return max(1, round(edges + (5 if certain else 2) * sqrt(edges)) - neurons)
 
     return Line(
         range(parts, parts + 1),
         lambda parts: {**shape, "density": parts / _PARTS},
         count,
         lambda parts: _wasted(shape, 0.0, deep=0.1, few_paths=0.0, narrow=0.05),
-        certain,
+        lambda _: certain,
     )
 
 
