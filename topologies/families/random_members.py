@@ -199,7 +199,7 @@ def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: b
         range(parts, parts + 1),
         lambda parts: {**shape, "density": parts / _PARTS},
         count,
-        lambda parts: _wasted(shape, 0.0, deep=0.1, few_paths=0.0, narrow=0.05),
+        lambda parts: _wasted(shape, 0.0, deep=0.1, few_paths=0.0, narrow=0.5),
         lambda _: certain,
     )
 
