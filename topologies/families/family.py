@@ -135,7 +135,7 @@ class Family:
         if found is None:
             raise ValueError(
                 f"{self.name} has no connected {n_in} x {n_out} member of at most {budget} trainable "
-                f"edges{_needs(self.lines, *ends, budget)}"
+                f"edges{_needs(self.build, self.lines, *ends, budget)}"
             )
         return found
 
@@ -198,7 +198,7 @@ def proven(build: Build, arguments: Arguments, budget: int) -> Member | None:
     return member(build, arguments, topology.n_trainable) if fits else None
 
 
-def _needs(lines: Lines, n_in: int, n_out: int, budget: int) -> str:
+def _needs(build: Build, lines: Lines, n_in: int, n_out: int, budget: int) -> str:
     """Words for the least budget above ``budget`` that has a member, none where no budget has."""
     budget = max(budget, n_in * n_out)  # most families have a member there
     while budget < MAX_BUDGET:
@@ -206,8 +206,8 @@ def _needs(lines: Lines, n_in: int, n_out: int, budget: int) -> str:
             (line, line.steps[bisect_left(line.steps, True, key=line.certain) :]) for line in lines(n_in, n_out, budget)
         )
         least = min((line.count(step) for line, steps in certain for step in steps[:1]), default=MAX_BUDGET)
-        if least <= budget:
-            return f": it needs {least}"
+        if least <= budget:  # random lines of a smaller budget may be less certain
+            return f": it needs {least if _best(build, lines(n_in, n_out, least), least) else budget}"
         budget *= 4
     return ""
 

@@ -171,7 +171,8 @@ def _bernoulli_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     for shape in _shapes(n_in, n_out):
         neurons, places = _neurons_and_places(n_in, n_out, shape)
         small = max(n_in, n_out) * (budget + neurons) <= _MOST_WORK
-        parts = _hundredths(budget, _PARTS, 2 if small else 6, neurons, places)
+        complete = _complete(n_in, n_out, shape) <= budget
+        parts = _PARTS if complete else _hundredths(budget, _PARTS, 2 if small else 6, neurons, places)
         doubt = _bernoulli_unconnected(n_in, n_out, shape, parts / _PARTS)
         if parts >= 1 and doubt < (_HOPELESS if small else _DOUBT):
             yield _bernoulli_line(n_in, n_out, shape, parts, certain=parts == _PARTS or not small)
@@ -184,14 +185,19 @@ def _bernoulli_unconnected(n_in: int, n_out: int, shape: _Shape, density: float)
     return 0.0 if density == 1 else _unconnected(n_in, n_out, fans[1:], fans[-2::-1], paths)
 
 
+def _complete(n_in: int, n_out: int, shape: _Shape) -> int:
+    """Trainable edges where all edges are there."""
+    widths = [n_in, *[shape["width"]] * (shape["depth"] - 1), n_out]
+    return sum(after * max(1, before - 1) for before, after in pairwise(widths))
+
+
 def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: bool) -> Line:
     """The one density of a shape, in parts of :data:`_PARTS`."""
     neurons, places = _neurons_and_places(n_in, n_out, shape)
-    widths = [n_in, *[shape["width"]] * (shape["depth"] - 1), n_out]
 
     def count(parts: int) -> int:
         if parts == _PARTS:
-            return places - sum(after for before, after in pairwise(widths) if before > 1)
+            return _complete(n_in, n_out, shape)
         edges = parts / _PARTS * places
         return max(1, round(edges + (5 if certain else 2) * sqrt(edges)) - neurons)
 
