@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from topologies import Topology
+from topologies import SparseCascade, Topology, load
 from topologies.expression import parse, read, render
 from topologies.families import FAMILIES, Family, Member, fits, members
+from topologies.masks import load_masks, save_masks
 from topologies.topology import step
 
 SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (7, 7), (6, 10), (10, 6), (2, 9), (9, 1), (1, 9), (2, 1)]
@@ -82,6 +85,21 @@ def test_24_by_40_works(family: Family) -> None:
     assert found
     topology = found[len(found) // 2].topology()
     assert (topology.n_in, topology.n_out, topology.is_connected) == (24, 40, True)
+
+
+@every_family
+@pytest.mark.parametrize(("n_in", "n_out"), [(12, 1), (1, 12), (7, 1), (1, 7)])
+def test_one_input_or_one_output_is_a_size_like_others(family: Family, n_in: int, n_out: int, tmp_path: Path) -> None:
+    """A head for regression: fitted, saved, and applied as a layer."""
+    found = family.fit(n_in, n_out, 1000)
+    topology = found.topology()
+    assert topology.is_connected and topology.n_trainable <= 1000
+    assert load(topology.save(tmp_path / "head.safetensors")) == topology
+    assert load_masks(save_masks(topology, tmp_path / "head.npz")) == topology
+    layer = SparseCascade(found.expression)
+    x = torch.ones(3, n_in)
+    torch.testing.assert_close(layer(x), layer.to_linear()(x))
+    assert layer(x).shape == (3, n_out)
 
 
 @every_family
@@ -155,7 +173,7 @@ def connected(topology: Topology) -> bool:
 
 
 @every_family
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(recipe=recipes())
 def test_fit_is_connected_and_fits_or_names_the_least_budget(family: Family, recipe: tuple[int, int, int]) -> None:
     n_in, n_out, budget = recipe

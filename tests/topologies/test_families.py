@@ -9,7 +9,7 @@ from math import prod
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from topologies import (
@@ -30,6 +30,7 @@ from topologies import (
 from topologies.expression import parse
 from topologies.families import FAMILIES, members
 from topologies.families.digits import divisors, factorizations, radices
+from topologies.families.family import MOST
 
 quick = settings(max_examples=25, deadline=None)
 sides = st.integers(2, 24)
@@ -471,6 +472,32 @@ def test_members_are_all_that_are_connected_and_fit(name: str, n: int, n_out: in
     topologies = [member.topology() for member in found]
     assert set(topologies) == expected
     assert [member.n_trainable for member in found] == [topology.n_trainable for topology in topologies]
+
+
+@pytest.mark.parametrize("name", ["butterfly", "parallel_butterfly", "hypercube", "torus", "radix_net", "monarch"])
+@quick
+@given(st.integers(1, 100), st.integers(1, 100), st.data())
+def test_trainable_edges_of_cropped_members_are_counted_without_building(
+    name: str, n_in: int, n_out: int, data: st.DataObject
+) -> None:
+    """Against building them."""
+    assume(n_in > 1 or n_out > 1)
+    lines = list(FAMILIES[name].lines(n_in, n_out, 30 * max(n_in, n_out)))
+    assume(lines)
+    line = data.draw(st.sampled_from(lines))
+    step = data.draw(st.sampled_from(line.steps[:30] or range(line.steps.start, line.steps.start + 1)))
+    topology = FAMILIES[name].build(**line.arguments(step))
+    assume(topology.n_edges < 1 << 18)
+    assert line.count(step) == topology.n_trainable
+    assert topology.is_connected
+
+
+def test_a_list_that_would_be_endless_keeps_what_is_near_the_budget() -> None:
+    budget = 784 * 784 // 2
+    found = members("clos", 784, 784, budget)
+    assert len(found) <= MOST
+    assert np.median([one.n_trainable for one in found]) > 0.9 * budget
+    assert len({one.expression for one in found}) == len(found)
 
 
 @pytest.mark.parametrize(("n", "n_out"), [(32, 32), (31, 31), (24, 40), (3, 2), (2, 2)])
