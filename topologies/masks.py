@@ -1,4 +1,4 @@
-"""Dense masks in an ``.npz`` file: the form in which other programs make and take topologies."""
+"""Masks in a file of NumPy or SciPy: the form in which other programs make and take topologies."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.entries import ABSENT, entries
 from topologies.files import opened, write_whole
-from topologies.topology import Topology
+from topologies.topology import Layer, Topology
 
 MAX_MASKS = 1 << 28
 """Bytes of all dense masks of an ``.npz`` file together, uncompressed."""
 
 _ARRAY_HEADER = re.compile(
-    rb"\x93NUMPY\x01\x00..\{'descr': '(\|b1|[<>|][iu][1248])', 'fortran_order': (True|False), "
-    rb"'shape': \(([0-9]{1,9}), ([0-9]{1,9})\), \} *\n",
+    rb"\x93NUMPY\x01\x00..\{'descr': '(\|b1|\|S[1-9]|[<>|][iuf][1248])', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:[0-9]{1,9},? ?){0,2})\), \} *\n",
     re.DOTALL,
 )
-"""What numpy writes before a matrix; numpy itself reads it by Python's parser, which a bad file can exhaust."""
+"""What numpy writes before an array; numpy itself reads it by Python's parser, which a bad file can exhaust."""
+
+_SPARSE = {"coo": ("row", "col"), "csr": ("indptr", "indices"), "csc": ("indptr", "indices")}
+"""The formats of ``scipy.sparse.save_npz`` that are read, and the arrays that say where their entries are."""
 
 
 def save_masks(topology: Topology, path: str | Path) -> Path:
@@ -46,29 +50,46 @@ def save_masks(topology: Topology, path: str | Path) -> Path:
     return write_whole(Path(path), buffer.getvalue())
 
 
-def load_masks(path: str | Path) -> Topology:
-    """The topology of dense masks in an ``.npz`` file: :func:`save_masks`, or ``numpy.savez(path, *masks)``.
+def load_masks(path: str | Path, *, transpose: bool = False) -> Topology:
+    """The topology of masks in a file: what :func:`save_masks` wrote, or NumPy, or SciPy.
 
-    Integers or booleans; at most :data:`MAX_MASKS` bytes are unpacked, and never more than the file declares.
+    Read are ``.npz`` files of ``numpy.savez``, a mask a layer: arrays ``arr_0``, ``arr_1``, ... by number, others in
+    the order of the file; and masks of one layer, ``numpy.save`` (``.npy``) and ``scipy.sparse.save_npz`` (csr, csc,
+    coo). Numbers of any type whose values are 0, 1 and 2; at most :data:`MAX_MASKS` bytes are unpacked, and never more
+    than the file declares.
+
+    Parameters
+    ----------
+    path:
+        The file.
+    transpose:
+        For masks that are ``(n_out, n_in)``, as PyTorch has them, not ``(n_in, n_out)``.
 
     Raises
     ------
     ValueError
-        For any other file, entries other than 0, 1 and 2, layers that do not fit, or a declared size above the limit.
+        For any other file, other entries, layers that do not fit, or a declared size above the limit.
     FileNotFoundError
         When there is no such file.
     """
     unreadable = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
-    with opened(Path(path), "a file of masks") as (file, _):
+    with opened(Path(path), "a file of masks") as (file, size):
+        if file.read(1) == b"\x93":  # numpy.save
+            _check_masks_size(size)
+            file.seek(0)
+            return Topology.from_masks([_matrix(_array(file.read(size), "the file"), "the file")], transpose=transpose)
+        file.seek(0)
         try:
             with zipfile.ZipFile(file) as archive:
                 _check_masks_size(sum(member.file_size for member in archive.infolist()))
-                names = [f"arr_{layer}.npy" for layer in range(len(archive.namelist()))]
-                if sorted(names) != sorted(archive.namelist()):
-                    raise ValueError("its arrays are not named arr_0, arr_1, ..., one a layer")
-                return Topology.from_masks(_unpack(archive, archive.getinfo(name)) for name in names)
+                arrays = {member.filename: _unpack(archive, member) for member in archive.infolist()}
         except unreadable as problem:
             raise ValueError(f"not a whole .npz file ({problem})") from problem
+        if "format.npy" in arrays:
+            return Topology((_sparse_layer(arrays, transpose),))
+        numbered = [f"arr_{layer}.npy" for layer in range(len(arrays))]
+        names = numbered if sorted(numbered) == sorted(arrays) else list(arrays)
+        return Topology.from_masks([_matrix(arrays[name], name) for name in names], transpose=transpose)
 
 
 def _check_masks_size(n_bytes: int) -> None:
@@ -84,9 +105,54 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
         raise ValueError(f"{member.filename} is compressed in a way numpy does not use")
     with archive.open(member) as file:
         raw = file.read(member.file_size)  # archive.read() would unpack first and cut to the declared size after
+    return _array(raw, member.filename)
+
+
+def _array(raw: bytes, name: str) -> NDArray[Any]:
+    """The array that numpy wrote as these bytes."""
     if not (header := _ARRAY_HEADER.match(raw)):
-        raise ValueError(f"{member.filename} is no matrix of integers or booleans (pickles are never loaded)")
-    dtype, by_columns, shape = np.dtype(header[1].decode()), header[2] == b"True", (int(header[3]), int(header[4]))
+        raise ValueError(f"{name} is no matrix of numbers that numpy wrote (pickles are never loaded)")
+    dtype, by_columns = np.dtype(header[1].decode()), header[2] == b"True"
+    shape = tuple(int(length) for length in re.findall(rb"[0-9]+", header[3]))
     if math.prod(shape) * dtype.itemsize != len(raw) - header.end():
-        raise ValueError(f"{member.filename} declares shape {shape}, which is not what it holds")
+        raise ValueError(f"{name} declares shape {shape}, which is not what it holds")
     return np.frombuffer(raw, dtype, offset=header.end()).reshape(shape, order="F" if by_columns else "C")
+
+
+def _matrix(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """An array that can be a mask."""
+    if array.ndim != 2 or array.dtype.kind == "S":
+        raise ValueError(f"{name} is no matrix of numbers but {array.dtype} of shape {array.shape}")
+    return array
+
+
+def _sparse_layer(arrays: dict[str, NDArray[Any]], transpose: bool) -> Layer:
+    """The layer of a sparse matrix that scipy wrote; nothing but its bytes is believed."""
+    kind = arrays["format.npy"].tobytes().decode(errors="replace")
+    wanted = ("shape", "data", *_SPARSE.get(kind, ()))
+    if kind not in _SPARSE or any(f"{name}.npy" not in arrays for name in wanted):
+        raise ValueError(f"a scipy sparse matrix of format {kind!r} is not read: save it as {', '.join(_SPARSE)}")
+    shape, data, first, second = (arrays[f"{name}.npy"].ravel() for name in wanted)
+    if any(array.dtype.kind not in "iu" for array in (shape, first, second)) or shape.size != 2:
+        raise ValueError("the places of a scipy sparse matrix are whole numbers, and its shape is two")
+    n_rows, n_columns = shape.tolist()
+    if kind != "coo":
+        starts = first.astype(np.int64)
+        lengths = starts[1:] - starts[:-1]
+        if (
+            lengths.size != (n_rows if kind == "csr" else n_columns)
+            or (lengths < 0).any()
+            or lengths.sum() != data.size
+        ):
+            raise ValueError(f"indptr of a scipy sparse matrix does not divide its {data.size} entries")
+        first = np.repeat(np.arange(lengths.size), lengths)
+    rows, columns = (second, first) if kind == "csc" else (first, second)
+    if not rows.size == columns.size == data.size:
+        raise ValueError(
+            f"a scipy sparse matrix of {data.size} entries has {rows.size} rows and {columns.size} columns"
+        )
+    trainable = entries(data[None])[3]
+    there = data != ABSENT
+    ends = ((n_rows, rows[there]), (n_columns, columns[there]))
+    (n_in, sources), (n_out, targets) = reversed(ends) if transpose else ends
+    return Layer(n_in, n_out, sources, targets, trainable)

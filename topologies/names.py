@@ -13,6 +13,8 @@ from topologies.topology import Topology
 CHAMPION = "champion.safetensors"
 """What the file with the champion is called in the folder of a run."""
 
+_PICKLES = (".pt", ".pth", ".pkl", ".pickle")
+
 
 def resolve(name: str | Path) -> Topology:
     """The topology that a name stands for.
@@ -20,8 +22,8 @@ def resolve(name: str | Path) -> Topology:
     Parameters
     ----------
     name:
-        A family expression such as ``"clos(32, 8, 9, 8)"``, a ``.safetensors`` file, an ``.npz`` file of dense masks,
-        or the folder of a run with a champion.
+        A family expression such as ``"clos(32, 8, 9, 8)"``, a ``.safetensors`` file, an ``.npz`` or ``.npy`` file
+        of masks ``(n_in, n_out)``, or the folder of a run with a champion.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def resolve(name: str | Path) -> Topology:
 
     try:
         path = topology_file(Path(name))
-        reader = {".safetensors": load, ".npz": load_masks}.get(path.suffix.lower())
+        reader = {".safetensors": load, ".npz": load_masks, ".npy": load_masks}.get(path.suffix.lower())
         if reader is None:
             raise ValueError(_what_is_wrong(text))
         return reader(path)
@@ -57,7 +59,14 @@ def _what_is_wrong(text: str) -> str:
             f"{text!r} is a model in an MLflow registry, which commands such as `evofabric show` read; in Python, "
             f"evo.tracking.load_champion gives its topology"
         )
+    if Path(text).suffix.lower() in _PICKLES:
+        return (
+            f"{text!r} is a pickle, which is never loaded: in Python, Topology.from_masks takes the masks themselves, "
+            f"with transpose=True those of PyTorch"
+        )
     if text and Path(text).is_dir():
         return f"{text!r} is a folder without {CHAMPION}: a run has one as soon as its search has bred"
     example = likely(text).example
-    return f"{text!r} is no .safetensors or .npz file, no run's folder and no family expression, such as {example}"
+    return (
+        f"{text!r} is no .safetensors, .npz or .npy file, no run's folder and no family expression, such as {example}"
+    )

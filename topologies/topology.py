@@ -6,14 +6,20 @@ figure 1). Masks are written for row vectors: a layer maps ``x`` of shape ``(...
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from topologies.entries import ABSENT as ABSENT
+from topologies.entries import CONSTANT as CONSTANT
+from topologies.entries import TRAINABLE as TRAINABLE
+from topologies.entries import entries
 
 if TYPE_CHECKING:
     from topologies.files import Provenance
@@ -21,8 +27,7 @@ if TYPE_CHECKING:
 MAX_WIDTH = 1 << 20
 """Neurons in one layer: far above any use, low enough that widths never overflow an int32."""
 
-ABSENT, TRAINABLE, CONSTANT = 0, 1, 2
-"""The values of a mask."""
+_MOST_REACHES = 1 << 26  # bytes in which it is noted which inputs reach the edges of a layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +77,16 @@ class Layer:
         self.__setstate__({"sources": sources, "targets": targets, "trainable": trainable})
 
     @staticmethod
-    def from_mask(mask: ArrayLike) -> Layer:
-        """The layer of a dense ``(n_in, n_out)`` mask: 0 absent, 1 trainable, 2 constant."""
-        dense = np.asarray(mask)
-        if dense.ndim != 2:
-            raise ValueError(f"a mask has two dimensions (n_in, n_out), this one has {dense.ndim}")
-        if not np.isin(dense, (ABSENT, TRAINABLE, CONSTANT)).all():
-            raise ValueError("a mask holds 0 (absent), 1 (trainable) and 2 (constant) only")
-        targets, sources = np.nonzero(dense.T)
-        return Layer(dense.shape[0], dense.shape[1], sources, targets, dense[sources, targets] == TRAINABLE)
+    def from_mask(mask: Any, *, transpose: bool = False) -> Layer:
+        """The layer of a mask ``(n_in, n_out)``: 0 absent, 1 trainable, 2 constant.
+
+        PyTorch's masks are the other way round, ``(n_out, n_in)``: ``transpose`` reads those. What else may hold a
+        mask, and what is refused, says :func:`topologies.entries.entries`.
+        """
+        (n_in, n_out), sources, targets, trainable = entries(mask)
+        if transpose:
+            n_in, n_out, sources, targets = n_out, n_in, targets, sources
+        return Layer(n_in, n_out, sources, targets, trainable)
 
     @staticmethod
     def in_order(
@@ -159,14 +165,40 @@ class Topology:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise ValueError("a topology has at least one layer")
-        for index, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
+        for index, (before, after) in enumerate(pairwise(self.layers)):
             if before.n_out != after.n_in:
                 raise ValueError(f"layer {index} has {before.n_out} outputs but layer {index + 1} {after.n_in} inputs")
 
     @staticmethod
-    def from_masks(masks: Iterable[ArrayLike]) -> Topology:
-        """The topology of dense masks, each ``(n_in, n_out)`` with 0 absent, 1 trainable, 2 constant."""
-        return Topology(tuple(Layer.from_mask(mask) for mask in masks))
+    def from_masks(masks: Iterable[Any] | Mapping[str, Any], *, transpose: bool = False) -> Topology:
+        """The topology of masks, one a layer, each ``(n_in, n_out)`` with 0 absent, 1 trainable, 2 constant.
+
+        Parameters
+        ----------
+        masks:
+            Arrays, tensors or SciPy sparse matrices, in order; or a dict of them, such as a PyTorch ``state_dict``: of
+            one that has names ending in ``weight_mask``, as pruning leaves them, the others are left out.
+        transpose:
+            For masks of PyTorch, which are ``(n_out, n_in)``. Nobody can tell square ones from those of evofabric.
+
+        Raises
+        ------
+        ValueError
+            For what is no mask, see :func:`topologies.entries.entries`, or layers that do not fit each other.
+        """
+        if isinstance(masks, Mapping):
+            pruned = [mask for name, mask in masks.items() if name.endswith("weight_mask")]
+            masks = pruned or list(masks.values())
+        layers = tuple(Layer.from_mask(mask, transpose=transpose) for mask in masks)
+        try:
+            return Topology(layers)
+        except ValueError as problem:
+            pairs = list(pairwise(layers))
+            if not pairs or any(before.n_in != after.n_out for before, after in pairs):
+                raise
+            way, other = ("(n_out, n_in)", False) if transpose else ("(n_in, n_out)", True)
+            hint = f"masks were read as {way}, and fit the other way round, with transpose={other}"
+            raise ValueError(f"{problem}: {hint}") from None
 
     @property
     def n_in(self) -> int:
@@ -218,10 +250,14 @@ class Topology:
     @cached_property
     def is_connected(self) -> bool:
         """Whether every input reaches every output (III)."""
-        reach = np.eye(self.n_in, dtype=np.bool_)
-        for layer in self.layers:
-            reach = step(reach, layer)
-        return bool(reach.all())
+        rows = max(1, _MOST_REACHES // max(layer.n_edges + layer.n_out for layer in self.layers))
+        for first in range(0, self.n_in, rows):
+            reach = np.eye(min(rows, self.n_in - first), self.n_in, first, dtype=np.bool_)
+            for layer in self.layers:
+                reach = step(reach, layer)
+            if not reach.all():
+                return False
+        return True
 
     def masks(self) -> list[NDArray[np.int8]]:
         """Dense masks, one ``(n_in, n_out)`` array a layer: 0 absent, 1 trainable, 2 constant."""

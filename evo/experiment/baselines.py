@@ -52,9 +52,7 @@ def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
 
 def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
     """The family's connected members within the budget; if there are none, those that leave pairs unconnected."""
-    connected = members(family, n_in, n_out, budget)
-    shallow = FAMILIES[family].too_shallow
-    return connected or (shallow(n_in, n_out, budget) if shallow else [])
+    return members(family, n_in, n_out, budget) or FAMILIES[family].too_shallow(n_in, n_out, budget)
 
 
 def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Chosen | None:

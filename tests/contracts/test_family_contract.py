@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from topologies import Topology
+from topologies import SparseCascade, Topology, load
 from topologies.expression import parse, read, render
-from topologies.families import FAMILIES, Family, Member, members
+from topologies.families import FAMILIES, Family, Member, fits, members
+from topologies.masks import load_masks, save_masks
+from topologies.topology import step
 
-SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (7, 7), (6, 10), (10, 6), (2, 9)]
+SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (7, 7), (6, 10), (10, 6), (2, 9), (9, 1), (1, 9), (2, 1)]
 FILLS_THE_BUDGET = {"random_regular", "expander", "bernoulli"}  # they list, at each shape, what uses most of it
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
 quick = settings(max_examples=20, deadline=None)
@@ -84,6 +88,21 @@ def test_24_by_40_works(family: Family) -> None:
 
 
 @every_family
+@pytest.mark.parametrize(("n_in", "n_out"), [(12, 1), (1, 12), (7, 1), (1, 7)])
+def test_one_input_or_one_output_is_a_size_like_others(family: Family, n_in: int, n_out: int, tmp_path: Path) -> None:
+    """A head for regression: fitted, saved, and applied as a layer."""
+    found = family.fit(n_in, n_out, 1000)
+    topology = found.topology()
+    assert topology.is_connected and topology.n_trainable <= 1000
+    assert load(topology.save(tmp_path / "head.safetensors")) == topology
+    assert load_masks(save_masks(topology, tmp_path / "head.npz")) == topology
+    layer = SparseCascade(found.expression)
+    x = torch.ones(3, n_in)
+    torch.testing.assert_close(layer(x), layer.to_linear()(x))
+    assert layer(x).shape == (3, n_out)
+
+
+@every_family
 @quick
 @given(data=st.data())
 def test_constants(family: Family, data: st.DataObject) -> None:
@@ -132,3 +151,61 @@ def test_building_twice_gives_the_same(family: Family, data: st.DataObject) -> N
     assert read(text)[0] == family.name
     assert render(*read(text)) == text
     assert parse(text) == family.build(**arguments)
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> tuple[int, int, int]:
+    """Any sizes, primes and powers among them, and a budget from the least of a recipe to the dense layer's edges."""
+    sizes = st.one_of(st.integers(2, 40), st.integers(2, 4096), st.sampled_from([1, 31, 128, 784, 1009, 4096]))
+    n_in, n_out = draw(sizes.filter(lambda size: size > 1)), draw(sizes)
+    least, most = sorted((n_in + n_out, n_in * n_out))
+    share = draw(st.floats(0, 1))
+    return n_in, n_out, min(round(least * (most / least) ** share), 30_000)  # what is built in a moment
+
+
+def connected(topology: Topology) -> bool:
+    """Whether every output is reached, by a few inputs of a large topology."""
+    some = np.unique(np.linspace(0, topology.n_in - 1, min(topology.n_in, 8)).astype(int))
+    reach = np.eye(topology.n_in, dtype=bool)[some]
+    for layer in topology.layers:
+        reach = step(reach, layer)
+    return bool(reach.all())
+
+
+@every_family
+@settings(max_examples=8, deadline=None)
+@given(recipe=recipes())
+def test_fit_is_connected_and_fits_or_names_the_least_budget(family: Family, recipe: tuple[int, int, int]) -> None:
+    n_in, n_out, budget = recipe
+    try:
+        found = family.fit(*recipe)
+    except ValueError as refusal:
+        needed = int(str(refusal).rpartition("it needs ")[2])
+        assert needed > budget and "\n" not in str(refusal)
+        assert family.fit(n_in, n_out, needed).n_trainable <= needed
+        return
+    assert found == family.fit(*recipe)
+    assert render(family.name, found.arguments) == found.expression
+    topology = found.topology()
+    assert (topology.n_in, topology.n_out) == (n_in, n_out)
+    assert connected(topology)
+    assert topology.n_trainable <= found.n_trainable <= budget
+    assert topology.n_trainable == found.n_trainable or family.name == "bernoulli"
+
+
+@pytest.mark.parametrize("name", ["clos", "random_regular", "parallel_butterfly", "butterfly"])
+@pytest.mark.parametrize(("n_in", "n_out"), [(32, 32), (784, 100), (784, 256), (768, 3072), (1000, 2048), (2048, 2048)])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
+def test_fit_uses_most_of_a_budget(name: str, n_in: int, n_out: int, share: float) -> None:
+    """Where layers are small steps; at 24 x 40 a butterfly of nine tenths may be worse than one of 85 %."""
+    budget = round(share * n_in * n_out)
+    assert FAMILIES[name].fit(n_in, n_out, budget).n_trainable >= 0.9 * budget
+
+
+@quick
+@given(recipe=recipes())
+def test_some_family_fits_every_recipe(recipe: tuple[int, int, int]) -> None:
+    found = fits(*recipe)
+    assert found
+    assert all(member == FAMILIES[name].fit(*recipe) for name, member in found.items())
+    assert "low_rank" in found or "dense" in found

@@ -116,7 +116,11 @@ def test_resolve_reads_files(tmp_path: Path) -> None:
         ("nowhere.safetensors", "cannot read .*nowhere.safetensors: .*no such file"),
         ("nowhere.npz", "cannot read .*nowhere.npz"),
         ("nowhere" * 99 + ".npz", "cannot read .*too long"),
-        ("champion.pt", r"'champion.pt' is no .safetensors or .npz file, no run's folder and no family expression"),
+        ("champion.pt", r"'champion.pt' is a pickle, which is never loaded: in Python, Topology.from_masks takes"),
+        (
+            "champion.toml",
+            r"'champion.toml' is no .safetensors, .npz or .npy file, no run's folder and no family expression",
+        ),
         ("butterflies", r"no family expression, such as butterfly\(32, 20\)"),
         ("", "no family expression"),
     ],

@@ -9,7 +9,7 @@ from math import prod
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from topologies import (
@@ -30,6 +30,7 @@ from topologies import (
 from topologies.expression import parse
 from topologies.families import FAMILIES, members
 from topologies.families.digits import divisors, factorizations, radices
+from topologies.families.family import MOST
 
 quick = settings(max_examples=25, deadline=None)
 sides = st.integers(2, 24)
@@ -461,16 +462,42 @@ EXHAUSTIVE = {
 
 
 @pytest.mark.parametrize("name", EXHAUSTIVE)
-@pytest.mark.parametrize(("n", "n_out"), [(8, 8), (7, 7), (6, 9), (12, 5), (2, 8)])
+@pytest.mark.parametrize(("n", "n_out"), [(8, 8), (7, 7), (6, 9), (12, 5), (2, 8), (9, 1), (1, 12)])
 def test_members_are_all_that_are_connected_and_fit(name: str, n: int, n_out: int) -> None:
     """Against building everything. Equal topologies count once, whichever arguments they are listed under."""
-    budget = min(n * n_out, 40)
+    budget = min(max(n * n_out, 25), 40)
     built = [parse(expression) for expression in EXHAUSTIVE[name](n, n_out)]
     expected = {topology for topology in built if topology.is_connected and topology.n_trainable <= budget}
     found = members(name, n, n_out, budget)
     topologies = [member.topology() for member in found]
     assert set(topologies) == expected
     assert [member.n_trainable for member in found] == [topology.n_trainable for topology in topologies]
+
+
+@pytest.mark.parametrize("name", ["butterfly", "parallel_butterfly", "hypercube", "torus", "radix_net", "monarch"])
+@quick
+@given(st.integers(1, 100), st.integers(1, 100), st.data())
+def test_trainable_edges_of_cropped_members_are_counted_without_building(
+    name: str, n_in: int, n_out: int, data: st.DataObject
+) -> None:
+    """Against building them."""
+    assume(n_in > 1 or n_out > 1)
+    lines = list(FAMILIES[name].lines(n_in, n_out, 30 * max(n_in, n_out)))
+    assume(lines)
+    line = data.draw(st.sampled_from(lines))
+    step = data.draw(st.sampled_from(line.steps[:30] or range(line.steps.start, line.steps.start + 1)))
+    topology = FAMILIES[name].build(**line.arguments(step))
+    assume(topology.n_edges < 1 << 18)
+    assert line.count(step) == topology.n_trainable
+    assert topology.is_connected
+
+
+def test_a_list_that_would_be_endless_keeps_what_is_near_the_budget() -> None:
+    budget = 784 * 784 // 2
+    found = members("clos", 784, 784, budget)
+    assert len(found) <= MOST
+    assert np.median([one.n_trainable for one in found]) > 0.9 * budget
+    assert len({one.expression for one in found}) == len(found)
 
 
 @pytest.mark.parametrize(("n", "n_out"), [(32, 32), (31, 31), (24, 40), (3, 2), (2, 2)])
@@ -511,11 +538,12 @@ def test_signature_of_the_public_names(name: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "nearest"),
     [
-        ("butterfly(1, 3)", "n is 1: .* nearest is 2"),
+        ("butterfly(1, 3)", "n is 1 and n_out is 1: .* nearest is n = 2"),
+        ("clos(0, 1, 1, 1)", "n is 0: .* nearest is 1"),
         ("butterfly(32, 0)", "depth is 0: .* nearest is 1"),
         ("butterfly(32, 5, radix=3)", "radix is 3, .* 32: the nearest are 2, 4"),
         ("butterfly(32, 5, radix=100)", "radix is 100, .* nearest are 16, 32"),
-        ("butterfly(32, 5, n_out=1)", "n_out is 1: .* nearest is 2"),
+        ("butterfly(32, 5, n_out=0)", "n_out is 0: .* nearest is 1"),
         ("butterfly(32.0, 5)", "n is 32.0: a whole number"),
         ("butterfly(True, 5)", "n is True: a whole number"),
         ("parallel_butterfly(32, 3, 1)", "d is 1: .* nearest is d = 2, or p = 1"),
@@ -536,7 +564,7 @@ def test_signature_of_the_public_names(name: str) -> None:
         ("bernoulli(8, 8, 8, 2, 0)", "density is 0: a number above 0"),
         ("bernoulli(8, 8, 8, 2, 'x')", "density is 'x'"),
         ("low_rank(8, 8, 0)", "rank is 0: .* nearest is 1"),
-        ("dense(8, 1)", "n_out is 1: .* nearest is 2"),
+        ("dense(8, 0)", "n_out is 0: .* nearest is 1"),
         ("monarch(32, 17)", "block is 17: .* from 2 to 16 .* nearest is 16"),
         ("radix_net((4, 4), 2, n_out=18)", r"16 neurons, not 18: the nearest is \(5, 4\)"),
     ],
@@ -548,7 +576,9 @@ def test_an_inadmissible_argument_names_the_nearest(expression: str, nearest: st
 
 
 def test_members_refuse_bad_sizes() -> None:
-    with pytest.raises(ValueError, match=r"n_in is 1: .* nearest is 2"):
-        members("butterfly", 1, 8, 20)
+    with pytest.raises(ValueError, match=r"n_in is 0: .* nearest is 1"):
+        members("butterfly", 0, 8, 20)
+    with pytest.raises(ValueError, match=r"a single weight cannot be thinned"):
+        members("butterfly", 1, 1, 20)
     with pytest.raises(ValueError, match=r"no family 'parallel_buterfly', the nearest is 'parallel_butterfly'"):
         members("parallel_buterfly", 8, 8, 20)

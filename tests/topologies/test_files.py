@@ -19,12 +19,15 @@ import pytest
 import safetensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
+from scipy import sparse
 
 from topologies import files, masks
 from topologies.canonical import renumber
 from topologies.files import Provenance, load, read, save
 from topologies.masks import load_masks, save_masks
+from topologies.names import resolve
 from topologies.topology import MAX_WIDTH, Layer, Topology
 
 fast = settings(max_examples=30, deadline=None)
@@ -452,7 +455,7 @@ class TestMasks:
             masks = [arrays[f"arr_{layer}"] for layer in range(len(arrays))]
         assert all(np.array_equal(mask, ours) for mask, ours in zip(masks, TINY.masks(), strict=True))
 
-    @pytest.mark.parametrize("dtype", ["int8", "<i8", ">i4", "uint16"])
+    @pytest.mark.parametrize("dtype", ["int8", "<i8", ">i4", "uint16", "float16", "float32", ">f8"])
     @pytest.mark.parametrize("order", ["C", "F"])
     @pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
     def test_masks_that_numpy_wrote(self, tmp_path: Path, dtype: str, order: Any, write: Any) -> None:
@@ -469,8 +472,11 @@ class TestMasks:
         ("arrays", "message"),
         [
             ([np.full((2, 2), 3)], "holds 0"),
-            ([np.ones((2, 2))], "matrix of integers or booleans"),
-            ([np.ones(4, int)], "matrix of integers"),
+            ([np.full((2, 2), 0.5)], "holds 0"),
+            ([np.full((2, 2), np.nan)], "holds 0"),
+            ([np.ones((2, 2), complex)], "no matrix of numbers that numpy wrote"),
+            ([np.array([["1", "0"]])], "no matrix of numbers"),
+            ([np.ones(4, int)], r"arr_0.npy is no matrix of numbers but int64 of shape \(4,\)"),
             ([np.ones((2, 3), int), np.ones((2, 3), int)], "3 outputs"),
             ([np.array([[{}]])], "pickles are never loaded"),
             ([np.zeros((0, 2), int)], "neurons"),
@@ -482,9 +488,74 @@ class TestMasks:
         with pytest.raises(ValueError, match=message):
             load_masks(tmp_path / "a.npz")
 
-    def test_other_names(self, tmp_path: Path) -> None:
-        np.savez(tmp_path / "a.npz", first=np.ones((2, 2), int))
-        with pytest.raises(ValueError, match="arr_0"):
+    def test_other_names_are_layers_in_the_order_of_the_file(self, tmp_path: Path) -> None:
+        wide, narrow = np.ones((2, 3), int), np.ones((3, 4), int)
+        np.savez(tmp_path / "a.npz", second=wide, first=narrow)
+        assert load_masks(tmp_path / "a.npz").widths == (2, 3, 4)
+        np.savez(tmp_path / "b.npz", arr_1=narrow, arr_0=wide)  # numbered by numpy, whatever the order
+        assert load_masks(tmp_path / "b.npz").widths == (2, 3, 4)
+
+    @fast
+    @given(st.integers(0, 2**32 - 1))
+    def test_masks_of_pytorch_are_read_transposed(self, tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+        path = tmp_path_factory.getbasetemp() / "transposed.npz"
+        topology = random_topology(seed)
+        np.savez(path, *[mask.T for mask in topology.masks()])
+        assert load_masks(path, transpose=True) == topology
+
+    def test_a_file_that_fits_only_transposed_says_so(self, tmp_path: Path) -> None:
+        np.savez(tmp_path / "a.npz", np.ones((3, 2)), np.ones((4, 3)))
+        with pytest.raises(ValueError, match=r"layer 0 has 2 outputs .* as \(n_in, n_out\), .* transpose=True"):
+            load_masks(tmp_path / "a.npz")
+        assert load_masks(tmp_path / "a.npz", transpose=True).widths == (2, 3, 4)
+
+    @pytest.mark.parametrize("transpose", [False, True])
+    def test_one_array_of_numpy_save_is_one_layer(self, tmp_path: Path, transpose: bool) -> None:
+        mask = np.array([[1, 0, 2], [0, 1, 1]], np.float32)
+        np.save(tmp_path / "a.npy", mask)
+        expected = Topology.from_masks([mask.T if transpose else mask])
+        assert load_masks(tmp_path / "a.npy", transpose=transpose) == expected
+        if not transpose:
+            assert resolve(tmp_path / "a.npy") == expected
+
+    @fast
+    @given(arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.sampled_from([0, 1, 2])))
+    def test_a_sparse_matrix_that_scipy_wrote_is_one_layer(
+        self, tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray
+    ) -> None:
+        path = tmp_path_factory.getbasetemp() / "sparse.npz"
+        for kind in ("coo", "csr", "csc"):
+            for made in (sparse.coo_matrix(mask), sparse.coo_array(mask)):
+                sparse.save_npz(path, made.asformat(kind))
+                assert load_masks(path) == Topology.from_masks([mask])
+                assert load_masks(path, transpose=True) == Topology.from_masks([mask.T])
+
+    @pytest.mark.parametrize(
+        ("changed", "message"),
+        [
+            ({"format": np.array(b"dia")}, "format 'dia' is not read: save it as coo, csr, csc"),
+            ({"format": np.array(b"coo")}, "format 'coo' is not read"),
+            ({"indptr": np.array([0, 9, 3])}, "does not divide its 3 entries"),
+            ({"indptr": np.array([0, 3])}, "does not divide its 3 entries"),
+            ({"indices": np.array([0, 1, 7])}, "7 is out of range"),
+            ({"indices": np.array([0, 1])}, "has 3 rows and 2 columns"),
+            ({"indices": np.array([0.0, 1, 2])}, "whole numbers"),
+            ({"shape": np.array([2, 3, 4])}, "whole numbers, and its shape is two"),
+            ({"shape": np.array([2, 1 << 40])}, "between 1 and 1048576"),
+            ({"data": np.array([1, 5, 1])}, "holds 0"),
+        ],
+    )
+    def test_a_sparse_matrix_is_not_believed(
+        self, tmp_path: Path, changed: dict[str, np.ndarray], message: str
+    ) -> None:
+        right = {
+            "format": np.array(b"csr"), "shape": np.array([2, 3]), "data": np.ones(3),
+            "indptr": np.array([0, 2, 3]), "indices": np.array([0, 2, 1]),
+        }  # fmt: skip
+        np.savez(tmp_path / "a.npz", **right)
+        assert load_masks(tmp_path / "a.npz").n_edges == 3
+        np.savez(tmp_path / "a.npz", **(right | changed))
+        with pytest.raises(ValueError, match=message):
             load_masks(tmp_path / "a.npz")
 
     def test_flipped_bits_give_the_same_masks_or_an_error(self, tmp_path: Path) -> None:

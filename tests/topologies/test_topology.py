@@ -9,8 +9,10 @@ from itertools import pairwise
 import networkx as nx
 import numpy as np
 import pytest
+import torch.nn.utils.prune
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 from topologies import Layer, Topology, clos
 from topologies.topology import MAX_WIDTH, step
@@ -143,6 +145,57 @@ def test_a_layer_has_between_one_neuron_and_very_many(width: int) -> None:
 def test_a_mask_of_other_shape_or_values_is_refused(mask: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Layer.from_mask(mask)
+
+
+@quick
+@given(masks(), st.sampled_from([bool, np.uint8, np.float16, np.float32, np.float64]))
+def test_masks_of_any_type_and_either_way_round_are_the_same(given_masks: list[np.ndarray], dtype: type) -> None:
+    typed = [(mask > 0).astype(bool) if dtype is bool else mask.astype(dtype) for mask in given_masks]
+    topology = Topology.from_masks(typed)
+    assert topology == Topology.from_masks([mask.astype(np.int8) for mask in typed])
+    assert topology == Topology.from_masks([mask.T for mask in typed], transpose=True)
+    assert topology == Topology.from_masks([torch.tensor(mask) for mask in typed])
+    assert topology == Topology.from_masks({str(place): mask for place, mask in enumerate(typed)})
+
+
+@quick
+@given(masks(), st.sampled_from(["coo", "csr", "csc", "lil", "dok"]))
+def test_sparse_masks_are_read_without_making_them_dense(given_masks: list[np.ndarray], kind: str) -> None:
+    made = [sparse.coo_matrix(mask.astype(np.float32)).asformat(kind) for mask in given_masks]
+    assert Topology.from_masks(made) == Topology.from_masks(given_masks)
+    assert Topology.from_masks([each.T for each in made], transpose=True) == Topology.from_masks(given_masks)
+    assert Layer.from_mask(sparse.coo_array(([1, 2], ([5, 0], [0, 7])), shape=(MAX_WIDTH, MAX_WIDTH))).n_edges == 2
+
+
+def test_of_a_pruned_model_the_masks_of_weights_are_read() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 4))
+    for linear in model:
+        torch.nn.utils.prune.random_unstructured(linear, "weight", 0.5)
+    topology = Topology.from_masks(model.state_dict(), transpose=True)
+    assert topology.widths == (6, 5, 4)
+    assert np.array_equal(topology.masks()[0].T, model[0].weight_mask)
+
+
+def test_masks_that_fit_only_the_other_way_round_say_so() -> None:
+    ways = [np.ones((3, 2)), np.ones((4, 3))]
+    with pytest.raises(ValueError, match=r"layer 0 has 2 outputs but layer 1 4 inputs: .* \(n_in, n_out\), .*=True"):
+        Topology.from_masks(ways)
+    assert Topology.from_masks(ways, transpose=True).widths == (2, 3, 4)
+    with pytest.raises(ValueError, match=r"\(n_out, n_in\), .*transpose=False"):
+        Topology.from_masks([np.ones((2, 3)), np.ones((3, 4))], transpose=True)
+
+
+@pytest.mark.parametrize("mask", [nx.path_graph(3), object(), [["1", "0"]], [[None, 1]], 1j])
+def test_what_is_not_read_is_refused_in_one_line(mask: object) -> None:
+    with pytest.raises(ValueError, match=r"array, a tensor or a scipy sparse matrix of numbers, not a") as caught:
+        Layer.from_mask(mask)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_of_networkx_is_a_mask_by_way_of_its_matrix() -> None:
+    graph = nx.DiGraph([("a", "x"), ("a", "y"), ("b", "y")])
+    matrix = nx.bipartite.biadjacency_matrix(graph, ["a", "b"], ["x", "y"])
+    assert np.array_equal(Layer.from_mask(matrix).mask(), [[1, 1], [0, 1]])
 
 
 def test_layers_must_fit_each_other_and_there_is_at_least_one() -> None:

@@ -6,12 +6,12 @@ expressions, the command line and the contract tests take it up from the registr
 
 from __future__ import annotations
 
-from topologies.families import blocks, butterfly, clos, hypercube, random
-from topologies.families.arguments import nearest, side, whole
-from topologies.families.family import Family, Member
+from topologies.families import blocks, butterfly, clos, hypercube, random_members
+from topologies.families.arguments import both_sides, nearest, whole
+from topologies.families.family import MAX_BUDGET, Family, Member
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for module in (butterfly, clos, hypercube, random, blocks) for family in module.FAMILIES
+    family.name: family for module in (butterfly, clos, hypercube, random_members, blocks) for family in module.FAMILIES
 }
 """Every family by name."""
 
@@ -26,15 +26,31 @@ def find(name: str) -> Family:
 def members(name: str, n_in: int, n_out: int, budget: int) -> list[Member]:
     """The connected members with ``skip`` of a family, of at most ``budget`` trainable edges.
 
-    Which they are is finite and exact for the structured families; for Clos and the random controls, the members
-    function of the family says which of its many similar members it lists.
+    Which they are is finite and exact for the structured families; for Clos and the random controls, the lines of
+    the family say which of its many similar members are listed. Where they are more than :data:`family.MOST`, at
+    large sizes, only those near the budget are listed, so that a list takes seconds at most.
 
     Raises
     ------
     ValueError
-        For an unknown family, a side below 2 or a budget below 1.
+        For an unknown family, a side or budget below 1, or a single weight.
     """
-    return find(name).members(side("n_in", n_in), side("n_out", n_out), whole("budget", budget, 1, 1 << 40))
+    return find(name).members(*both_sides(n_in, n_out), whole("budget", budget, 1, MAX_BUDGET))
 
 
-__all__ = ["FAMILIES", "Family", "Member", "find", "members"]
+def fits(n_in: int, n_out: int, budget: int) -> dict[str, Member]:
+    """The member that each family would choose, see :meth:`Family.fit`, of the families that have one, by name.
+
+    Some family has one at every size and every budget that a recipe may ask for: ``low_rank`` needs
+    n_in + n_out - 1 trainable edges and ``dense`` n_in n_out.
+    """
+    found = {}
+    for name, family in FAMILIES.items():
+        try:
+            found[name] = family.fit(n_in, n_out, budget)
+        except ValueError:
+            continue
+    return found
+
+
+__all__ = ["FAMILIES", "Family", "Member", "find", "fits", "members"]

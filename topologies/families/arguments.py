@@ -23,14 +23,21 @@ def whole(name: str, value: object, low: int, high: int = MAX_WIDTH) -> int:
 
 
 def side(name: str, value: object) -> int:
-    """A number of inputs or outputs: at least 2, for the dense layer of a single neuron cannot be thinned."""
-    return whole(name, value, 2)
+    """A number of inputs or outputs."""
+    return whole(name, value, 1)
 
 
 def two_sides(n: object, n_out: object) -> tuple[int, int]:
     """Inputs and outputs, as many as inputs where ``n_out`` is None."""
-    n_in = side("n", n)
-    return n_in, n_in if n_out is None else side("n_out", n_out)
+    return both_sides(n, n if n_out is None else n_out, "n")
+
+
+def both_sides(n_in: object, n_out: object, name: str = "n_in") -> tuple[int, int]:
+    """Inputs and outputs, one of them at least 2, for a single weight cannot be thinned."""
+    ends = side(name, n_in), side("n_out", n_out)
+    if ends == (1, 1):
+        raise ValueError(f"{name} is 1 and n_out is 1: a single weight cannot be thinned, the nearest is {name} = 2")
+    return ends
 
 
 def sizes(name: str, value: object, example: str) -> tuple[int, ...]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from math import prod
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from math import inf, log2, prod
 
 import numpy as np
 
 from topologies.families.arguments import ends, side, sizes, two_sides, whole
 from topologies.families.assemble import assemble, dense_layer
-from topologies.families.digits import digit_layers, factorizations, square_layer, strides
-from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
+from topologies.families.cropped import Count, Numbers, SquareLayer, cycle_count
+from topologies.families.digits import digit_layers, factorizations, log_product, square_layer, strides
+from topologies.families.family import SHARED, Family, Line, depths, handicap, square
 from topologies.topology import Topology
+
+_MOST_BLOCKS = 256
 
 
 def dense(n_in: int, n_out: int, *, skip: bool = False, diagonal: bool = False) -> Topology:
@@ -118,47 +122,88 @@ def _blocks(larger: int, block: int) -> int:
     return max(2, -(-larger // block))
 
 
-def _dense_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _dense_lines(n_in: int, n_out: int, budget: int) -> list[Line]:
     """The dense layer itself, where the budget allows it."""
-    return fitting(dense, [({"n_in": n_in, "n_out": n_out}, n_in * n_out)], budget)
+    return [Line(range(1), lambda _: {"n_in": n_in, "n_out": n_out}, lambda _: n_in * n_out)]
 
 
-def _low_rank_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _low_rank_lines(n_in: int, n_out: int, budget: int) -> list[Line]:
     """Every rank that fits."""
 
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for rank in range(1, budget // (n_in + n_out - 2) + 2):
-            constants = rank + (n_out if rank > 1 else 0)
-            yield {"n_in": n_in, "n_out": n_out, "rank": rank}, rank * (n_in + n_out) - constants
+    def count(rank: int) -> int:
+        constants = (rank if n_in > 1 else 0) + (n_out if rank > 1 else 0)
+        return rank * (n_in + n_out) - constants
 
-    return fitting(low_rank, candidates(), budget)
-
-
-def _monarch_members(n_in: int, n_out: int, budget: int) -> list[Member]:
-    """Every block size."""
-    larger = max(n_in, n_out)
-
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for block in range(2, _largest_block(larger) + 1):
-            blocks = _blocks(larger, block)
-            exact = n_in == n_out == block * blocks
-            yield {**square(n_in, n_out), "block": block}, larger * (block + blocks - 2) if exact else None
-
-    return fitting(monarch, candidates(), budget)
+    ranks = range(1, (budget + n_out) // (n_in + n_out - 1) + 2)
+    return [Line(ranks, lambda rank: {"n_in": n_in, "n_out": n_out, "rank": rank}, count)]
 
 
-def _radix_net_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _monarch_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
+    """Every block size; at large sizes, :data:`_MOST_BLOCKS` in equal proportions."""
+    largest = _largest_block(max(n_in, n_out))
+    sizes: Iterable[int] = range(2, largest + 1)
+    if largest > _MOST_BLOCKS:
+        sizes = np.unique(np.geomspace(2, largest, _MOST_BLOCKS).round().astype(int)).tolist()
+    for block in sizes:
+        yield Line(
+            range(block, block + 1),
+            lambda block: {**square(n_in, n_out), "block": block},
+            lambda block: _monarch_count(n_in, n_out, block),
+        )
+
+
+def _monarch_count(n_in: int, n_out: int, block: int) -> int:
+    """Trainable edges with skip, whatever is cropped: hidden neurons have a block of inputs and a place of outputs."""
+    blocks, places = -(-n_in // block), min(block, n_out)
+    several = blocks - (n_in % block == 1)  # blocks of two inputs or more
+    return n_in * places - several * places + n_out * blocks - (n_out if blocks > 1 else 0)
+
+
+def _radix_net_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     """Every multiset of radices of the larger side, highest radix first, at every depth from one layer per digit."""
-    size, cropped = max(n_in, n_out), n_in != n_out
+    for radices in factorizations(max(n_in, n_out)):
+        yield _radix_net_line(radices, n_in, n_out, budget)
+
+
+@lru_cache(maxsize=4096)
+def _radix_net_count(radices: tuple[int, ...], n_in: int, n_out: int) -> Count:
+    """Trainable edges by depth."""
+
+    def layer(place: int, radix: int) -> SquareLayer:
+        """Neuron ``i`` with ``i - k place``, k < radix: of every residue by ``place``, a window of its ring."""
+
+        def forward(values: Numbers) -> Numbers:
+            ring = values.reshape(-1, place)
+            sums = np.concatenate([np.zeros((1, place), np.int32), np.cumsum(np.vstack((ring, ring)), 0, np.int32)])
+            return np.asarray(sums[radix:][: len(ring)] - sums[: len(ring)]).ravel()
+
+        def backward(values: Numbers) -> Numbers:
+            return forward(values[::-1])[::-1]
+
+        return SquareLayer(radix, forward, backward)
+
+    layers = [layer(place, radix) for place, radix in zip(strides(radices), radices, strict=True)]
+    return cycle_count(layers, n_in, n_out)
+
+
+def _radix_net_line(radices: tuple[int, ...], n_in: int, n_out: int, budget: int) -> Line:
+    """All depths of one system of digits."""
+    size, cropped = prod(radices), n_in != n_out
     cut = {name: count for name, count in (("n_in", n_in), ("n_out", n_out)) if count != size}
+    whole_layers = [size * (radix - 1) for radix in radices]
 
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for radices in factorizations(size):
-            for depth in depths(len(radices), size * (min(radices) - 1), budget, cropped):
-                count = size * sum(radices[place % len(radices)] - 1 for place in range(depth))
-                yield {"radices": radices, "depth": depth, **cut}, None if cropped else count
+    def wasted(depth: int) -> float:
+        return handicap(depth, log_product(radices, depth) - log2(size), size, deep=0.06, few_paths=0.7)
 
-    return fitting(radix_net, candidates(), budget)
+    deep = depths(len(radices), size * (min(radices) - 1), budget, cropped)
+    shallowest = max(len(radices), len(radices) * budget // sum(whole_layers) - 1)
+    return Line(
+        deep,
+        lambda depth: {"radices": radices, "depth": depth, **cut},
+        _radix_net_count(radices, n_in, n_out),
+        wasted,
+        promise=1 - handicap(shallowest, inf, size, deep=0.06, few_paths=0.7),
+    )
 
 
 _KINDS = {name: SHARED[name] for name in ("skip", "diagonal")}
@@ -170,7 +215,7 @@ FAMILIES = (
         "two dense layers with few neurons between: a control",
         {"n_in": "inputs", "n_out": "outputs", "rank": "neurons between the two layers", **_KINDS},
         "low_rank(32, 32, 10)",
-        _low_rank_members,
+        _low_rank_lines,
     ),
     Family(
         "dense",
@@ -178,7 +223,7 @@ FAMILIES = (
         "the one dense layer that a topology replaces: a control",
         {"n_in": "inputs", "n_out": "outputs", **_KINDS},
         "dense(32, 32)",
-        _dense_members,
+        _dense_lines,
     ),
     Family(
         "monarch",
@@ -191,7 +236,7 @@ FAMILIES = (
             **_KINDS,
         },
         "monarch(32, 8)",
-        _monarch_members,
+        _monarch_lines,
     ),
     Family(
         "radix_net",
@@ -204,6 +249,6 @@ FAMILIES = (
             **_KINDS,
         },
         "radix_net((4, 4, 2), depth=6)",
-        _radix_net_members,
+        _radix_net_lines,
     ),
 )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from math import log2
 
 import numpy as np
 
 from topologies.families.arguments import nearest, two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
-from topologies.families.digits import digit_layers, divisors, radices
-from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
+from topologies.families.cropped import Count, butterfly_count, keeps_constant
+from topologies.families.digits import digit_layers, divisors, log_product, radices
+from topologies.families.family import SHARED, Arguments, Family, Line, depths, handicap, square
 from topologies.topology import MAX_WIDTH, Layer, Topology
 
 _CONSTANTS = ("copies", "output")
@@ -144,60 +145,78 @@ def _one_constant(layer: Layer) -> Layer:
     return Layer(layer.n_in, layer.n_out, layer.sources, layer.targets, trainable)
 
 
-def _trainable(system: Sequence[int], depth: int, start: int = 0) -> int:
-    """Trainable edges of a square butterfly with skip: every neuron has its layer's radix, less one."""
-    size = int(np.prod(system))
-    return size * sum(system[(start + place) % len(system)] - 1 for place in range(depth))
+def _wasted(size: int, fans: float, depth: int, deep: float) -> float:
+    """The handicap of a butterfly whose fan-ins have this product."""
+    return handicap(depth, fans - log2(size), size, deep, few_paths=0.25)
 
 
-def _butterfly_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     """Every radix that gives other digits than a smaller one, every depth from one layer per digit."""
-    size, cropped = max(n_in, n_out), n_in != n_out
+    size = max(n_in, n_out)
     systems: dict[tuple[int, ...], int] = {}
     for radix in (2, *divisors(size)):
         systems.setdefault(radices(size, radix), radix)
-
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for system, radix in systems.items():
-            for depth in depths(len(system), size * (min(system) - 1), budget, cropped):
-                count = None if cropped else _trainable(system, depth)
-                yield {**square(n_in, n_out), "depth": depth, "radix": radix}, count
-
-    return fitting(butterfly, candidates(), budget)
+    return (_line(system, radix, n_in, n_out, budget) for system, radix in systems.items())
 
 
-def _parallel_members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _line(system: tuple[int, ...], radix: int, n_in: int, n_out: int, budget: int) -> Line:
+    """All depths of one system of digits."""
+    size, cropped = max(n_in, n_out), n_in != n_out
+
+    def wasted(depth: int) -> float:
+        return _wasted(size, log_product(system, depth), depth, deep=0.02)
+
+    return Line(
+        depths(len(system), size * (min(system) - 1), budget, cropped),
+        lambda depth: {**square(n_in, n_out), "depth": depth, "radix": radix},
+        butterfly_count(system, 0, n_in, n_out),
+        wasted,
+    )
+
+
+def _parallel_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     """Every p and d from one layer per digit; for p > 1 both places of the outputs' constants."""
     size, cropped = max(n_in, n_out), n_in != n_out
     system = radices(size)
-
-    @cache
-    def copy(start: int, d: int) -> Topology:
-        return _butterfly(n_in, n_out, d, system, start, True, False)
-
-    def count(p: int, d: int, constants: str) -> int:
-        if cropped:
-            return _trainable_together([copy(c % len(system), d) for c in range(p)], constants)
-        return sum(_trainable(system, d, c) for c in range(p)) + (size * (p - 1) if constants == "output" else 0)
-
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        # A copy has a trainable edge for each neuron of a square's layer, and for every second one of a cropped layer.
-        for p in range(1, (1 + cropped) * budget // size + 1):
-            for d in depths(max(len(system), min(p, 2)), size * (min(system) - 1), budget // p, cropped):
-                for constants in _CONSTANTS[: min(p, 2)]:
-                    yield {**square(n_in, n_out), "p": p, "d": d, "constants": constants}, count(p, d, constants)
-
-    return fitting(parallel_butterfly, candidates(), budget)
+    copies = [butterfly_count(system, start, n_in, n_out) for start in range(len(system))]
+    # A copy has a trainable edge for each neuron of a square's layer, and for every second one of a cropped layer.
+    for p in range(1, (1 + cropped) * budget // size + 1):
+        deep = depths(max(len(system), min(p, 2)), size * (min(system) - 1), budget // p, cropped)
+        if deep:
+            yield _parallel_line(system, p, deep, copies, n_in, n_out)
 
 
-def _trainable_together(copies: Sequence[Topology], constants: str) -> int:
-    """Trainable edges of cascades side by side: an output without a constant gets one, or keeps only one."""
-    trained = sum(copy.n_trainable for copy in copies)
-    if len(copies) == 1:
-        return trained
-    constant_targets = [copy.layers[-1].targets[~copy.layers[-1].trainable] for copy in copies]
-    held = np.bincount(np.concatenate(constant_targets), minlength=copies[0].n_out)
-    return trained + int((held - 1)[(held == 0) | (constants == "output")].sum())
+def _parallel_line(
+    system: tuple[int, ...], p: int, deep: range, copies: Sequence[Count], n_in: int, n_out: int
+) -> Line:
+    """All depths of ``p`` copies, each with both places of the constants where they differ; steps number both."""
+    size, places = max(n_in, n_out), min(p, 2)
+
+    def at(step: int) -> tuple[int, str]:
+        return step // places, _CONSTANTS[step % places]
+
+    def arguments(step: int) -> Arguments:
+        d, constants = at(step)
+        return {**square(n_in, n_out), "p": p, "d": d, "constants": constants}
+
+    def count(step: int) -> int:
+        d, constants = at(step)
+        rounds, rest = divmod(p, len(system))
+        trained = sum((rounds + (start < rest)) * copy(d) for start, copy in enumerate(copies[:p]))
+        if p == 1:
+            return trained
+        held = sum(
+            rounds + (start < rest)
+            for start in range(min(p, len(system)))
+            if keeps_constant(system, (start + d - 1) % len(system), d, n_in, n_out)
+        )
+        return trained + (n_out * (held - 1) if held == 0 or constants == "output" else 0)
+
+    def wasted(step: int) -> float:
+        d, _ = at(step)
+        return _wasted(size, d / len(system) * log2(size), d, deep=0.07)
+
+    return Line(range(deep.start * places, deep.stop * places), arguments, count, wasted)
 
 
 FAMILIES = (
@@ -212,7 +231,7 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
         },
         "butterfly(32, 20)",
-        _butterfly_members,
+        _lines,
     ),
     Family(
         "parallel_butterfly",
@@ -226,6 +245,6 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
         },
         "parallel_butterfly(32, 2, 10)",
-        _parallel_members,
+        _parallel_lines,
     ),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import log2, sqrt
 
 import numpy as np
 
 from topologies.families.arguments import two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
-from topologies.families.family import SHARED, Arguments, Family, Member, fitting, square
+from topologies.families.family import SHARED, Family, Line, square
 from topologies.topology import MAX_WIDTH, Layer, Topology
+
+_MOST_COUNTS = 16
 
 
 def clos(
@@ -71,24 +74,39 @@ def _trainable(n_in: int, r_in: int, m: int, r_out: int, n_out: int) -> int:
 def _router_counts(n: int) -> list[int]:
     """For each number of ports from two up, the fewest routers that have no more, and two at least (n = 32: 2 to 16).
 
-    Counts between these split the ports unevenly and differ little from a neighbour that is listed.
+    Counts between these split the ports unevenly and differ little from a neighbour that is listed. Where there are
+    more than :data:`_MOST_COUNTS`, so many in equal proportions.
     """
-    return sorted({-(-n // ports) for ports in range(2, max(3, (n + 1) // 2 + 1))})
+    counts = sorted({-(-n // ports) for ports in range(2, max(3, (n + 1) // 2 + 1))})
+    if len(counts) <= _MOST_COUNTS:
+        return counts
+    wanted = np.geomspace(counts[0], counts[-1], _MOST_COUNTS)
+    return sorted({counts[place] for place in np.searchsorted(counts, wanted.round()).tolist()})
 
 
-def _members(n_in: int, n_out: int, budget: int) -> list[Member]:
+def _lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
     """Router counts that use their ports well, with every number of middle routers that fits."""
+    for r_in in _router_counts(n_in):
+        for r_out in _router_counts(n_out):
+            yield _line(n_in, r_in, r_out, n_out, budget)
 
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for r_in in _router_counts(n_in):
-            for r_out in _router_counts(n_out):
-                for m in range(1, budget + 1):
-                    count = _trainable(n_in, r_in, m, r_out, n_out)
-                    if count > budget:
-                        break
-                    yield {**square(n_in, n_out), "ingress": r_in, "middle": m, "egress": r_out}, count
 
-    return fitting(clos, candidates(), budget)
+def _line(n_in: int, r_in: int, r_out: int, n_out: int, budget: int) -> Line:
+    """All numbers of middle routers between these; trainable edges are linear in them, but for the first."""
+
+    def count(m: int) -> int:
+        return _trainable(n_in, r_in, m, r_out, n_out)
+
+    # Best are about as many lines between routers as there are ends, ends shared as evenly on either side.
+    uneven = abs(log2(r_in * r_out / (1.2 * sqrt(n_in * n_out))))
+    lopsided = abs(log2(r_in * n_out / (n_in * r_out)))
+    most = max(1, (budget - count(2)) // (count(3) - count(2)) + 2)
+    return Line(
+        range(1, most + 1),
+        lambda m: {**square(n_in, n_out), "ingress": r_in, "middle": m, "egress": r_out},
+        count,
+        lambda m: 0.05 * uneven + 0.01 * lopsided,
+    )
 
 
 FAMILIES = (
@@ -105,6 +123,6 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("skip", "diagonal")},
         },
         "clos(32, 8, 6, 8)",
-        _members,
+        _lines,
     ),
 )

@@ -41,27 +41,37 @@ def _match(sources_of: Sequence[Sequence[int]], n_sources: int) -> list[int]:
     chosen = [-1] * len(sources_of)
     waiting, limit = list(range(len(sources_of))), 1
     while waiting:
-        waiting = [neuron for neuron in waiting if not _augment(neuron, sources_of, serves, chosen, limit)]
+        full: set[int] = set()
+        waiting = [neuron for neuron in waiting if not _augment(neuron, sources_of, serves, chosen, limit, full)]
         limit += 1
     return chosen
 
 
 def _augment(
-    neuron: int, sources_of: Sequence[Sequence[int]], serves: list[list[int]], chosen: list[int], limit: int
+    neuron: int,
+    sources_of: Sequence[Sequence[int]],
+    serves: list[list[int]],
+    chosen: list[int],
+    limit: int,
+    full: set[int],
 ) -> bool:
-    """Serve one more neuron, letting others change their source where that helps; False if none can be found."""
+    """Serve one more neuron, letting others change their source where that helps; False if none can be found.
+
+    Sources that a vain search came to are noted in ``full``: they lead to no free one until the limit is raised.
+    """
     asked_by: dict[int, int] = {}
     queue = deque([neuron])
     while queue:
         asking = queue.popleft()
         for source in sources_of[asking]:
-            if source in asked_by:
+            if source in asked_by or source in full:
                 continue
             asked_by[source] = asking
             if len(serves[source]) < limit:
                 _hand_over(source, asked_by, serves, chosen)
                 return True
             queue.extend(serves[source])
+    full.update(asked_by)
     return False
 
 

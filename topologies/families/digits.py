@@ -7,7 +7,7 @@ differ from its own in one digit; they differ only in which digit, and by how mu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import log2, prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,12 @@ def factorizations(n: int, largest: int | None = None) -> Iterator[tuple[int, ..
     for first in reversed(divisors(n)):
         if first <= (largest or n):
             yield from ((first, *rest) for rest in factorizations(n // first, first))
+
+
+def log_product(system: Sequence[int], depth: int) -> float:
+    """The base-2 logarithm of the product of the radices of so many layers, which take the digits in turn."""
+    rounds, rest = divmod(depth, len(system))
+    return rounds * log2(prod(system)) + log2(prod(system[:rest]))
 
 
 def strides(system: Sequence[int]) -> list[int]:

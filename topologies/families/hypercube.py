@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
+
+import numpy as np
 
 from topologies.families.arguments import ends, sizes, two_sides, whole
 from topologies.families.assemble import assemble
+from topologies.families.cropped import Count, Numbers, SquareLayer, cycle_count
 from topologies.families.digits import factorizations, moved, radices, square_layer, strides
-from topologies.families.family import SHARED, Arguments, Family, Member, depths, fitting, square
+from topologies.families.family import SHARED, Family, Line, depths, handicap, square
 from topologies.topology import Layer, Topology
 
 
@@ -91,31 +94,67 @@ def _grid_layer(shape: Sequence[int], steps: Sequence[Sequence[int]], skip: bool
     )
 
 
-def _hypercube_members(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> list[Member]:
+@lru_cache(maxsize=1024)
+def _hypercube_count(shape: tuple[int, ...], n_in: int, n_out: int) -> Count:
+    """Trainable edges by depth."""
+
+    def joined(values: Numbers) -> Numbers:
+        """For every neuron its own value, and the sum of those that differ in one digit."""
+        grid = values.reshape(shape[::-1])
+        lines = [grid.sum(axis=axis, keepdims=True, dtype=np.int32) - grid for axis in range(len(shape))]
+        return np.asarray(sum(lines, grid)).ravel()
+
+    return cycle_count([SquareLayer(1 + sum(size - 1 for size in shape), joined, joined)], n_in, n_out)
+
+
+@lru_cache(maxsize=1024)
+def _torus_count(shape: tuple[int, ...], n_in: int, n_out: int) -> Count:
+    """Trainable edges by depth."""
+    moves = [(by, axis) for axis, size in enumerate(shape[::-1]) for by in _ring_steps(size)]
+
+    def joined(values: Numbers) -> Numbers:
+        """For every neuron its own value and the sum of its neighbours'."""
+        grid = values.reshape(shape[::-1])
+        return np.asarray(sum((np.roll(grid, by, axis) for by, axis in moves), grid)).ravel()
+
+    return cycle_count([SquareLayer(1 + len(moves), joined, joined)], n_in, n_out)
+
+
+def _hypercube_lines(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> Iterator[Line]:
     """Every depth from one layer per digit; from 1 if they may be too shallow to be connected."""
-    size, cropped = max(n_in, n_out), n_in != n_out
+    size = max(n_in, n_out)
     shape = radices(size)
     per_layer = size * sum(radix - 1 for radix in shape)
-    candidates: Iterator[tuple[Arguments, int | None]] = (
-        ({**square(n_in, n_out), "depth": depth}, None if cropped else per_layer * depth)
-        for depth in depths(1 if shallow else len(shape), per_layer, budget, cropped)
+    yield Line(
+        depths(1 if shallow else len(shape), per_layer, budget, n_in != n_out),
+        lambda depth: {**square(n_in, n_out), "depth": depth},
+        _hypercube_count(shape, n_in, n_out),
     )
-    return fitting(hypercube, candidates, budget)
 
 
-def _torus_members(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> list[Member]:
+def _torus_lines(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> Iterator[Line]:
     """Every shape of the larger side, a ring included, and every depth from its diameter; from 1 if ``shallow``."""
-    size, cropped = max(n_in, n_out), n_in != n_out
+    for shape in factorizations(max(n_in, n_out)):
+        yield _torus_line(shape, n_in, n_out, budget, shallow)
+
+
+def _torus_line(shape: tuple[int, ...], n_in: int, n_out: int, budget: int, shallow: bool) -> Line:
+    """All depths of one shape; few layers of many neighbours are better than many layers."""
+    size = prod(shape)
     cut = {name: count for name, count in (("n_in", n_in), ("n_out", n_out)) if count != size}
+    per_layer = size * sum(len(_ring_steps(length)) for length in shape)
+    diameter = sum(length // 2 for length in shape)
 
-    def candidates() -> Iterator[tuple[Arguments, int | None]]:
-        for shape in factorizations(size):
-            per_layer = size * sum(len(_ring_steps(length)) for length in shape)
-            diameter = sum(length // 2 for length in shape)
-            for depth in depths(1 if shallow else diameter, per_layer, budget, cropped):
-                yield {"shape": shape, "depth": depth, **cut}, None if cropped else per_layer * depth
+    def wasted(depth: int) -> float:
+        return handicap(depth, 0.0, size, deep=0.2, few_paths=0.0)
 
-    return fitting(torus, candidates(), budget)
+    return Line(
+        depths(1 if shallow else diameter, per_layer, budget, n_in != n_out),
+        lambda depth: {"shape": shape, "depth": depth, **cut},
+        _torus_count(shape, n_in, n_out),
+        wasted,
+        promise=1 - wasted(max(diameter, budget // per_layer)),  # cropping leaves room for more layers, not fewer
+    )
 
 
 FAMILIES = (
@@ -129,8 +168,8 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("n_out", "skip", "diagonal")},
         },
         "hypercube(32, 6)",
-        _hypercube_members,
-        partial(_hypercube_members, shallow=True),
+        _hypercube_lines,
+        partial(_hypercube_lines, shallow=True),
     ),
     Family(
         "torus",
@@ -142,7 +181,7 @@ FAMILIES = (
             **{name: SHARED[name] for name in ("n_in", "n_out", "skip", "diagonal")},
         },
         "torus((8, 4), 7)",
-        _torus_members,
-        partial(_torus_members, shallow=True),
+        _torus_lines,
+        partial(_torus_lines, shallow=True),
     ),
 )

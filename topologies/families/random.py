@@ -1,14 +1,13 @@
 """Random layers: the controls that any claim for a structured topology has to beat.
 
 They differ in what is held fixed: both fans (``random_regular``), the fan-in (``expander``, the X-Net of the
-related work), or only the expected density (``bernoulli``).
+related work), or only the expected density (``bernoulli``). Their members: :mod:`.random_members`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from math import floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,11 @@ from numpy.typing import NDArray
 from topologies.families.arguments import side, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import evenly
-from topologies.families.family import SHARED, Arguments, Build, Family, Member, member
 from topologies.topology import Layer, Topology
 
 _Numbers = NDArray[np.integer]
 _Draw = Callable[[int, int, np.random.Generator], Layer]
 _SWEEPS = 10  # each proposes a switch for every edge; shared sources of two neurons settle within five
-_DEPTHS = range(2, 11)  # deeper controls leave too few edges a neuron, and one layer is connected only when dense
 
 
 def random_regular(
@@ -173,89 +170,3 @@ def _drawn_layer(n_in: int, n_out: int, fan_in: int, generator: np.random.Genera
     return Layer(
         n_in, n_out, subsets.ravel(), np.repeat(np.arange(n_out), fan_in), np.ones(subsets.size, dtype=np.bool_)
     )
-
-
-def _grid(n_in: int, n_out: int) -> Iterator[Arguments]:
-    """Hidden widths of a half, one, one and a half and two times the larger side, at depths 2 to 10, seed 0."""
-    larger = max(n_in, n_out)
-    for width in ((larger + 1) // 2, larger, (3 * larger + 1) // 2, 2 * larger):
-        for depth in _DEPTHS:
-            yield {"n_in": n_in, "n_out": n_out, "width": width, "depth": depth}
-
-
-def _connected(build: Build, candidates: Iterator[Arguments], budget: int) -> list[Member]:
-    """Those that fit and turn out connected; a random topology has to be built to know."""
-    built = ((arguments, build(**arguments)) for arguments in candidates)
-    return [
-        member(build, arguments, topology.n_trainable)
-        for arguments, topology in built
-        if topology.n_trainable <= budget and topology.is_connected
-    ]
-
-
-def _fan_in_members(build: Build) -> Callable[[int, int, int], list[Member]]:
-    """The rule of the two families of fixed fan-in: at each width and depth the largest fan-in that fits."""
-
-    def members(n_in: int, n_out: int, budget: int) -> list[Member]:
-        def candidates() -> Iterator[Arguments]:
-            for shape in _grid(n_in, n_out):
-                neurons = shape["width"] * (shape["depth"] - 1) + n_out
-                fan_in = min(budget // neurons + 1, n_in, shape["width"])
-                if fan_in >= 2 and fan_in ** shape["depth"] >= n_in:  # fewer paths than inputs cannot connect
-                    yield {**shape, "fan_in": fan_in}
-
-        return _connected(build, candidates(), budget)
-
-    return members
-
-
-def _bernoulli_members(n_in: int, n_out: int, budget: int) -> list[Member]:
-    """At each width and depth the density, in hundredths, expected two standard deviations below the budget."""
-
-    def candidates() -> Iterator[Arguments]:
-        for shape in _grid(n_in, n_out):
-            inner = shape["depth"] - 2
-            neurons = shape["width"] * (inner + 1) + n_out
-            places = shape["width"] * (n_in + inner * shape["width"] + n_out)
-            edges = budget + neurons
-            hundredths = min(100, floor(100 * (edges - 2 * edges**0.5) / places))
-            if hundredths >= 1:
-                yield {**shape, "density": hundredths / 100}
-
-    return _connected(bernoulli, candidates(), budget)
-
-
-_ENDS = {
-    "n_in": "inputs",
-    "n_out": "outputs",
-    "width": "neurons of a hidden layer",
-    "depth": "layers",
-}
-_SEED = {"seed": "names one topology for good", **{name: SHARED[name] for name in ("skip", "diagonal")}}
-
-FAMILIES = (
-    Family(
-        "random_regular",
-        random_regular,
-        "random edges with equal fan-ins and balanced fan-outs: the control to beat",
-        {**_ENDS, "fan_in": "edges into a neuron, constants included", **_SEED},
-        "random_regular(32, 32, 32, 5, 5)",
-        _fan_in_members(random_regular),
-    ),
-    Family(
-        "expander",
-        expander,
-        "X-Net: every neuron draws its sources on its own, fan-outs are uneven",
-        {**_ENDS, "fan_in": "edges into a neuron, constants included", **_SEED},
-        "expander(32, 32, 32, 5, 5)",
-        _fan_in_members(expander),
-    ),
-    Family(
-        "bernoulli",
-        bernoulli,
-        "every edge is there with the same probability, whatever the others do",
-        {**_ENDS, "density": "probability of an edge", **_SEED},
-        "bernoulli(32, 32, 32, 5, 0.2)",
-        _bernoulli_members,
-    ),
-)

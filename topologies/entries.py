@@ -1,0 +1,55 @@
+"""The entries of a mask in any of the forms in which other programs hold one: arrays, tensors, sparse matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ABSENT, TRAINABLE, CONSTANT = 0, 1, 2
+"""The values of a mask."""
+
+Entries = tuple[tuple[int, int], NDArray[np.integer], NDArray[np.integer], NDArray[np.bool_]]
+
+
+def entries(mask: Any) -> Entries:
+    """The shape of a mask, and rows, columns and whether trainable of its entries that are not 0.
+
+    Parameters
+    ----------
+    mask:
+        Anything that NumPy takes for a matrix of numbers, a PyTorch tensor wherever it lies, or a SciPy sparse matrix
+        or array of any format.
+
+    Raises
+    ------
+    ValueError
+        For anything else, another number of dimensions, or values other than 0, 1 and 2 (True is 1, 1.0 too).
+    """
+    if hasattr(mask, "detach"):
+        mask = mask.detach().cpu()
+    if hasattr(mask, "tocoo"):
+        coo = mask.tocoo()
+        _check(np.asarray(coo.data), len(coo.shape), f"a sparse one of {coo.dtype}")
+        there = np.asarray(coo.data) != ABSENT
+        rows, columns = (np.asarray(end)[there] for end in (coo.row, coo.col))
+        return coo.shape, rows, columns, np.asarray(coo.data)[there] == TRAINABLE
+    dense = np.asarray(None if hasattr(mask, "nodes") else mask)  # of a graph, numpy would take the nodes' numbers
+    _check(dense, dense.ndim, f"a {type(mask).__name__} of {dense.dtype}")
+    columns, rows = np.nonzero(dense.T)
+    return dense.shape, rows, columns, dense[rows, columns] == TRAINABLE
+
+
+def _check(values: NDArray[Any], dimensions: int, what: str) -> None:
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"a mask is an array, a tensor or a scipy sparse matrix of numbers, not {what}; networkx's "
+            f"bipartite.biadjacency_matrix makes one of a layer's graph"
+        )
+    if dimensions != 2:
+        raise ValueError(
+            f"a mask has two dimensions (n_in, n_out), this one has {dimensions}; masks come in a list, one a layer"
+        )
+    if not np.isin(values, (ABSENT, TRAINABLE, CONSTANT)).all():
+        raise ValueError("a mask holds 0 (absent), 1 (trainable) and 2 (constant) only")
