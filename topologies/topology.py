@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,10 +218,7 @@ class Topology:
     @cached_property
     def is_connected(self) -> bool:
         """Whether every input reaches every output (III)."""
-        reach = np.eye(self.n_in, dtype=np.bool_)
-        for layer in self.layers:
-            reach = step(reach, layer)
-        return bool(reach.all())
+        return bool(reduce(step, self.layers, np.eye(self.n_in, dtype=np.bool_)).all())
 
     def masks(self) -> list[NDArray[np.int8]]:
         """Dense masks, one ``(n_in, n_out)`` array a layer: 0 absent, 1 trainable, 2 constant."""
