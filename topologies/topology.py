@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
-    from topologies.files import Provenance
+    from topologies.provenance import Provenance
 
 MAX_WIDTH = 1 << 20
 """Neurons in one layer: far above any use, low enough that widths never overflow an int32."""

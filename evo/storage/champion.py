@@ -9,8 +9,9 @@ from evo.algorithm.individual import Birth, Individual
 from evo.storage.header import outcome_settings
 from evo.storage.results import Chosen, Row
 from evo.storage.run import Run
-from topologies.files import Provenance, save
+from topologies.files import save
 from topologies.names import CHAMPION
+from topologies.provenance import Provenance
 
 
 def keep_best(run: Run, leader: Individual) -> None:
