@@ -126,7 +126,7 @@ class SparseCascade(nn.Module):
         if torch.compiler.is_exporting() or self._folding_pays(x.numel() // self.in_features):
             return functional.linear(x, self._folded(), self.bias)
         rows = x.reshape(-1, self.in_features)
-        outputs = self._carry(*_autocast(rows.T, self._all_weights())).T
+        outputs = carry(*_autocast(self._all_weights(), rows.T), self._edges_here().ways).T
         if self.bias is not None:
             outputs = outputs + self.bias.to(outputs.dtype)
         return outputs.contiguous().view(*x.shape[:-1], self.out_features)
@@ -231,14 +231,7 @@ class SparseCascade(nn.Module):
     def _folded(self) -> Tensor:
         """The matrix of the cascade, ``(n_out, n_in)``."""
         identity = torch.eye(self.in_features, device=self.edge_weight.device, dtype=self.edge_weight.dtype)
-        return self._carry(identity, self._all_weights())
-
-    def _carry(self, columns: Tensor, weights: Tensor) -> Tensor:
-        """Columns of values ``(n_in, batch)`` through every layer: ``(n_out, batch)``."""
-        per_edge = torch.split(weights, [layer.n_edges for layer in self.topology.layers])
-        for (ahead, behind), of_layer in zip(self._edges_here().ways, per_edge, strict=True):
-            columns = carry(of_layer, columns, ahead, behind)
-        return columns
+        return carry(self._all_weights(), identity, self._edges_here().ways)
 
 
 def replace_linear(linear: nn.Linear, topology: Topology | str | Path) -> SparseCascade:
@@ -267,13 +260,14 @@ def replace_linear(linear: nn.Linear, topology: Topology | str | Path) -> Sparse
     return cascade.train(linear.training)
 
 
-def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+def _autocast(weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Cast as autocast does for ``nn.Linear``; it does not know of ``embedding_bag``. Doubles stay what they are."""
-    device = tensors[0].device.type
+    device = values.device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return tensors
+        return weights, values
     dtype = torch.get_autocast_dtype(device)
-    return tuple(tensor if tensor.dtype == torch.float64 else tensor.to(dtype) for tensor in tensors)
+    weights, values = (one if one.dtype == torch.float64 else one.to(dtype) for one in (weights, values))
+    return weights, values
 
 
 def _resolve(source: str | Path) -> Topology:
