@@ -23,16 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from topologies.initialise import initial_weights
+from topologies.models.computed import INSTEAD, computed
 from topologies.models.fingerprint import check_fingerprint, fingerprint
 from topologies.models.sparse import Edges, carry
 from topologies.topology import Topology
 
 _REAL = "a SparseCascade computes with real floating-point numbers"
 _FIXED = "put its to_linear() in its place"
-_COMPUTED = (
-    "the weight of a SparseCascade is computed from edge_weight and cannot be set: assign or tie edge_weight, which "
-    "asks for the same topology, or put its to_linear() in its place"
-)
 
 _SPARSE_COST = 16
 """Time of a sparse multiply-accumulate over that of a dense one, measured on a CPU at widths 32 to 1024."""
@@ -139,20 +136,20 @@ class SparseCascade(nn.Module):
     def weight(self) -> Tensor:
         """The same matrix as ``nn.Linear`` keeps it, ``(n_out, n_in)``, for code that reads a layer's weight.
 
-        Computed at every access, and gradients flow through it to the trainable edges. What is written into it is
-        lost: write into ``edge_weight``, and let what reparametrises or prunes layers by a parameter's name have that
-        one. Assigning to it raises AttributeError.
+        Computed at every access, and gradients flow through it to the trainable edges. To write into it raises
+        RuntimeError and to assign to it AttributeError: ``edge_weight`` is what to initialise, tie, reparametrise or
+        prune.
         """
-        return self._folded()
+        return computed(self._folded())
 
     @weight.setter
     def weight(self, value: Tensor) -> None:
-        raise AttributeError(_COMPUTED)
+        raise AttributeError(INSTEAD)
 
     def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
         """As for any module, but AttributeError for ``weight``, which is computed."""
         if name == "weight":
-            raise AttributeError(_COMPUTED)
+            raise AttributeError(INSTEAD)
         super().register_parameter(name, param)
 
     def get_extra_state(self) -> Tensor:
@@ -166,7 +163,7 @@ class SparseCascade(nn.Module):
     def to_linear(self) -> nn.Linear:
         """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory."""
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight = nn.Parameter(self.weight.detach())
+        linear.weight = nn.Parameter(self._folded().detach())
         if self.bias is not None:
             linear.bias = nn.Parameter(self.bias.detach().clone())
         return linear.train(self.training)

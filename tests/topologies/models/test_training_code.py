@@ -272,9 +272,40 @@ class TestTheComputedWeight:
     )
     def test_who_assigns_it_is_told_what_to_do_instead(self, assign: Callable[[SparseCascade], None]) -> None:
         cascade = SparseCascade(small())
-        with pytest.raises(AttributeError, match=r"assign or tie edge_weight.*or put its to_linear\(\) in its place"):
+        with pytest.raises(AttributeError, match=r"initialise edge_weight.*or put its to_linear\(\) in its place"):
             assign(cascade)
         assert_it_computes_what_its_weights_say(cascade)
+
+    @pytest.mark.parametrize(
+        "write",
+        [
+            *(getattr(nn.init, f"{name}_uniform_") for name in ("xavier", "kaiming")),
+            *(getattr(nn.init, f"{name}_") for name in ("normal", "trunc_normal", "orthogonal", "zeros", "eye")),
+            lambda weight: weight.data.normal_(),
+            lambda weight: weight.data.__setitem__(0, 1.0),
+            lambda weight: setattr(weight, "data", torch.zeros(12, 12)),
+            lambda weight: weight.__setitem__((0, 0), 1.0),
+            lambda weight: weight.copy_(torch.zeros(12, 12)),
+            lambda weight: weight.__imul__(2),
+            lambda weight: torch.zeros(12, 12, out=weight),
+        ],
+    )
+    def test_who_writes_into_it_is_told_what_to_do_instead(self, write: Callable[[Tensor], Any]) -> None:
+        cascade = SparseCascade(small())
+        with pytest.raises(RuntimeError, match="initialise edge_weight"), torch.no_grad():
+            write(cascade.weight)
+        linear = cascade.to_linear()
+        with torch.no_grad():
+            linear.weight.copy_(cascade.weight)  # reading is no writing
+            linear.weight.mul_(cascade.weight)
+
+    def test_what_is_computed_from_it_is_ordinary(self) -> None:
+        cascade = SparseCascade(small())
+        for value in (cascade.weight + 1, cascade.weight.detach(), cascade.weight.T, cascade.weight.clone()):
+            assert type(value) is Tensor
+        torch.testing.assert_close(cascade.weight, cascade.dense().T, check_dtype=True)
+        nn.functional.linear(torch.ones(FEW, 12), cascade.weight).sum().backward()
+        assert cascade.edge_weight.grad is not None
 
     def test_edge_weights_are_tied_and_reparametrised_as_any_parameter(self) -> None:
         one, other = SparseCascade(small()), SparseCascade(small())
@@ -294,6 +325,12 @@ class TestCompiledTracedExported:
         torch.testing.assert_close(compiled(x), cascade(x))
         compiled(x).sum().backward()
         assert cascade.edge_weight.grad is not None
+
+    def test_compiled_where_a_module_reads_the_weight(self) -> None:
+        model = nn.TransformerEncoderLayer(12, 3, dim_feedforward=12, dropout=0.0, batch_first=True)
+        model.linear1, model.self_attn.out_proj = SparseCascade(small()), SparseCascade(small())
+        x = torch.randn(4, 7, 12)
+        torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(x), model(x))
 
     @pytest.mark.parametrize("rows", [FEW, MANY])
     @pytest.mark.parametrize("strict", [False, True])
