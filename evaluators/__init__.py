@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from evaluators.controllability.flow import flow_bound
     from evaluators.proxies.capacity import Capacity
     from evaluators.proxies.graph_measures import requirements
-    from evaluators.proxies.matching import ConstraintMatching, l0_count
+    from evaluators.proxies.matching import ConstraintMatching
     from evaluators.proxies.tangent_rank import TangentRank
     from evaluators.reconstruction.evaluator import MatrixReconstruction
+    from evaluators.reconstruction.l0 import l0_count
 
 __all__ = [
     "Answer",
@@ -47,7 +48,7 @@ _LAZY = {
     "fairest": "evaluators.controllability.exact",
     "flow_bound": "evaluators.controllability.flow",
     "greatest_total": "evaluators.controllability.exact",
-    "l0_count": "evaluators.proxies.matching",
+    "l0_count": "evaluators.reconstruction.l0",
     "least_loss": "evaluators.controllability.exact",
     "requirements": "evaluators.proxies.graph_measures",
 }

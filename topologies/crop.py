@@ -11,9 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from topologies.topology import Layer, Topology, step
-
-_Keep = list[NDArray[np.bool_]]
+from topologies.reach import alive
+from topologies.topology import Layer, Topology
 
 
 def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
@@ -27,13 +26,11 @@ def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
     for name, wanted, there in (("n_in", n_in, topology.n_in), ("n_out", n_out, topology.n_out)):
         if not 1 <= wanted <= there:
             raise ValueError(f"{name} = {wanted}: crop to between 1 and the {there} that are there")
-    keep = [np.ones(width, dtype=np.bool_) for width in topology.widths]
-    keep[0][n_in:] = False
-    keep[-1][n_out:] = False
-    alive = _alive(topology, keep)
-    if not all(kept.any() for kept in alive):
+    inputs, outputs = np.arange(topology.n_in) < n_in, np.arange(topology.n_out) < n_out
+    hidden = alive(topology, inputs, outputs)[1:-1]
+    if not all(kept.any() for kept in hidden):
         raise ValueError(f"no path leads from the first {n_in} inputs to the first {n_out} outputs")
-    return select(topology, alive)
+    return select(topology, [inputs, *hidden, outputs])
 
 
 def prune(topology: Topology) -> Topology:
@@ -41,7 +38,7 @@ def prune(topology: Topology) -> Topology:
     return crop(topology, topology.n_in, topology.n_out)
 
 
-def select(topology: Topology, keep: _Keep) -> Topology:
+def select(topology: Topology, keep: list[NDArray[np.bool_]]) -> Topology:
     """The topology between the neurons marked in ``keep`` (one bool array a layer of neurons).
 
     A neuron that lost its constant edge gets one again while it has two edges or more.
@@ -75,16 +72,3 @@ def with_constants(layer: Layer, wanted: NDArray[np.bool_]) -> Layer:
     trainable = layer.trainable.copy()
     trainable[first_edge[needy] + needy % layer.fan_in[needy]] = False
     return Layer(layer.n_in, layer.n_out, layer.sources, layer.targets, trainable)
-
-
-def _alive(topology: Topology, keep: _Keep) -> _Keep:
-    """Narrow ``keep`` to hidden neurons on some path from a kept input to a kept output; the ends stay."""
-    forward = [keep[0][None, :]]
-    for layer in topology.layers:
-        forward.append(step(forward[-1], layer))
-    backward = [keep[-1][None, :]]
-    for layer in reversed(topology.layers):
-        reversed_layer = Layer(layer.n_out, layer.n_in, layer.targets, layer.sources, layer.trainable)
-        backward.append(step(backward[-1], reversed_layer))
-    hidden = [(ahead & back)[0] for ahead, back in zip(forward[1:-1], reversed(backward[1:-1]), strict=True)]
-    return [keep[0], *hidden, keep[-1]]

@@ -21,11 +21,12 @@ The metadata are strings:
 ``version``     ``1``
 ``widths``      JSON list: neurons of every layer, inputs first
 ``digest``      ``Topology.digest``, blind to the numbering of hidden neurons
-``provenance``  JSON object, see :class:`Provenance`
+``provenance``  JSON object, see :class:`topologies.provenance.Provenance`
 =============== ====================================================================================================
 
-Header and tensors have one admissible spelling (the library's own writer shuffles metadata), so the same topology
-and provenance give the same bytes, and any change to a file is noticed. Nothing in it is ever unpickled.
+Header and tensors have one admissible spelling, so the same topology and provenance give the same bytes, and any
+change to a file is noticed. The safetensors library reads and checks; files are laid out here, because the library's
+writer puts metadata in a new order every time. Nothing in a file is ever unpickled.
 
 Dense masks travel as ``.npz``, see :mod:`topologies.masks`.
 """
@@ -37,17 +38,18 @@ import json
 import os
 import reprlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
-from topologies.topology import Layer, Topology
+from topologies.provenance import Provenance, parse_json
+from topologies.topology import MAX_WIDTH, Layer, Topology
 
 MAX_FILE = 1 << 30
 """Bytes of a topology file: about 119 million edges."""
@@ -58,75 +60,7 @@ MAX_HEADER = 1 << 22
 _FORMAT, _VERSION = "evofabric topology", "1"
 _NO_CHECKSUM = "0" * 64
 _LENGTH_BYTES = 8
-_EDGE_BYTES = 4 + 4 + 1
 _FREE_NEURONS = 1 << 16  # so many may be declared by a file of any size
-
-
-def _installed_version() -> str | None:
-    try:
-        return metadata.version("evofabric")
-    except metadata.PackageNotFoundError:
-        return None
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a topology came from. Every field may be left out; values are kept as JSON gives them back.
-
-    Parameters
-    ----------
-    recipe:
-        Whatever the topology can be made from again: a search's resolved settings, or ``"clos(32, 8, 9, 8)"``.
-    seed:
-        The search seed.
-    scores:
-        Measured scores by name.
-    parents:
-        Digests of the topologies it was bred from.
-    package_version:
-        Version of evofabric that made it; the installed one unless told otherwise.
-    extra:
-        Anything else, by names other than those above. A reader keeps what it does not know here.
-
-    Raises
-    ------
-    ValueError
-        For what JSON cannot hold (arrays, NaN, infinities), or a name in ``extra`` that is a field's.
-    """
-
-    recipe: Any = None
-    seed: int | None = None
-    scores: Mapping[str, Any] = field(default_factory=dict)
-    parents: Sequence[str] = ()
-    package_version: str | None = field(default_factory=_installed_version)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        names = [each.name for each in fields(self)]
-        for name in names:
-            object.__setattr__(self, name, _as_json(getattr(self, name), name))
-        if not (isinstance(self.scores, dict) and isinstance(self.extra, dict)):
-            raise ValueError("provenance: scores and extra are mappings from names to values")
-        if not (isinstance(self.parents, list) and all(isinstance(parent, str) for parent in self.parents)):
-            raise ValueError("provenance: parents are a sequence of digests")
-        if clash := self.extra.keys() & names:
-            raise ValueError(f"provenance: {min(clash)} is a field of its own, not an extra")
-        object.__setattr__(self, "parents", tuple(self.parents))
-
-    def to_json(self) -> str:
-        """One line of JSON, keys sorted, the extra names beside the fields."""
-        known = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "extra"}
-        return json.dumps({**self.extra, **known}, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-    @staticmethod
-    def from_json(text: str) -> Provenance:
-        """The provenance that :meth:`to_json` wrote; a field that is missing was left out."""
-        extra = _parse_json(text)
-        if not isinstance(extra, dict):
-            raise ValueError("provenance is not a JSON object")
-        known = ({each.name for each in fields(Provenance)} - {"extra"}) & extra.keys()
-        mine = {"package_version": None} | {name: extra.pop(name) for name in known}
-        return Provenance(**mine, extra=extra)
 
 
 def save(topology: Topology, path: str | Path, provenance: Provenance | None = None) -> Path:
@@ -166,7 +100,7 @@ def read(path: str | Path) -> tuple[Topology, Provenance]:
         When there is no such file.
     """
     with opened(Path(path), "a topology file") as (file, size):
-        return _decode(file, size)
+        return _decode(Path(path), file, size)
 
 
 @contextmanager
@@ -215,18 +149,22 @@ def _tensors(topology: Topology) -> Iterator[tuple[str, str, NDArray[np.integer]
         yield f"layers.{number}.trainable", "U8", layer.trainable.astype("u1")
 
 
-def _decode(file: BinaryIO, size: int) -> tuple[Topology, Provenance]:
+def _decode(path: Path, file: BinaryIO, size: int) -> tuple[Topology, Provenance]:
     """Sizes first, then the checksum, then the values, and last that no other spelling of them was used."""
     head = _read_head(file, size)
-    about, widths, n_edges = _parse(head[_LENGTH_BYTES:])
-    _check_sizes(size, len(head), sum(widths))
-    if (declared := len(head) + _EDGE_BYTES * sum(n_edges)) != size:
-        raise ValueError(f"it has {size} bytes, its header declares {declared}: cut short, extended or damaged")
-    payload = file.read(size - len(head))
-    checksum = about["checksum"]
-    if _sha256(head.replace(checksum.encode(), _NO_CHECKSUM.encode(), 1), payload) != checksum:
-        raise ValueError("it is damaged: its contents do not match its checksum")
-    topology = Topology(tuple(_layers(widths, n_edges, payload)))
+    try:
+        with safe_open(path, framework="numpy") as contents:
+            if not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                return read(path)  # another file was moved into place after this one had been opened
+            about, widths = _about(contents.metadata() or {})
+            _check_sizes(size, len(head), sum(widths))
+            payload = file.read()
+            checksum = about["checksum"]
+            if _sha256(head.replace(checksum.encode(), _NO_CHECKSUM.encode(), 1), payload) != checksum:
+                raise ValueError("it is damaged: its contents do not match its checksum")
+            topology = Topology(tuple(_layers(contents, widths)))
+    except SafetensorError as problem:
+        raise ValueError(f"its header is damaged, or it is cut short or extended ({problem})") from problem
     if topology.digest != about["digest"]:
         raise ValueError(f"its digest is {reprlib.repr(about['digest'])} but its edges' is {topology.digest}")
     if _encode(topology, about["provenance"]) != (head, payload):
@@ -247,37 +185,29 @@ def _read_head(file: BinaryIO, size: int) -> bytes:
     return start + file.read(length - 1)
 
 
-def _parse(header: bytes) -> tuple[dict[str, str], list[int], list[int]]:
-    """Metadata, widths and edges per layer, of the right types; whether they fit together is checked later."""
-    try:
-        entries = _parse_json(header.decode("ascii"))
-        about: dict[str, str] = entries["__metadata__"]
-        if (about["format"], about["version"]) != (_FORMAT, _VERSION):
-            found = reprlib.repr(f"{about['format']} version {about['version']}")
-            raise ValueError(f"format {found}, this evofabric reads '{_FORMAT} version {_VERSION}'")
-        if not all(isinstance(about[name], str) for name in ("checksum", "widths", "digest", "provenance")):
-            raise ValueError("metadata that are not strings")
-        widths = _counts(_parse_json(about["widths"]))
-        layers = range(len(widths) - 1)
-        return about, widths, _counts([entries[f"layers.{layer}.sources"]["shape"][0] for layer in layers])
-    except (ValueError, TypeError, LookupError) as problem:
-        raise ValueError(f"its header is damaged, or of another format ({problem})") from problem
+def _about(metadata: dict[str, str]) -> tuple[dict[str, str], list[int]]:
+    """The metadata of a topology of this version, and its widths."""
+    if metadata.keys().isdisjoint(("checksum", "widths")):
+        raise ValueError("it is a safetensors file, but without an evofabric topology in it")
+    if lacking := {"checksum", "format", "version", "widths", "digest", "provenance"} - metadata.keys():
+        raise ValueError(f"its header is damaged: it lacks {min(lacking)}")
+    if (metadata["format"], metadata["version"]) != (_FORMAT, _VERSION):
+        found = reprlib.repr(f"{metadata['format']} version {metadata['version']}")
+        raise ValueError(f"this evofabric reads '{_FORMAT} version {_VERSION}', not {found}; or it is damaged")
+    widths = parse_json(metadata["widths"])
+    if not isinstance(widths, list) or not all(type(width) is int and 1 <= width <= MAX_WIDTH for width in widths):
+        raise ValueError(f"its header is damaged: widths are whole numbers from 1 to {MAX_WIDTH}")
+    return metadata, widths
 
 
-def _counts(values: list[Any]) -> list[int]:
-    if not isinstance(values, list) or not all(type(value) is int and 0 <= value < 2**31 for value in values):
-        raise ValueError("counts are whole numbers from 0 to 2147483647")
-    return values
-
-
-def _layers(widths: Sequence[int], n_edges: Sequence[int], payload: bytes) -> Iterator[Layer]:
-    position = 0
-    ends = np.frombuffer(payload, dtype="<i4", count=2 * sum(n_edges))
-    trainable = np.frombuffer(payload, dtype="u1", offset=ends.nbytes)
-    for n_in, n_out, n in zip(widths, widths[1:], n_edges, strict=False):
-        sources, targets = ends[2 * position : 2 * (position + n)].reshape(2, n)
-        yield Layer(n_in, n_out, sources, targets, trainable[position : position + n] != 0)
-        position += n
+def _layers(contents: Any, widths: Sequence[int]) -> Iterator[Layer]:
+    """The layers in an open safetensors file."""
+    for number, (n_in, n_out) in enumerate(pairwise(widths)):
+        names = [f"layers.{number}.{name}" for name in ("sources", "targets", "trainable")]
+        if [contents.get_slice(name).get_dtype() for name in names] != ["I32", "I32", "U8"]:
+            raise ValueError(f"layer {number} is not of int32 and uint8")
+        sources, targets, trainable = map(contents.get_tensor, names)
+        yield Layer(n_in, n_out, sources, targets, trainable != 0)
 
 
 def _check_sizes(file_size: int, header_size: int, neurons: int) -> None:
@@ -311,17 +241,3 @@ def write_whole(path: Path, data: bytes) -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return path
-
-
-def _as_json(value: Any, name: str) -> Any:
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as problem:
-        raise ValueError(f"provenance: {name} cannot be written as JSON ({problem})") from problem
-
-
-def _parse_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except RecursionError as problem:
-        raise ValueError("JSON nested too deeply") from problem

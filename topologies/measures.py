@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.product import product
+from topologies.reach import from_inputs
 from topologies.topology import Layer, Topology, step
 
 _UNCOUNTED = np.errstate(over="ignore")
@@ -70,13 +72,16 @@ def frozen_entries(topology: Topology) -> NDArray[np.float64]:
     Returns an array of shape ``(n_in, n_out)``: where no path from the input to the output has a trainable edge, the
     number of paths, which are all constant (0 for an unconnected pair); NaN elsewhere. Exact up to 2^53 paths.
     """
-    inputs = np.eye(topology.n_in, dtype=np.bool_)
-    reached, movable, paths = inputs, np.zeros_like(inputs), inputs.astype(np.float64)
-    for layer in topology.layers:
+    movable = np.zeros((topology.n_in, topology.n_in), dtype=np.bool_)
+    for reached, layer in zip(from_inputs(topology), topology.layers, strict=False):
         movable = step(movable, layer) | step(reached, _trainable(layer))
-        reached = step(reached, layer)
-        paths = _count(paths, layer)
-    return np.where(movable, np.nan, paths)
+    return np.where(movable, np.nan, path_counts(topology))
+
+
+@_UNCOUNTED
+def path_counts(topology: Topology) -> NDArray[np.float64]:
+    """The number of paths from every input to every output, shape ``(n_in, n_out)``; infinite beyond 10^308."""
+    return product(topology, [np.ones(layer.n_edges) for layer in topology.layers])
 
 
 def frozen_lower_bound(topology: Topology) -> float:
@@ -100,11 +105,3 @@ def _spread(counts: NDArray[np.int64]) -> Spread:
 def _trainable(layer: Layer) -> Layer:
     kept = layer.trainable
     return Layer(layer.n_in, layer.n_out, layer.sources[kept], layer.targets[kept], layer.trainable[kept])
-
-
-@_UNCOUNTED
-def _count(paths: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
-    """Carry numbers of paths over one layer: ``(rows, n_in)`` to ``(rows, n_out)``."""
-    onward = np.zeros((layer.n_out, paths.shape[0]))
-    np.add.at(onward, layer.targets, paths.T[layer.sources])
-    return onward.T

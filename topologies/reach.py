@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import NDArray
 
 from topologies.topology import Layer, Topology, step
+
+_Marks = NDArray[np.bool_]
 
 
 def reversed_topology(topology: Topology) -> Topology:
@@ -18,20 +22,28 @@ def reversed_topology(topology: Topology) -> Topology:
     )
 
 
-def from_inputs(topology: Topology) -> list[NDArray[np.bool_]]:
+def from_inputs(topology: Topology) -> list[_Marks]:
     """Whether an input reaches a neuron, a ``(n_in, width)`` array for every layer of neurons, inputs first."""
-    reached = [np.eye(topology.n_in, dtype=np.bool_)]
-    for layer in topology.layers:
-        reached.append(step(reached[-1], layer))
-    return reached
+    return _reached(topology, np.eye(topology.n_in, dtype=np.bool_))
 
 
-def to_outputs(topology: Topology) -> list[NDArray[np.bool_]]:
+def to_outputs(topology: Topology) -> list[_Marks]:
     """Whether a neuron reaches an output, an ``(n_out, width)`` array for every layer of neurons, inputs first."""
     return from_inputs(reversed_topology(topology))[::-1]
 
 
-def alive(topology: Topology) -> list[NDArray[np.bool_]]:
-    """Which neurons lie on a path from an input to an output, a ``(width,)`` array for every layer, inputs first."""
-    both = zip(from_inputs(topology), to_outputs(topology), strict=True)
-    return [np.asarray(ahead.any(axis=0) & behind.any(axis=0)) for ahead, behind in both]
+def alive(topology: Topology, inputs: _Marks | None = None, outputs: _Marks | None = None) -> list[_Marks]:
+    """Which neurons lie on a path from an input to an output, a ``(width,)`` array for every layer, inputs first.
+
+    With ``inputs``, ``(n_in,)``, or ``outputs``, ``(n_out,)``, only paths between those that are marked count.
+    """
+    first = np.ones(topology.n_in, dtype=np.bool_) if inputs is None else inputs
+    last = np.ones(topology.n_out, dtype=np.bool_) if outputs is None else outputs
+    ahead = _reached(topology, first[None])
+    behind = _reached(reversed_topology(topology), last[None])[::-1]
+    return [np.asarray((one & other)[0]) for one, other in zip(ahead, behind, strict=True)]
+
+
+def _reached(topology: Topology, marked: _Marks) -> list[_Marks]:
+    """Which neurons are reached from the inputs marked in each row, a ``(rows, width)`` array for every layer."""
+    return list(accumulate(topology.layers, step, initial=marked))

@@ -22,7 +22,7 @@ from topologies.entries import TRAINABLE as TRAINABLE
 from topologies.entries import entries
 
 if TYPE_CHECKING:
-    from topologies.files import Provenance
+    from topologies.provenance import Provenance
 
 MAX_WIDTH = 1 << 20
 """Neurons in one layer: far above any use, low enough that widths never overflow an int32."""

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
 
 from evaluators.controllability.evaluator import Controllability
 from evaluators.controllability.model import Control, Stage, stages
+from topologies.flow import Flow, greatest_flow
 from topologies.topology import Topology
 
 CERTIFIED_UP_TO = 128
@@ -45,7 +44,8 @@ def flow_bound(topology: Topology) -> FlowBound:
     """
     layers = stages(topology)
     starts = np.cumsum([0, *(stage.n_out for stage in layers)])
-    paths = list(_unit_paths(_flow(layers, starts), int(starts[-1])))
+    flow = greatest_flow(topology.layers[1:], [stage.added for stage in layers], [stage.room for stage in layers])
+    paths = list(_unit_paths(flow, int(starts[-1])))
     if topology.n_in > CERTIFIED_UP_TO:
         return FlowBound(len(paths), None)
     evenly = Controllability("uniform", by_pair=True).analyse(topology)
@@ -53,33 +53,11 @@ def flow_bound(topology: Topology) -> FlowBound:
     return FlowBound(len(paths), evenly if reached else _certificate(layers, starts, paths))
 
 
-def _flow(layers: list[Stage], starts: NDArray[np.int64]) -> csr_array:
-    """A maximum flow: neuron k, counted from the first layer's, is entered at node k and left at node n + k.
-
-    Node 2n is the source of added control, node 2n + 1 the sink after the outputs. Where flow runs backwards the
-    entries are negative.
-    """
-    n = int(starts[-1])
-    neurons, outputs = np.arange(n), np.arange(starts[-2], n)
-    added = np.concatenate([stage.added for stage in layers])
-    room = np.concatenate([stage.room for stage in layers])
-    edges = [
-        (n + before + stage.sources, after + stage.targets)
-        for before, after, stage in zip(starts, starts[1:], layers[1:], strict=False)
-    ]
-    tails = [np.full(n, 2 * n), neurons, n + outputs, *(tail for tail, _ in edges)]
-    heads = [neurons, n + neurons, np.full(outputs.size, 2 * n + 1), *(head for _, head in edges)]
-    ample = np.full(outputs.size + sum(tail.size for tail, _ in edges), added.sum())
-    capacities = np.concatenate([added, room, ample]).astype(np.int32)
-    graph = csr_array((capacities, (np.concatenate(tails), np.concatenate(heads))), (2 * n + 2, 2 * n + 2))
-    return maximum_flow(graph, 2 * n, 2 * n + 1).flow
-
-
-def _unit_paths(flow: csr_array, n: int) -> Iterator[list[int]]:
+def _unit_paths(flow: Flow, n: int) -> Iterator[list[int]]:
     """Cut a flow into paths of one unit: the neurons that each passes, from where control is added to an output."""
     onward: list[list[int]] = [[] for _ in range(n)]
     added: list[int] = []
-    entries = flow.tocoo()
+    entries = flow.along.tocoo()
     for tail, head, amount in zip(*entries.coords, entries.data, strict=True):
         if amount > 0 and tail == 2 * n:
             added += [int(head)] * int(amount)

@@ -29,6 +29,7 @@ from scipy.special import expit
 from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
 from topologies.measures import frozen_lower_bound
+from topologies.product import gram
 from topologies.topology import Topology
 
 LOUDNESS = 100.0
@@ -74,7 +75,8 @@ def capacity(topology: Topology) -> float:
     ridge = RESOLUTION * max(1 - parameters / entries, 0.02)
     size = magnitude(topology)
     draws = int(np.clip(round(_WORK / parameters**2), 1, _MOST_DRAWS))
-    return sum(_log_det(_gram(topology, size, draw), ridge) for draw in range(draws)) / (draws * entries)
+    volumes = [_log_det(gram(topology, _loud(topology, size, draw)), ridge) for draw in range(draws)]
+    return sum(volumes) / (draws * entries)
 
 
 def magnitude(topology: Topology) -> float:
@@ -112,31 +114,17 @@ def _log_paths(topology: Topology) -> NDArray[np.float64]:
         return np.asarray(np.log(ending.sum(axis=0)) + log_unit)
 
 
-def _gram(topology: Topology, size: float, draw: int) -> NDArray[np.float64]:
-    """Products of the derivatives by every two weights, at weights of one size and random signs: ``(E, E)``."""
+def _loud(topology: Topology, size: float, draw: int) -> list[NDArray[np.float64]]:
+    """Weights of one size and random signs."""
     signs = generator(draw, "signs")
-    matrices = []
-    for layer in topology.layers:
-        matrix = np.zeros((layer.n_in, layer.n_out))
-        drawn = size * signs.choice((-1.0, 1.0), layer.n_edges)
-        matrix[layer.sources, layer.targets] = np.where(layer.trainable, drawn, 1.0)
-        matrices.append(matrix)
-    before, after = [np.eye(topology.n_in)], [np.eye(topology.n_out)]
-    for matrix in matrices[:-1]:
-        before.append(before[-1] @ matrix)
-    for matrix in matrices[:0:-1]:
-        after.append(matrix @ after[-1])
-    at = list(zip(before, reversed(after), topology.layers, strict=True))
-    starts = np.concatenate([ahead.T[layer.sources[layer.trainable]] for ahead, _, layer in at])
-    ends = np.concatenate([behind[layer.targets[layer.trainable]] for _, behind, layer in at])
-    gram = starts @ starts.T
-    gram *= ends @ ends.T
-    return np.asarray(gram)
+    return [
+        np.where(layer.trainable, size * signs.choice((-1.0, 1.0), layer.n_edges), 1.0) for layer in topology.layers
+    ]
 
 
-def _log_det(gram: NDArray[np.float64], ridge: float) -> float:
-    """``log det(1 + gram / ridge)``; overwrites the Gram matrix."""
-    gram /= ridge
-    gram[np.diag_indices_from(gram)] += 1
-    factor = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
+def _log_det(inner: NDArray[np.float64], ridge: float) -> float:
+    """``log det(1 + inner / ridge)``; overwrites the Gram matrix."""
+    inner /= ridge
+    inner[np.diag_indices_from(inner)] += 1
+    factor = cholesky(inner, lower=True, overwrite_a=True, check_finite=False)
     return float(2 * np.log(np.diagonal(factor)).sum())

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import maximum_flow
 
 from evaluators.controllability.evaluator import Controllability
+from topologies.flow import greatest_flow
 from topologies.initialise import bounds
+from topologies.measures import path_counts
+from topologies.product import product
 from topologies.topology import Layer, Topology
 
 
@@ -53,12 +54,6 @@ def requirements(topology: Topology) -> Requirements:
     )
 
 
-def path_counts(topology: Topology) -> NDArray[np.float64]:
-    """The number of paths from every input to every output, shape ``(n_in, n_out)``; infinite beyond 10^308."""
-    with np.errstate(over="ignore"):
-        return _product(topology, [np.ones(layer.n_edges) for layer in topology.layers])
-
-
 @dataclass(frozen=True)
 class Paths:
     """Least, mean and greatest number of paths of a pair, and their coefficient of variation (0 without paths)."""
@@ -84,18 +79,9 @@ def bandwidth(topology: Topology) -> int:
     By Menger's theorem it is also the most paths from inputs to outputs that share no neuron, and the generic rank of
     the product matrix if all edges are trainable. Never more than the narrowest layer.
     """
-    starts = np.cumsum([0, *topology.widths])
-    n = int(starts[-1])
-    neurons = np.arange(n)
-    entries = [(neurons, n + neurons)]  # entered as node k, left as node n + k: one path a neuron
-    for start, layer in zip(starts, topology.layers, strict=False):
-        entries.append((n + start + layer.sources, start + layer.n_in + layer.targets))
-    entries.append((np.full(topology.n_in, 2 * n), np.arange(topology.n_in)))
-    outputs = np.arange(starts[-2], n)
-    entries.append((n + outputs, np.full(outputs.size, 2 * n + 1)))
-    tails, heads = (np.concatenate(ends) for ends in zip(*entries, strict=True))
-    graph = csr_array((np.ones(tails.size, dtype=np.int32), (tails, heads)), (2 * n + 2, 2 * n + 2))
-    return int(maximum_flow(graph, 2 * n, 2 * n + 1).flow_value)
+    once = [np.ones(width, dtype=np.int64) for width in topology.widths]
+    at_inputs = [once[0], *(np.zeros_like(of_layer) for of_layer in once[1:])]
+    return greatest_flow(topology.layers, at_inputs, once).value
 
 
 def spectral_gap(topology: Topology) -> float:
@@ -107,7 +93,7 @@ def spectral_gap(topology: Topology) -> float:
     singular value of the joint distribution, each entry over the root of its marginals. 0 where nothing is connected,
     1 where all walks begin at one input or end at one output.
     """
-    walk = _product(topology, [1 / layer.fan_out[layer.sources] for layer in topology.layers])
+    walk = product(topology, [1 / layer.fan_out[layer.sources] for layer in topology.layers])
     joint = walk[walk.any(axis=1)][:, walk.any(axis=0)]
     if not joint.size:
         return 0.0
@@ -139,12 +125,3 @@ def synflow(topology: Topology) -> float:
 def _into(layer: Layer, of_edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """The sum over the edges into each neuron, shape ``(n_out,)``."""
     return np.bincount(layer.targets, of_edges, layer.n_out).astype(np.float64)
-
-
-def _product(topology: Topology, weights: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """The matrix of the cascade with these weights, shape ``(n_in, n_out)``."""
-    result = np.eye(topology.n_in)
-    for layer, of_layer in zip(topology.layers, weights, strict=True):
-        matrix = csr_array((of_layer, (layer.targets, layer.sources)), (layer.n_out, layer.n_in))
-        result = np.asarray(matrix @ result.T).T
-    return result

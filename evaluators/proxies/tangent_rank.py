@@ -11,10 +11,8 @@ random rows x and columns y. No rank is lost: such observations span all entries
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
 from topologies.initialise import initial_weights
+from topologies.product import factors, gram
 from topologies.reach import alive
 from topologies.topology import Topology
 
@@ -106,11 +105,8 @@ class TangentRank:
         The last bits depend on the number of BLAS threads.
         """
         weights = initial_weights(topology, generator(seed, "tangent"))
-        before, after = _factors(
-            topology, weights, np.eye(topology.n_in), np.eye(topology.n_out), lambda values: values
-        )
-        gram = (before @ before.T) * (after @ after.T)
-        eigenvalues = eigvalsh(gram, overwrite_a=True, check_finite=False)[::-1] if gram.size else np.zeros(0)
+        inner = gram(topology, weights)
+        eigenvalues = eigvalsh(inner, overwrite_a=True, check_finite=False)[::-1] if inner.size else np.zeros(0)
         return Spectrum(np.maximum(eigenvalues, 0), self.analyse(topology))
 
 
@@ -145,38 +141,12 @@ def _free_scales(topology: Topology, lives: list[NDArray[np.bool_]], useful: lis
     return np.setdiff1d(group_of[hidden][np.concatenate(lives)[hidden]], ends).size
 
 
-def _factors(
-    topology: Topology,
-    weights: Sequence[NDArray[Any]],
-    rows: NDArray[Any],
-    columns: NDArray[Any],
-    reduced: Callable[[NDArray[Any]], NDArray[Any]],
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What reaches every trainable edge from either side.
-
-    ``rows`` ``(inputs, n)`` are carried forward and ``columns`` ``(outputs, m)`` backward; the results, of shapes
-    ``(n_trainable, n)`` and ``(n_trainable, m)``, are their values where an edge begins and where it ends.
-    """
-    matrices = [
-        csr_array((values, (layer.sources, layer.targets)), (layer.n_in, layer.n_out))
-        for layer, values in zip(topology.layers, weights, strict=True)
-    ]
-    before, after = [rows], [columns]
-    for matrix in matrices[:-1]:
-        before.append(reduced(matrix.T @ before[-1]))
-    for matrix in matrices[:0:-1]:
-        after.append(reduced(matrix @ after[-1]))
-    beginnings = [at[layer.sources[layer.trainable]] for at, layer in zip(before, topology.layers, strict=True)]
-    ends = [at[layer.targets[layer.trainable]] for at, layer in zip(reversed(after), topology.layers, strict=True)]
-    return np.concatenate(beginnings), np.concatenate(ends)
-
-
 def _observations(topology: Topology, count: int) -> _Floats:
     """Derivatives of random observations by the weights, as residues: shape ``(n_trainable, count)``."""
     draw = generator(0, "residues")
     weights = [np.where(layer.trainable, draw.integers(1, PRIME, layer.n_edges), 1) for layer in topology.layers]
     rows, columns = (draw.integers(PRIME, size=(width, count)) for width in (topology.n_in, topology.n_out))
-    before, after = _factors(topology, weights, rows, columns, lambda values: values % PRIME)
+    before, after = factors(topology, weights, rows, columns, lambda values: values % PRIME)
     return _centred((before * after % PRIME).astype(np.float64))
 
 

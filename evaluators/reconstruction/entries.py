@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from evaluators.reconstruction.evaluator import MatrixReconstruction
 from evaluators.reconstruction.targets import target
 from evaluators.task import Fidelity, Split
+from topologies.product import product, with_ones
 from topologies.topology import Topology
 
 
@@ -19,21 +20,6 @@ def entry_errors(topology: Topology, fidelity: Fidelity, split: Split, seed: int
     """
     trained = MatrixReconstruction().train(topology, fidelity, split, seed)
     goals = np.stack([target(topology.n_in, topology.n_out, index, split, seed) for index in range(fidelity.targets)])
-    found = products(trained.topology, trained.weights[trained.best])
+    best = trained.weights[trained.best].astype(np.float64)
+    found = np.stack([product(trained.topology, with_ones(trained.topology, weights)) for weights in best])
     return np.asarray(np.square(found - goals).mean(axis=0))
-
-
-def products(topology: Topology, weights: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The matrices of the whole cascade (Eq. 4) for sets of trainable weights.
-
-    ``weights`` has shape ``(sets, n_trainable)``, in the order of layers and their edges, the result ``(sets, n_in,
-    n_out)``.
-    """
-    result = np.broadcast_to(np.eye(topology.n_in), (len(weights), topology.n_in, topology.n_in))
-    parts = np.split(weights, np.cumsum([layer.n_trainable for layer in topology.layers])[:-1], axis=1)
-    for layer, part in zip(topology.layers, parts, strict=True):
-        matrices = np.zeros((len(weights), layer.n_in, layer.n_out))
-        matrices[:, layer.sources, layer.targets] = 1.0
-        matrices[:, layer.sources[layer.trainable], layer.targets[layer.trainable]] = part
-        result = result @ matrices
-    return np.asarray(result)

@@ -29,17 +29,17 @@ def train(
 
 
 def product(topology: Topology, weights: torch.Tensor) -> torch.Tensor:
-    """The matrix of the whole cascade, ``S_1 ⊙ M_1 ⋯ S_L ⊙ M_L`` (Eq. 4), shape ``(n_in, n_out)``.
+    """The matrix of the whole cascade, ``S_1 ⊙ M_1 ⋯ S_L ⊙ M_L`` (Eq. 4), shape ``(..., n_in, n_out)``.
 
-    ``weights`` has shape ``(n_trainable,)``: trainable weights in the order of layers and their edges.
+    ``weights`` has shape ``(..., n_trainable)``: trainable weights in the order of layers and their edges.
     """
-    parts = torch.split(weights, [layer.n_trainable for layer in topology.layers])
+    parts = torch.split(weights, [layer.n_trainable for layer in topology.layers], dim=-1)
     result = torch.eye(topology.n_in, dtype=weights.dtype)
     for layer, part in zip(topology.layers, parts, strict=True):
-        matrix = torch.tensor(layer.mask() == 2).to(weights.dtype)
+        matrix = torch.tensor(layer.mask() == 2).to(weights.dtype).repeat(*weights.shape[:-1], 1, 1)
         sources, targets = layer.sources[layer.trainable], layer.targets[layer.trainable]
-        places = (torch.tensor(sources, dtype=torch.long), torch.tensor(targets, dtype=torch.long))
-        result = result @ matrix.index_put(places, part)
+        matrix[..., torch.tensor(sources, dtype=torch.long), torch.tensor(targets, dtype=torch.long)] = part
+        result = result @ matrix
     return result
 
 

@@ -9,8 +9,9 @@ from evo.settings import Settings
 from evo.storage.header import outcome_settings
 from evo.storage.results import Chosen, FinalTable
 from evo.storage.run import Run
-from topologies.files import Provenance, save
+from topologies.files import save
 from topologies.names import CHAMPION
+from topologies.provenance import Provenance
 
 
 def keep_best(run: Run[Settings], best: Individual) -> None:

@@ -24,8 +24,8 @@ from evaluators.controllability.exact import greatest_total
 from evaluators.controllability.flow import flow_bound
 from evaluators.proxies.capacity import Capacity
 from evaluators.proxies.graph_measures import paths, requirements, spectral_gap
-from evaluators.proxies.matching import l0_count
 from evaluators.proxies.registry import PROXIES, measure
+from evaluators.reconstruction.l0 import l0_count
 from evaluators.task import BatchEvaluator
 from tests.evaluators.random_topologies import topologies
 from topologies import Topology, butterfly, clos, dense, random_regular

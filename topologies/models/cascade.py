@@ -4,8 +4,7 @@
 
 Hidden neurons are linear, so a cascade is one matrix, and there are two ways to apply it:
 
-* layer by layer, one sparse product (``embedding_bag`` over columns, the fastest plain PyTorch form for arbitrary
-  fan-in) each: the cost is one multiply-accumulate per edge and row;
+* layer by layer, one sparse product each: the cost is one multiply-accumulate per edge and row;
 * *folded*: the layers first multiply out to a dense matrix, then one dense product. Folding costs as much as
   ``n_in`` rows do, but a multiply-accumulate of a dense product is about sixteen times cheaper than a sparse one.
 
@@ -14,9 +13,9 @@ A batch takes the cheaper way; for small layers and large batches that is foldin
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,8 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from topologies.initialise import initial_weights
-from topologies.packing import pack
+from topologies.models.computed import INSTEAD, computed
+from topologies.models.fingerprint import check_fingerprint, fingerprint
+from topologies.models.sparse import Edges, carry
 from topologies.topology import Topology
+
+_REAL = "a SparseCascade computes with real floating-point numbers"
+_FIXED = "put its to_linear() in its place"
 
 _SPARSE_COST = 16
 """Time of a sparse multiply-accumulate over that of a dense one, measured on a CPU at widths 32 to 1024."""
@@ -35,8 +39,8 @@ class SparseCascade(nn.Module):
     """The sparse cascade of a topology in place of a dense ``nn.Linear(n_in, n_out)`` (III, figure 1).
 
     Maps ``(..., n_in)`` to ``(..., n_out)``: ``x @ W_1 @ ... @ W_L + bias``, where ``W_l`` is zero at absent edges,
-    1 at constant ones and a parameter at trainable ones. First derivatives only: PyTorch cannot differentiate
-    ``embedding_bag`` twice.
+    1 at constant ones and a parameter at trainable ones. It can be differentiated any number of times, backwards and
+    forwards.
 
     Parameters
     ----------
@@ -50,20 +54,27 @@ class SparseCascade(nn.Module):
     Attributes
     ----------
     edge_weight:
-        Parameter of shape ``(n_trainable,)``: layer after layer, each in order of (target, source).
+        Parameter of shape ``(n_trainable,)``: layer after layer, each in order of (target, source). It has one
+        dimension, so recipes that decay what has two leave it alone, optimisers for matrices (Muon) refuse it, and
+        counters of operations that look for matrix products see nothing of the layer-by-layer form.
     bias:
         Parameter of shape ``(n_out,)``, or None.
 
-    ``load_state_dict`` raises ValueError for weights saved from another topology, or from the same one under
-    another numbering of its hidden neurons.
+    There are no buffers: what follows from the topology is made from it, and nothing that averages, casts, empties or
+    loads a module can change it.
+
+    Its checkpoints hold the topology's fingerprint as 256 signs, which averages, sums and casts of a ``state_dict``
+    keep. ``load_state_dict`` raises ValueError for weights of another topology, or of the same one under another
+    numbering of its hidden neurons. Checkpoints of version 0.1 load, also where they were cast; one whose fingerprint
+    was averaged (it had whole numbers) is refused.
+
+    Raises
+    ------
+    TypeError
+        For a ``dtype`` that is not a real floating-point one.
     """
 
     bias: nn.Parameter | None
-    constants: Tensor  # (n_edges,): 1 at constant edges, 0 where a trainable weight goes
-    places: Tensor  # (n_trainable,): the edge that each trainable weight belongs to
-    sources: Tensor  # (n_edges,): the neuron each edge comes from
-    starts: Tensor  # (neurons but inputs,): each neuron's first edge, counted within its layer
-    fingerprint: Tensor  # (32,) uint8: the topology in the state_dict
 
     def __init__(
         self,
@@ -73,23 +84,15 @@ class SparseCascade(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"the dtype is {dtype}: {_REAL}")
         self.topology = topology if isinstance(topology, Topology) else _resolve(topology)
         self.in_features, self.out_features = self.topology.n_in, self.topology.n_out
-        layers = self.topology.layers
-        trainable = np.concatenate([layer.trainable for layer in layers])
-
-        def buffer(name: str, values: Any, dtype: torch.dtype | None = torch.int64, persistent: bool = False) -> None:
-            self.register_buffer(name, torch.tensor(values, device=device, dtype=dtype), persistent)
-
-        buffer("constants", np.where(trainable, 0.0, 1.0), dtype or torch.get_default_dtype())
-        buffer("places", np.flatnonzero(trainable))
-        buffer("sources", np.concatenate([layer.sources for layer in layers]))
-        buffer("starts", np.concatenate([np.cumsum(layer.fan_in) - layer.fan_in for layer in layers]))
-        buffer("fingerprint", list(_fingerprint(self.topology)), torch.uint8, persistent=True)
         self.edge_weight = nn.Parameter(torch.empty(self.topology.n_trainable, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(self.out_features, device=device, dtype=dtype)) if bias else None
+        self._edges: dict[torch.device, Edges] = {}
+        self._edges_here()
         self.reset_parameters()
-        self.register_load_state_dict_pre_hook(_refuse_other_topology)  # type: ignore[no-untyped-call]
 
     def reset_parameters(self, generator: np.random.Generator | None = None) -> None:
         """Draw the weights anew (:func:`topologies.initialise.initial_weights`) and set the bias to zero.
@@ -101,7 +104,7 @@ class SparseCascade(nn.Module):
         drawn = initial_weights(self.topology, generator)
         trainable = [weights[layer.trainable] for weights, layer in zip(drawn, self.topology.layers, strict=True)]
         with torch.no_grad():
-            self.edge_weight.copy_(torch.from_numpy(np.concatenate(trainable)))
+            self.edge_weight.copy_(_like(torch.from_numpy(np.concatenate(trainable)), self.edge_weight))
             if self.bias is not None:
                 self.bias.zero_()
 
@@ -110,36 +113,57 @@ class SparseCascade(nn.Module):
 
         Raises
         ------
+        TypeError
+            When ``x`` is complex, sparse or nested, or no tensor, as while ``torch.fx`` traces.
         ValueError
             When the last dimension of ``x`` is not ``n_in``.
         """
-        if x.shape[-1:] != (self.in_features,):
-            raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
-        rows = x.numel() // self.in_features
-        if rows == 0 or self._folding_pays(rows):  # embedding_bag takes no empty batch
-            return functional.linear(x, self.weight, self.bias)
-        outputs = self._carry(*_autocast(x.reshape(rows, self.in_features).T, self._all_weights()))
+        self._check(x)
+        # An exported program serves batches of any size, so it cannot choose by size.
+        if torch.compiler.is_exporting() or self._folding_pays(x.numel() // self.in_features):
+            return functional.linear(x, self._folded(), self.bias)
+        rows = x.reshape(-1, self.in_features)
+        outputs = carry(*_autocast(self._all_weights(), rows.T), self._edges_here().ways).T
         if self.bias is not None:
-            outputs = outputs + self.bias.to(outputs.dtype)[:, None]
-        return outputs.T.contiguous().view(*x.shape[:-1], self.out_features)
+            outputs = outputs + self.bias.to(outputs.dtype)
+        return outputs.contiguous().view(*x.shape[:-1], self.out_features)
 
     def dense(self) -> Tensor:
         """The matrix that the cascade multiplies by, ``(n_in, n_out)``: exact, since hidden neurons are linear."""
-        identity = torch.eye(self.in_features, device=self.edge_weight.device, dtype=self.edge_weight.dtype)
-        return self._carry(identity, self._all_weights()).T
+        return self._folded().T
 
     @property
     def weight(self) -> Tensor:
         """The same matrix as ``nn.Linear`` keeps it, ``(n_out, n_in)``, for code that reads a layer's weight.
 
-        Computed at every access. Gradients flow through it to the trainable edges; assigning to it fails.
+        Computed at every access, and gradients flow through it to the trainable edges. To write into it raises
+        RuntimeError and to assign to it AttributeError: ``edge_weight`` is what to initialise, tie, reparametrise or
+        prune.
         """
-        return self.dense().T
+        return computed(self._folded())
+
+    @weight.setter
+    def weight(self, value: Tensor) -> None:
+        raise AttributeError(INSTEAD)
+
+    def register_parameter(self, name: str, param: nn.Parameter | None) -> None:
+        """As for any module, but AttributeError for ``weight``, which is computed."""
+        if name == "weight":
+            raise AttributeError(INSTEAD)
+        super().register_parameter(name, param)
+
+    def get_extra_state(self) -> Tensor:
+        """The topology's fingerprint as it stands in a ``state_dict``, 256 signs: made anew, never kept."""
+        return fingerprint(self.topology)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Raise ValueError where the weights that come with this fingerprint belong to another topology."""
+        check_fingerprint(self.topology, state)
 
     def to_linear(self) -> nn.Linear:
         """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory."""
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight = nn.Parameter(self.weight.detach())
+        linear.weight = nn.Parameter(self._folded().detach())
         if self.bias is not None:
             linear.bias = nn.Parameter(self.bias.detach().clone())
         return linear.train(self.training)
@@ -150,28 +174,61 @@ class SparseCascade(nn.Module):
         edges = f"trainable={self.topology.n_trainable}, constant={self.topology.n_constant}"
         return f"{sizes}, {edges}, bias={self.bias is not None}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_edges": {}}
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        raise TypeError(f"TorchScript cannot compile a SparseCascade: {_FIXED}")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SparseCascade:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._edges_here()  # now, rather than first while something traces
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """PyTorch's own, but nothing is copied from another topology's weights, and release 0.1 is understood."""
+        saved = prefix + "_extra_state"
+        if prefix + "fingerprint" in state_dict:
+            state_dict[saved] = state_dict.pop(prefix + "fingerprint")
+        if saved in state_dict:
+            self.set_extra_state(state_dict[saved])
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def _check(self, x: Tensor) -> None:
+        """Refuse what some ways of computing take and others do not."""
+        if not isinstance(x, Tensor):
+            raise TypeError(f"the input is a {type(x).__name__}, not a tensor; while a model is traced, {_FIXED}")
+        if x.is_nested or x.layout is not torch.strided:
+            raise TypeError(
+                f"the input is {'nested' if x.is_nested else 'sparse'}: a SparseCascade takes dense tensors"
+            )
+        if x.is_complex() or self.edge_weight.is_complex():
+            raise TypeError(f"the {'input is' if x.is_complex() else 'weights are'} complex: {_REAL}")
+        if x.shape[-1:] != (self.in_features,):
+            raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
+
     def _folding_pays(self, rows: int) -> bool:
-        """Whether ``rows`` rows are cheaper through one dense matrix, the making of it included."""
+        """Whether ``rows`` rows are cheaper through one dense matrix, the making of it included; so are none at all."""
         folding = self.in_features * self.topology.n_edges
         dense = rows * self.in_features * self.out_features / _SPARSE_COST
-        return folding + dense < rows * self.topology.n_edges
+        return rows == 0 or folding + dense < rows * self.topology.n_edges
+
+    def _edges_here(self) -> Edges:
+        """The edges on the device where the weights are by now."""
+        device = self.edge_weight.device
+        if device not in self._edges:
+            self._edges[device] = Edges.of(self.topology, device)
+        return self._edges[device]
 
     def _all_weights(self) -> Tensor:
         """Weights of all edges, constants included, ``(n_edges,)``."""
-        return self.constants.index_copy(0, self.places, self.edge_weight)
+        ones = self.edge_weight.new_ones(self.topology.n_edges)
+        return ones.index_copy(0, self._edges_here().trainable, self.edge_weight)
 
-    def _carry(self, columns: Tensor, weights: Tensor) -> Tensor:
-        """Columns of values ``(n_in, batch)`` through every layer: ``(n_out, batch)``.
-
-        ``embedding_bag`` sums, for every neuron, the weighted rows that its edges name.
-        """
-        columns = columns.contiguous()  # embedding_bag is up to four times slower on a transposed view
-        edges = [layer.n_edges for layer in self.topology.layers]
-        sources, per_edge = torch.split(self.sources, edges), torch.split(weights, edges)
-        starts = torch.split(self.starts, [layer.n_out for layer in self.topology.layers])
-        for source, start, weight in zip(sources, starts, per_edge, strict=True):
-            columns = functional.embedding_bag(source, columns, start, mode="sum", per_sample_weights=weight)
-        return columns
+    def _folded(self) -> Tensor:
+        """The matrix of the cascade, ``(n_out, n_in)``."""
+        identity = torch.eye(self.in_features, device=self.edge_weight.device, dtype=self.edge_weight.dtype)
+        return carry(self._all_weights(), identity, self._edges_here().ways)
 
 
 def replace_linear(linear: nn.Linear, topology: Topology | str | Path) -> SparseCascade:
@@ -200,13 +257,14 @@ def replace_linear(linear: nn.Linear, topology: Topology | str | Path) -> Sparse
     return cascade.train(linear.training)
 
 
-def _autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+def _autocast(weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Cast as autocast does for ``nn.Linear``; it does not know of ``embedding_bag``. Doubles stay what they are."""
-    device = tensors[0].device.type
+    device = values.device.type
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return tensors
+        return weights, values
     dtype = torch.get_autocast_dtype(device)
-    return tuple(tensor if tensor.dtype == torch.float64 else tensor.to(dtype) for tensor in tensors)
+    weights, values = (one if one.dtype == torch.float64 else one.to(dtype) for one in (weights, values))
+    return weights, values
 
 
 def _resolve(source: str | Path) -> Topology:
@@ -215,16 +273,11 @@ def _resolve(source: str | Path) -> Topology:
     return resolve(source)
 
 
-def _fingerprint(topology: Topology) -> bytes:
-    """32 bytes for the edges under this numbering, which is what the order of the weights depends on."""
-    return hashlib.sha256(pack(topology)).digest()
+def _like(whole: Tensor, parameter: Tensor) -> Tensor:
+    """The same values, each process holding its part where the parameter is sharded (FSDP2); the first one's count."""
+    if not hasattr(parameter, "device_mesh"):
+        return whole
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
-
-def _refuse_other_topology(module: SparseCascade, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Before anything is copied: are these weights of the same edges? A missing fingerprint is PyTorch's to report."""
-    saved = state.get(prefix + "fingerprint")
-    if saved is not None and bytes(saved.tolist()) != _fingerprint(module.topology):
-        raise ValueError(
-            f"these weights were saved from another topology than this {module.topology!r}: "
-            "build the SparseCascade from the topology they were trained with"
-        )
+    sharded = cast(DTensor, parameter)
+    return distribute_tensor(whole.to(sharded.device), sharded.device_mesh, sharded.placements)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from evaluators import Fidelity, MatrixReconstruction, Split
-from evaluators.reconstruction.entries import entry_errors, products
-from evaluators.reconstruction.reference import product
+from evaluators.reconstruction.entries import entry_errors
 from evaluators.reconstruction.targets import target
-from topologies import clos, hypercube
+from topologies import clos
 from topologies.topology import Topology
 
 
@@ -41,10 +39,3 @@ def test_entries_add_up_to_the_errors_of_the_targets() -> None:
     energy = np.square(goals(topology, 3)).sum(axis=(1, 2))
     found = np.array(MatrixReconstruction().evaluate(topology, fidelity, Split.SEARCH, 3).errors)
     assert errors.sum() == pytest.approx(float((found * energy).mean()), rel=1e-5)
-
-
-@pytest.mark.parametrize("topology", [clos(8, 2, 3, 2), hypercube(8, 3), clos(8, 2, 3, 2, n_out=6)], ids=repr)
-def test_products_are_those_of_the_plain_reference(topology: Topology) -> None:
-    weights = np.random.default_rng(0).normal(size=(4, topology.n_trainable))
-    expected = [product(topology, torch.tensor(one)).numpy() for one in weights]
-    np.testing.assert_allclose(products(topology, weights), expected, rtol=1e-12, atol=1e-12)

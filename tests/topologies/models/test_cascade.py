@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,64 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.topologies.models.cascades import FEW, MANY, product, random_topology, saved, small
 from topologies.canonical import renumber
 from topologies.models.cascade import SparseCascade, replace_linear
 from topologies.topology import Topology
 
 fast = settings(max_examples=30, deadline=None)
-FEW, MANY = 2, 300
-"""Rows that go layer by layer, and rows for which the small topologies here are folded first."""
-
-
-@pytest.fixture(autouse=True)
-def seeded_and_on_one_thread() -> Iterator[None]:
-    """Tiny tensors: more threads only wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
-def random_topology(seed: int, n_in: int | None = None, n_out: int | None = None) -> Topology:
-    """Any widths and kinds: neurons without edges, layers of constants only and layers without edges included."""
-    generator = np.random.default_rng(seed)
-    widths = generator.integers(1, 8, size=generator.integers(2, 6))
-    widths[0], widths[-1] = n_in or widths[0], n_out or widths[-1]
-    shares = [generator.dirichlet((1, 1, 1)) for _ in widths[1:]]
-    return Topology.from_masks(
-        [generator.choice(3, size=(a, b), p=p) for a, b, p in zip(widths, widths[1:], shares, strict=False)]
-    )
-
-
-def small() -> Topology:
-    """Fan-in 3 with one constant, widths 12-12-12-12: connected, and folded for many rows."""
-    mask = sum(np.roll(np.eye(12, dtype=int), shift, axis=1) for shift in (1, 4)) + 2 * np.eye(12, dtype=int)
-    return Topology.from_masks([mask] * 3)
-
-
-def product(cascade: SparseCascade) -> NDArray[np.float64]:
-    """The masked layers multiplied out: weights fill each mask's trainable entries by target, then source."""
-    left = cascade.edge_weight.detach().double().numpy()
-    matrix = np.eye(cascade.in_features)
-    for mask in cascade.topology.masks():
-        by_target = (mask.T == 2).astype(float)
-        count = int((mask == 1).sum())
-        by_target[mask.T == 1], left = left[:count], left[count:]
-        matrix = matrix @ by_target.T
-    assert left.size == 0
-    return matrix
-
-
-def saved(module: nn.Module) -> io.BytesIO:
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    file.seek(0)
-    return file
 
 
 @fast
