@@ -42,7 +42,10 @@ def test_every_row_has_its_error_and_its_difference(finished: History) -> None:
     assert "Relative error on 12 test targets" in text and text.count("the baseline") == 2
     assert (text.count("±"), text.count(" equal")) == (len(table.rows) - 1 - equal, equal)
     assert all(row.name in text and f"{row.error.mean:.4f}" in text for row in table.rows)
-    assert "…" not in printed(comparison_table(table), width=80)
+
+
+def test_a_member_can_be_copied_whole_from_a_terminal_of_80_columns(finished: History) -> None:
+    assert "…" not in printed(comparison_table(table_of(finished)), width=80)
 
 
 def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, tmp_path: Path) -> None:
