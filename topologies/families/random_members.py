@@ -99,10 +99,10 @@ def _shapes(n_in: int, n_out: int) -> Iterator[_Shape]:
 
 
 def _wasted(shape: _Shape, log_paths: float, deep: float, few_paths: float, narrow: float) -> float:
-    """The handicap of a shape; ``narrow`` is that of hidden layers without any neuron."""
-    smaller, larger = sorted((shape["n_in"], shape["n_out"]))
-    missing = max(0.0, 1 - shape["width"] / smaller)
-    return handicap(shape["depth"], log_paths, larger, deep, few_paths) + narrow * missing
+    """The handicap of a shape; ``narrow`` is that of hidden layers far below the mean of both sides."""
+    n_in, n_out = shape["n_in"], shape["n_out"]
+    missing = max(0.0, 1 - shape["width"] / sqrt(n_in * n_out))
+    return handicap(shape["depth"], log_paths, max(n_in, n_out), deep, few_paths) + narrow * missing
 
 
 def _extinct(fans: Iterable[float]) -> float:
@@ -210,7 +210,7 @@ def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: b
     )
 
 
-_REGULAR_LINES = _fan_in_lines(uneven=False, deep=0.005, few_paths=0.15, narrow=0.2)
+_REGULAR_LINES = _fan_in_lines(uneven=False, deep=0.005, few_paths=0.15, narrow=0.3)
 _EXPANDER_LINES = _fan_in_lines(uneven=True, deep=0.08, few_paths=0.1, narrow=0.2)
 
 _ENDS = {
