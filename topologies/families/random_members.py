@@ -13,7 +13,7 @@ from topologies.families.random import bernoulli, expander, random_regular
 _Shape = dict[str, int]
 _DEPTHS = range(2, 11)  # deeper controls leave too few edges a neuron, and one layer is connected only when dense
 _SMALL = 1 << 12  # inputs times outputs
-_MOST_WORK = 1 << 20  # the larger side times edges, of a topology that is built to see whether it is connected
+_MOST_WORK = 1 << 21  # the larger side times edges, of a topology that is built to see whether it is connected
 _DOUBT = 1e-4  # unconnected pairs expected, of what is taken for connected
 _HOPELESS = 5.0  # and of what is not even built
 _PARTS = 10_000  # of a density
