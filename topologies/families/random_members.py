@@ -150,7 +150,9 @@ def _fan_in_line(
 
     def unconnected(fan_in: int) -> float:
         forward = [width * fan_in / n_in, *[fan_in] * (depth - 2), n_out * fan_in / width] if uneven else [inf]
-        return 0.0 if n_in == 1 else _unconnected(n_in, n_out, forward, [inf], paths(fan_in))
+        if fan_in == n_in:  # the first hidden layer sees all inputs, and every neuron has a source
+            return 0.0
+        return _unconnected(n_in, n_out, forward, [inf], paths(fan_in))
 
     limit = _HOPELESS if max(n_in, n_out) * neurons * most <= _MOST_WORK else _DOUBT
     steps = range(least, most + 1)
