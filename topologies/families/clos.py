@@ -105,7 +105,7 @@ def _line(n_in: int, r_in: int, r_out: int, n_out: int, budget: int) -> Line:
         range(1, most + 1),
         lambda m: {**square(n_in, n_out), "ingress": r_in, "middle": m, "egress": r_out},
         count,
-        lambda m: 0.05 * uneven + 0.01 * lopsided,
+        lambda m: 0.05 * uneven + 0.02 * lopsided,
     )
 
 

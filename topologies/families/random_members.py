@@ -13,7 +13,7 @@ from topologies.families.random import bernoulli, expander, random_regular
 _Shape = dict[str, int]
 _DEPTHS = range(2, 11)  # deeper controls leave too few edges a neuron, and one layer is connected only when dense
 _SMALL = 1 << 12  # inputs times outputs
-_MOST_WORK = 1 << 20  # the larger side times edges, of a topology that is built to see whether it is connected
+_MOST_WORK = 1 << 21  # the larger side times edges, of a topology that is built to see whether it is connected
 _DOUBT = 1e-4  # unconnected pairs expected, of what is taken for connected
 _HOPELESS = 5.0  # and of what is not even built
 _PARTS = 10_000  # of a density
@@ -99,10 +99,10 @@ def _shapes(n_in: int, n_out: int) -> Iterator[_Shape]:
 
 
 def _wasted(shape: _Shape, log_paths: float, deep: float, few_paths: float, narrow: float) -> float:
-    """The handicap of a shape; ``narrow`` is that of hidden layers without any neuron."""
-    smaller, larger = sorted((shape["n_in"], shape["n_out"]))
-    missing = max(0.0, 1 - shape["width"] / smaller)
-    return handicap(shape["depth"], log_paths, larger, deep, few_paths) + narrow * missing
+    """The handicap of a shape; ``narrow`` is that of hidden layers far below the mean of both sides."""
+    n_in, n_out = shape["n_in"], shape["n_out"]
+    missing = max(0.0, 1 - shape["width"] / sqrt(n_in * n_out))
+    return handicap(shape["depth"], log_paths, max(n_in, n_out), deep, few_paths) + narrow * missing
 
 
 def _extinct(fans: Iterable[float]) -> float:
@@ -150,7 +150,9 @@ def _fan_in_line(
 
     def unconnected(fan_in: int) -> float:
         forward = [width * fan_in / n_in, *[fan_in] * (depth - 2), n_out * fan_in / width] if uneven else [inf]
-        return 0.0 if n_in == 1 else _unconnected(n_in, n_out, forward, [inf], paths(fan_in))
+        if fan_in == n_in:  # the first hidden layer sees all inputs, and every neuron has a source
+            return 0.0
+        return _unconnected(n_in, n_out, forward, [inf], paths(fan_in))
 
     limit = _HOPELESS if max(n_in, n_out) * neurons * most <= _MOST_WORK else _DOUBT
     steps = range(least, most + 1)
@@ -210,7 +212,7 @@ def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: b
     )
 
 
-_REGULAR_LINES = _fan_in_lines(uneven=False, deep=0.005, few_paths=0.15, narrow=0.2)
+_REGULAR_LINES = _fan_in_lines(uneven=False, deep=0.005, few_paths=0.15, narrow=0.3)
 _EXPANDER_LINES = _fan_in_lines(uneven=True, deep=0.08, few_paths=0.1, narrow=0.2)
 
 _ENDS = {
