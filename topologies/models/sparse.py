@@ -74,7 +74,7 @@ def carry(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
     want first derivatives only, are given PyTorch's own function.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return _reached(weights, values, ways, _sums)[-1]
+        return _last(weights, values, ways)
     return _Cascade.apply(weights, values, ways)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -82,10 +82,17 @@ def _by_layer(weights: Tensor, ways: Ways) -> tuple[Tensor, ...]:
     return torch.split(weights, [ahead.sources.numel() for ahead, _ in ways])
 
 
-def _reached(weights: Tensor, values: Tensor, ways: Ways, over: _Over) -> list[Tensor]:
-    """The values, and what is left of them after every layer."""
-    found = [values]
+def _last(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
+    """What is left of the values after all layers; hidden ones are let go at once, so that memory is used again."""
     for of_layer, (ahead, behind) in zip(_by_layer(weights, ways), ways, strict=True):
+        values = _sums(of_layer, values, ahead, behind)
+    return values
+
+
+def _before(weights: Tensor, values: Tensor, ways: Ways, over: _Over) -> list[Tensor]:
+    """What arrives at every layer."""
+    found = [values]
+    for of_layer, (ahead, behind) in zip(_by_layer(weights, ways)[:-1], ways, strict=False):
         found.append(over(of_layer, found[-1], ahead, behind))
     return found
 
@@ -100,7 +107,7 @@ class _Cascade(torch.autograd.Function):
 
     @staticmethod
     def forward(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
-        return _reached(weights, values, ways, _sums)[-1]
+        return _last(weights, values, ways)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Ways], output: Tensor) -> None:
@@ -113,8 +120,8 @@ class _Cascade(torch.autograd.Function):
         (weights, values), (wanted,) = ctx.saved_tensors, gradients
         # Where gradients are on, somebody will differentiate what is computed here.
         over, match = (_over, _match) if torch.is_grad_enabled() else (_sums, _products)
-        before = _reached(weights, values, ctx.ways, over)
-        layers = list(zip(_by_layer(weights, ctx.ways), before, ctx.ways, strict=False))
+        before = _before(weights, values, ctx.ways, over)
+        layers = list(zip(_by_layer(weights, ctx.ways), before, ctx.ways, strict=True))
         found = []
         for of_layer, at, (ahead, behind) in reversed(layers):
             found.append(match(wanted, at, ahead, behind))
@@ -124,8 +131,8 @@ class _Cascade(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         (weights, values), (of_weights, moved, _) = ctx.saved_tensors, tangents
-        before = _reached(weights, values, ctx.ways, _over)
-        by_layer = zip(_by_layer(weights, ctx.ways), _by_layer(of_weights, ctx.ways), before, ctx.ways, strict=False)
+        before = _before(weights, values, ctx.ways, _over)
+        by_layer = zip(_by_layer(weights, ctx.ways), _by_layer(of_weights, ctx.ways), before, ctx.ways, strict=True)
         for of_layer, tangent, at, way in by_layer:
             moved = _over(tangent, at, *way) + _over(of_layer, moved, *way)
         return moved
