@@ -203,9 +203,10 @@ def test_files_that_are_copied_exist_or_are_built_before() -> None:
         for remote, local in documents(manifest)[0]["file_mounts"].items():
             assert Path(remote).name == Path(local).name
             assert local.startswith(("~/", "build/")) or (REPOSITORY / local).is_file()
-    for line in re.findall(r"COPY (.*) /home/ray/", text("kuberay")):
-        for local in line.split():
-            assert local.startswith("build/") or (REPOSITORY / local).is_file()
+    copied = " ".join(re.findall(r"COPY (.*) /home/ray/", text("kuberay"))).split()
+    assert copied
+    for local in copied:
+        assert local.startswith("build/") or (REPOSITORY / local).is_file()
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)

@@ -151,7 +151,9 @@ def test_another_worker_takes_over_when_a_death_is_noticed() -> None:
     def dies_alone(seed: int) -> bool:
         return next(lives(seed, 0, 30.0)) < 20 and next(lives(seed, 1, 30.0)) > 50
 
-    for seed in filter(dies_alone, range(100)):
+    seeds = list(filter(dies_alone, range(100)))
+    assert seeds
+    for seed in seeds:
         here = pool(workers=2, mean=20.0, seed=seed, nodes=Nodes(workers=1, life=30.0, noticed=7.0, away=1000.0))
         answers(here, 2)
         assert here.now == pytest.approx(max(20.0, next(lives(seed, 0, 30.0)) + 7.0) + 20.0)

@@ -35,9 +35,7 @@ def roomy_members(name: str, n_in: int, n_out: int) -> list[Member]:
 def calls(draw: st.DrawFn, family: Family) -> dict[str, Any]:
     """Arguments of some member, square, prime or rectangular: sizes cover what cropping and mixed radices do."""
     n_in, n_out = draw(st.sampled_from(SIZES))
-    found = roomy_members(family.name, n_in, n_out)
-    assume(found)
-    return draw(st.sampled_from(found)).arguments
+    return draw(st.sampled_from(roomy_members(family.name, n_in, n_out))).arguments
 
 
 def edges(topology: Topology) -> list[np.ndarray]:
@@ -58,9 +56,9 @@ def test_it_describes_itself(family: Family) -> None:
 @every_family
 @pytest.mark.parametrize(("n_in", "n_out"), SIZES)
 def test_members_are_connected_and_fit(family: Family, n_in: int, n_out: int) -> None:
-    budget = n_in * n_out
+    budget = 3 * n_in * n_out
     found = members(family.name, n_in, n_out, budget)
-    assert len({member.expression for member in found}) == len(found)
+    assert len({member.expression for member in found}) == len(found) > 0
     for member in found[:: max(1, len(found) // 15)]:
         topology = parse(member.expression)
         assert topology == member.topology()
@@ -137,8 +135,8 @@ def test_diagonal_appends_one_trainable_edge_per_output(family: Family, data: st
 def test_no_neuron_is_dead(name: str, data: st.DataObject) -> None:
     topology = FAMILIES[name].build(**data.draw(calls(FAMILIES[name])))
     assume(all(layer.n_edges >= layer.n_in for layer in topology.layers))  # else there are not edges enough
-    for before, after in zip(topology.layers, topology.layers[1:], strict=False):
-        assert (before.fan_in > 0).all() and (after.fan_out > 0).all()
+    for layer in topology.layers:
+        assert (layer.fan_in > 0).all() and (layer.fan_out > 0).all()
 
 
 @every_family
