@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from rich.console import Console
 
+from evo.report.text import error_name
+
 if TYPE_CHECKING:
     from evo.settings import RunSettings, Settings
     from evo.storage.records import RunEvent
@@ -179,7 +181,7 @@ def score(
         raise ValueError(f"only topologies of one size can be compared: {sizes}")
     size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
     settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
-    console.print(comparison_table(scores(settings, names, _quiet)))
+    console.print(comparison_table(scores(settings, names, _quiet), error_name(settings.evaluator)))
 
 
 @app.command(epilog="Example: [bold]evofabric verify runs/quick-32x32-b640-s1-20260102-030405[/bold]")

@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 
 from evaluators.task import Fidelity, Split
-from evo.experiment.baselines import candidates, growth_rule
+from evo.experiment.baselines import candidates
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
 from evo.experiment.validation import n_promoted
 from evo.settings import Settings
 from evo.storage.names import BASELINES
 from evo.storage.pools import named_evaluator
 from topologies.canonical import canonical
-from topologies.families.blocks import dense
+from topologies.families import fits
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ def cost(fidelity: Fidelity) -> float:
     """Training steps of one evaluation: over all targets and rates."""
     return float(fidelity.targets * fidelity.steps * len(fidelity.rates))
 
+
+_LARGE = 1 << 17
+"""Entries of a matrix above which a smaller one is measured."""
+_WORK = 1e9
+"""Edges times inputs times steps of a measurement, at most: a second or two."""
 
 PROMOTED = 10
 """Of so many candidates one is promoted, as a rule, once the elite is full."""
@@ -64,11 +69,19 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
 
 
 def seconds_per_step(settings: Settings) -> float:
-    """Seconds that one training step takes on this machine, measured on a parallel butterfly of the recipe's size."""
+    """Seconds that one training step of a topology of the recipe's size and budget takes on this machine.
+
+    Measured on the member of a hand-derived family with the most edges. A step's work is in proportion to edges times
+    inputs, so where that is large a smaller problem of the same proportions is measured, and few steps.
+    """
     evaluator = named_evaluator(settings.evaluator)
-    rule = growth_rule(settings.n_in, settings.n_out, settings.budget)
-    topology = rule.topology if rule else canonical(dense(settings.n_in, settings.n_out))
-    for fidelity in (Fidelity(8, 1, (0.1,)), Fidelity(8, 400, (0.1,))):  # the first compiles, and is not measured
+    part = max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
+    n_in, n_out, budget = (max(2, size // part) for size in (settings.n_in, settings.n_out, settings.budget))
+    found = fits(n_in, n_out, max(budget, n_in + n_out)).values()
+    topology = canonical(max((member.topology() for member in found), key=lambda one: one.n_edges))
+    steps = int(min(400, max(4, _WORK / (topology.n_edges * n_in))))
+    for fidelity in (Fidelity(8, 1, (0.1,)), Fidelity(8, steps, (0.1,))):  # the first compiles, and is not measured
         start = time.perf_counter()
         evaluator.evaluate(topology, fidelity, Split.SEARCH, settings.seed)
-    return (time.perf_counter() - start) / cost(fidelity)
+    measured = (time.perf_counter() - start) / cost(fidelity)
+    return float(measured * (settings.budget / topology.n_trainable) * (settings.n_in / n_in))

@@ -27,6 +27,10 @@ _FAMILIES = {
     "butterfly": "#2a9d8f",
     "clos": "#2b6a99",
     "random_regular": "#8a5ea8",
+    "hypercube": "#b5651d",
+    "torus": "#7a8b2f",
+    "monarch": "#c86f8f",
+    "radix_net": "#3f7f7f",
     OWN: "#c0392b",
     SAMPLED: "#5f6b75",
 }
@@ -72,7 +76,7 @@ def progress(history: History) -> Figure:
             labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history)} on the search targets")
+    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.header.evaluator)} on the search targets")
     head(
         figure,
         "Best so far, against the hand-derived topology",
@@ -106,13 +110,18 @@ def front(history: History) -> Figure:
         name = f"from {_NAMES[family]}" if family in BASELINES else _NAMES[family]
         axes.plot(*_places(of_family), "o", color=_FAMILIES[family], ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
     edges, errors = _staircase(candidates)
-    axes.step(edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, label="front of evolution")
+    marker = "." if len(edges) == 1 else None
+    axes.step(
+        edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, marker=marker, label="front of evolution"
+    )
     for family, record in baselines.items():
         _mark_baseline(axes, family, record, high)
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
-    axes.set(xlabel="edges, trainable and constant", ylabel=f"{error_name(history)} on the search targets")
+    axes.set(
+        xlabel="edges, trainable and constant", ylabel=f"{error_name(history.header.evaluator)} on the search targets"
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
     head(figure, "Error and edges of every candidate", f"{facts}{_above(shown, high)}")
@@ -138,11 +147,12 @@ def final_table(history: History) -> Figure:
     axes.set_yticks(range(len(rows)), [row.name for row in rows], color=INK)
     axes.tick_params(axis="y", length=0, labelsize=9.5)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"difference of {error_name(history)} from the baseline: left is better")
+    axes.set_xlabel(f"difference of {error_name(history.header.evaluator)} from the baseline: left is better")
     axes.get_yticklabels()[0].set_fontweight("bold")
     _beside(axes, -0.85, "error", SOFT, "normal")
     targets = len(rows[0].errors)
-    facts = f"{_task(history)} · mean and 95 % interval, paired over {targets} targets that nothing was chosen on"
+    what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
+    facts = f"{_task(history)} · {what} over {targets} targets that nothing was chosen on"
     head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
 
@@ -220,8 +230,10 @@ def _limits(axes: Axes, errors: Sequence[float], baseline: float | None) -> tupl
 
 
 def _above(errors: Sequence[float], high: float) -> str:
-    count = sum(value > high for value in errors)
-    return f" · {count} candidates above {significant(high, 2)} not shown" if count else ""
+    failed = sum(not np.isfinite(value) for value in errors)
+    count = sum(value > high for value in errors) - failed
+    above = f" · {count} candidates above {significant(high, 2)} not shown" if count else ""
+    return above + (f" · {failed} failed" if failed else "")
 
 
 def _label_ends(axes: Axes, labels: Sequence[tuple[float, str, str]], low: float, high: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, isfinite, log10
+from math import isfinite
 
 from evo.storage.results import Interval
 
@@ -45,7 +45,10 @@ def ratio(value: float, reference: float) -> float | None:
 
 def _decimals(value: float, digits: int) -> int:
     """Decimals that show so many significant digits of a value."""
-    return max(0, digits - 1 - floor(log10(abs(value)))) if value and isfinite(value) else 0
+    if not value or not isfinite(value):
+        return 0
+    exponent = int(f"{abs(value):.{digits - 1}e}".partition("e")[2])  # of the number as it is rounded
+    return max(0, digits - 1 - exponent)
 
 
 def _signed(value: float, decimals: int) -> str:

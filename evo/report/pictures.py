@@ -1,4 +1,4 @@
-"""Pictures of what topologies can do: controllability, errors entry by entry, tangent spectra, errors against scores.
+"""Pictures of what topologies can do: controllability, errors entry by entry, tangent spectra.
 
 One function a picture, for any topologies by name; each returns a matplotlib figure (see :mod:`evo.report.style`).
 """
@@ -129,30 +129,6 @@ def spectra(topologies: Mapping[str, Topology]) -> Figure:
         "Gram spectrum of the tangent space",
         "at initial weights · a dot marks the exact rank · flat is well conditioned, a cliff is not",
     )
-    return figure
-
-
-def error_against_score(
-    families: Sequence[str], scores: ArrayLike, errors: ArrayLike, name: str, title: str = "Error against score"
-) -> Figure:
-    """Reconstruction error against a score, one point a topology, families by colour and marker.
-
-    ``families``, ``scores`` and ``errors`` have one entry a topology; lower scores are better. What is infinite is
-    not shown, but ranked.
-
-    Raises
-    ------
-    ValueError
-        Without any topology.
-    """
-    _some(families)
-    figure, axes = page(9.5, 5.4, right=2.3)
-    scatter(axes, families, scores, errors)
-    axes.set(xlabel=f"{name} (lower is predicted to be better)", ylabel="relative error")
-    _legend(axes)
-    found = spearman(scores, errors)
-    facts = f"Spearman {found.value:.2f} ({found.low:.2f} to {found.high:.2f}, 95 %) over {len(families)} topologies"
-    head(figure, title, facts)
     return figure
 
 

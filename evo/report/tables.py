@@ -23,20 +23,21 @@ from topologies.measures import Spread, summarise
 from topologies.topology import Topology
 
 
-def comparison_table(table: FinalTable, error: str = "Relative error") -> Table:
+def comparison_table(table: FinalTable, error: str) -> Table:
     """The rows of a comparison on test targets, with each one's paired difference from the baseline.
 
     ``error`` is what the errors are called.
     """
     targets = len(table.first.errors)
+    uncertain = "" if table.is_deterministic else ", with its 95 % interval"
     shown = Table(
-        title=f"{error} on {targets} test targets (smaller is better)",
+        title=f"{error[:1].upper()}{error[1:]} on {targets} test targets (smaller is better)",
         title_justify="left",
-        caption="difference: from the baseline, paired over the targets, with its 95 % interval",
+        caption=f"difference: from the baseline, paired over the targets{uncertain}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    shown.add_column("topology")
+    shown.add_column("topology", overflow="fold")
     for heading in ("trainable", "edges", "depth", "error", "difference"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in table.rows:
@@ -60,7 +61,8 @@ def verdict(table: FinalTable) -> str:
         Verdict.WORSE: "[bold]does not beat[/bold]",
     }
     parts = [f"{words[verdict]} {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    return f"The {table.first.name} {'; it '.join(parts)} (paired, 95 %)."
+    how = "" if table.is_deterministic else " (paired, 95 %)"
+    return f"The {table.first.name} {'; it '.join(parts)}{how}."
 
 
 def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:

@@ -43,16 +43,24 @@ _STEPS = 8
 """Steps of a long lineage that are told one by one: the last ones."""
 
 
-def error_name(history: History) -> str:
-    """What a run's errors are: relative errors of reconstruction, or whatever another evaluator gives."""
-    evaluator = history.header.evaluator
+def error_name(evaluator: str) -> str:
+    """What an evaluator's errors are: relative errors of reconstruction, or whatever another one gives."""
     usual = evaluator == Settings.model_fields["evaluator"].default
     return "relative error" if usual else f"error by {evaluator.partition(':')[2]}"
 
 
 def final_table_markdown(table: FinalTable) -> str:
     """The final table for people."""
-    headings = ("topology", "member", "trainable", "edges", "depth", "error", "difference from the baseline, 95 %")
+    uncertain = "" if table.is_deterministic else ", 95 %"
+    headings = (
+        "topology",
+        "member",
+        "trainable",
+        "edges",
+        "depth",
+        "error",
+        f"difference from the baseline{uncertain}",
+    )
     lines = [headings, ("---",) * len(headings)]
     for row in table.rows:
         topology = row.topology
@@ -126,10 +134,11 @@ def _numbers(history: History, table: FinalTable) -> str:
     difference = champion.minus(baseline)
     share = ratio(100 * difference.mean, baseline.error.mean)
     change = "" if share is None else f"{abs(share):.1f} % {'less' if share < 0 else 'more'}, "
+    errors = error_name(history.header.evaluator)
     uncertain = "" if difference.is_deterministic else " In parentheses are 95 % intervals, paired over the targets."
     return (
         f"{_task(history)}: on {len(champion.errors)} test targets, trained for "
-        f"{history.settings['fidelity']['validation_steps']} steps, the evolved champion's {error_name(history)} is "
+        f"{history.settings['fidelity']['validation_steps']} steps, the evolved champion's {errors} is "
         f"**{significant(champion.error.mean)}**, that of the {history.baseline} `{baseline.label}` "
         f"**{significant(baseline.error.mean)}**: {change}a difference of {difference_and_ends(difference)}.{uncertain}"
     )
@@ -232,7 +241,7 @@ def _unfinished(history: History) -> str:
         latest = generations[-1]
         told += (
             f" After {latest.candidates} candidates the best topology within the baseline's edges and depth has a "
-            f"{error_name(history)} of {significant(latest.best)} on the search targets, the baseline "
+            f"{error_name(history.header.evaluator)} of {significant(latest.best)} on the search targets, the baseline "
             f"{significant(latest.baseline) or 'none'}. Nothing was confirmed on test targets yet."
         )
     if history.status != "RUNNING":

@@ -82,7 +82,7 @@ class Row:
 
     def minus(self, other: Row) -> Interval:
         """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
-        return interval(np.subtract(self.errors, other.errors))
+        return _difference(self.errors, other.errors)
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class FinalTable:
         """The row of the topology to beat."""
         return next(row for row in self.rows if row.name == self.baseline_name)
 
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether no difference has an uncertainty to state."""
+        return all(row.difference is None or row.difference.is_deterministic for row in self.rows)
+
     def get(self, name: str) -> Row | None:
         """The row of this name, if there is one."""
         return next((row for row in self.rows if row.name == name), None)
@@ -129,13 +134,23 @@ def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str)
     counts = {name: len(score.errors) for name, score in scores.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"rows have different numbers of errors, so they cannot be paired: {counts}")
-    reference = np.array(scores[baseline].errors)
+    reference = scores[baseline].errors
     rows = []
     for name, finalist, score in finalists:
-        difference = None if name == baseline else interval(np.subtract(score.errors, reference))
+        difference = None if name == baseline else _difference(score.errors, reference)
         error = interval(np.array(score.errors))
         rows.append(Row(name, finalist.label, finalist.topology, score.learning_rate, error, difference, score.errors))
     return FinalTable(tuple(rows), baseline)
+
+
+def _difference(first: Sequence[float], second: Sequence[float]) -> Interval:
+    """The paired differences (first - second); those that are equal but for rounding are equal."""
+    differences = np.subtract(first, second)
+    rounding = 1e-12 * max(np.abs(first).max(), np.abs(second).max())
+    if np.ptp(differences) <= rounding:
+        mean = float(np.mean(differences))
+        return Interval(mean, mean, mean)
+    return interval(differences)
 
 
 def interval(values: np.ndarray) -> Interval:

@@ -21,8 +21,10 @@ _INTERVALS = "#d55e00"
 """Stands out from light bars and dark ones."""
 
 
-def best_scores(samples: Sequence[Sample], findings: Sequence[Finding]) -> Figure:
+def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_name: str = "relative error") -> Figure:
     """Error against each of the best few scores (rows), a panel a budget (columns), families by colour and marker.
+
+    ``error_name`` is what the errors are called.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding]) -> Figur
             axes.set_xlabel(name.replace("_", " "), fontsize=9)
             axes.tick_params(labelsize=8)
             if column == 0:
-                axes.set_ylabel("relative error", fontsize=9)
+                axes.set_ylabel(error_name, fontsize=9)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     right = (left + across * len(samples) - 0.25) / figure.get_size_inches()[0]
     high = 1 - top / figure.get_size_inches()[1]

@@ -13,6 +13,7 @@ from rich import box
 from rich.table import Table
 
 from evo.report.correlation import Estimate
+from evo.report.text import error_name
 from evo.storage.history import History
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
 from evo.tracking.records import Point, RunRecord, run_record
@@ -100,7 +101,9 @@ def write(history: History, folder: Path) -> None:
         (folder / "findings.csv").write_text(findings_csv(results), encoding="utf-8")
         (folder / "sample.csv").write_text(sample_csv(history), encoding="utf-8")
         proxy_pictures.correlations(results).savefig(folder / "correlations.png")
-        proxy_pictures.best_scores(found, results).savefig(folder / "best_scores.png")
+        proxy_pictures.best_scores(found, results, error_name(history.header.evaluator)).savefig(
+            folder / "best_scores.png"
+        )
 
 
 def record(history: History) -> RunRecord:
@@ -116,10 +119,11 @@ def record(history: History) -> RunRecord:
 
 
 def _note(history: History, found: tuple[Finding, ...]) -> str:
-    settings = history.settings
+    settings, errors = history.settings, error_name(history.header.evaluator)
     told = (
-        f"How well scores that need no target matrices predict the reconstruction error of {settings['sample_size']} "
-        f"topologies of {history.size.replace('x', ' × ')} at each of the budgets {_list(settings['budgets'])}."
+        f"How well scores that need no target matrices predict the {errors} "
+        f"of {settings['sample_size']} topologies of {history.size.replace('x', ' × ')} at each of the budgets "
+        f"{_list(settings['budgets'])}."
     )
     if not found:
         return f"{told} Nothing is complete yet."

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from evaluators import Controllability, TangentRank
 from evo.console.show import draw_together
-from evo.report.pictures import control_maps, entry_fidelity, error_against_score, errors_beside_control, spectra
+from evo.report.pictures import control_maps, entry_fidelity, errors_beside_control, spectra
 from topologies import butterfly, clos, dense, hypercube, torus
 from topologies.topology import Topology
 
@@ -88,18 +87,6 @@ def test_a_spectrum_ends_at_the_exact_rank() -> None:
     assert (np.diff(lines[0].get_ydata()) <= 0).all()
     assert np.allclose(lines[2].get_ydata(), 1)  # a dense layer's Jacobian is the identity
     assert lines[0].get_color() != lines[2].get_color()
-
-
-def test_families_differ_in_colour_and_marker_and_every_finite_point_is_there() -> None:
-    families = [f"family {number % 10}" for number in range(30)]
-    scores, errors = np.arange(30.0), np.arange(30.0) ** 2
-    scores[3] = np.inf
-    figure = error_against_score(families, scores, errors, "a score")
-    lines = figure.axes[0].lines
-    assert len({(line.get_marker(), to_hex(line.get_color())) for line in lines}) == len(lines) == 10
-    drawn = sorted(tuple(point) for line in lines for point in line.get_xydata())
-    assert drawn == sorted((x, y) for x, y in zip(scores, errors, strict=True) if np.isfinite(x))
-    assert any("Spearman 0.8" in text.get_text() for text in figure.texts)  # one of thirty is wrongly promised worst
 
 
 def test_nothing_to_draw_is_said() -> None:
