@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from rich.console import Console
 
-
 if TYPE_CHECKING:
     from evo.settings import RunSettings, Settings
     from evo.storage.records import RunEvent
