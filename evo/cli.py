@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 from rich.console import Console
 
-from evo.report.text import error_name
-
 if TYPE_CHECKING:
     from evo.settings import RunSettings, Settings
     from evo.storage.records import RunEvent
@@ -50,7 +48,9 @@ PoolName = Annotated[
 ]
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="X...", help="Files, runs' folders or family expressions.", show_default=False),
+    typer.Argument(
+        metavar="X...", help="Files, runs' folders, family expressions or models:/NAME.", show_default=False
+    ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
 
@@ -172,8 +172,9 @@ def score(
     """Compare topologies with the tuned baseline on test targets."""
     from evo.experiment.compare import scores
     from evo.report.tables import comparison_table
+    from evo.report.text import error_name
     from evo.settings import overridden, validate
-    from topologies.names import resolve
+    from evo.tracking.registry import resolve
 
     found = [resolve(name) for name in names]
     if len({(one.n_in, one.n_out) for one in found}) > 1:
@@ -181,7 +182,8 @@ def score(
         raise ValueError(f"only topologies of one size can be compared: {sizes}")
     size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
     settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
-    console.print(comparison_table(scores(settings, names, _quiet), error_name(settings.evaluator)))
+    topologies = dict(zip(names, found, strict=True))
+    console.print(comparison_table(scores(settings, topologies, _quiet), error_name(settings.evaluator)))
 
 
 @app.command(epilog="Example: [bold]evofabric verify runs/quick-32x32-b640-s1-20260102-030405[/bold]")
@@ -233,7 +235,7 @@ def show(
     """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
     from evo.console.show import draw_each, draw_together
     from evo.report.tables import requirements_table, summary_table
-    from topologies.names import resolve
+    from evo.tracking.registry import resolve
 
     topologies = {name: resolve(name) for name in names}
     for name, topology in topologies.items():
@@ -271,9 +273,9 @@ def export(
     ],
 ) -> None:
     """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
+    from evo.tracking.registry import resolve
     from topologies.files import save
     from topologies.masks import save_masks
-    from topologies.names import resolve
 
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:

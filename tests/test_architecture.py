@@ -120,7 +120,7 @@ def test_the_walk_sees_imports_of_every_form() -> None:
     assert {room_of(file) for file in IMPORTS} == set(ROOMS)
     assert {"evaluators.task", "topologies.canonical", "numpy"} <= IMPORTS["evaluators/reconstruction/evaluator.py"]
     assert "evaluators.reconstruction.cpu" in IMPORTS["evaluators/reconstruction/evaluator.py"]  # within a function
-    assert "mlflow" in IMPORTS["evo/tracking/store.py"]
+    assert "mlflow" in IMPORTS["evo/tracking/client.py"]
     assert "evo.report.figures" in IMPORTS["evo/report/artifacts.py"]  # `from evo.report import figures`
 
 

@@ -16,7 +16,7 @@ from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.records import RunEvent, RunOpened
 from evo.tracking.background import Tracker
-from evo.tracking.store import tracking_uri
+from evo.tracking.client import tracking_uri
 from topologies.names import CHAMPION
 
 

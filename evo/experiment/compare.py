@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, int
 from evo.storage.run import Run, Watcher, open_run
 from topologies.canonical import canonical
 from topologies.files import read
-from topologies.names import resolve, topology_file
+from topologies.names import topology_file
+from topologies.topology import Topology
 
 
 def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Trial, ...], Row]:
@@ -41,22 +42,21 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
         return trials, compared(run, {BASELINES[family]: best}, BASELINES[family]).first
 
 
-def scores(settings: Settings, topology_names: Sequence[str], watcher: Watcher) -> FinalTable:
-    """The final table for files, runs' folders and expressions, all of the recipe's size; the baseline comes first.
+def scores(settings: Settings, topologies: Mapping[str, Topology], watcher: Watcher) -> FinalTable:
+    """The final table for topologies by name, all of the recipe's size; the baseline comes first.
 
     Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget.
 
     Raises
     ------
     ValueError
-        When a topology cannot be read, or there is no baseline at the budget.
+        When there is no baseline at the budget.
     """
-    topologies = {name: canonical(resolve(name)) for name in topology_names}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline, best = _baseline(run)
         chosen: dict[str, Chosen | None] = {baseline: best}
         for name, topology in topologies.items():
-            chosen[name] = choose(run, name, [Finalist("", topology)])
+            chosen[name] = choose(run, name, [Finalist("", canonical(topology))])
         return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
 
 

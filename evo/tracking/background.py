@@ -15,7 +15,8 @@ from types import TracebackType
 from evo.settings import Settings
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, Record, RunEvent, RunOpened
-from evo.tracking.store import Store, reason, tracking_uri
+from evo.tracking.client import reason, tracking_uri
+from evo.tracking.store import Store
 
 PERIOD = 2.0
 """Seconds between two updates while a search runs."""

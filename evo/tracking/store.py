@@ -1,48 +1,23 @@
-"""MLflow, a view of the journal: everything filed here follows from a run's folder, so filing it twice changes nothing.
-
-The only file that imports MLflow. It uses MLflow's client alone: the fluent functions keep global state and draw names
-from the global ``random``.
-"""
+"""MLflow, a view of the journal: all of it follows from a run's folder, so filing it twice changes nothing."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evo.report.artifacts import write_artifacts
-from evo.report.numbers import ratio
-from evo.report.text import description, headline
+from evo.report.text import description
 from evo.storage.history import History
-from evo.tracking.records import Point, RunRecord, model_name, run_records
-from topologies.files import load
-from topologies.topology import Topology
+from evo.tracking.client import client, is_server, reason, tracking_uri
+from evo.tracking.records import Point, RunRecord, run_records
+from evo.tracking.registry import _write_model, register
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    pass
 
-ALIAS = "champion"
-"""What the best registered version is called."""
-
-_DATABASE = "mlflow.db"
-
-_QUIETLY = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
-}
-"""How MLflow is used unless the user's environment says otherwise: it sends nothing home, is quiet, and gives up soon
-on a server that does not answer (trying again is our own business, and must not draw from the global ``random``)."""
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison.
@@ -83,38 +58,6 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
         raise ValueError(f"MLflow in {where or history.folder.parent}: {reason(error)}") from error
 
 
-def load_champion(name: str, uri: str | None = None) -> Topology:
-    """The registered champion of a size and budget, for example ``load_champion("evofabric-32x32-b640")``.
-
-    ``uri`` is the tracking store; by default the database in the folder ``runs``.
-
-    Raises
-    ------
-    ValueError
-        When there is no database.
-    """
-    runs = Path("runs")
-    if uri is None and not (runs / _DATABASE).exists():
-        raise ValueError(f"there is no MLflow database in {runs.resolve()}: say with uri= where it is")
-    client = _client(uri, runs)
-    from mlflow.artifacts import download_artifacts
-
-    source = client.get_model_version_by_alias(name, ALIAS).source
-    with tempfile.TemporaryDirectory() as folder:
-        file = f"{source}/champion.safetensors"
-        return load(download_artifacts(file, dst_path=folder, tracking_uri=uri or local_uri(runs)))
-
-
-def tracking_uri(recipe: str | None) -> str | None:
-    """The store that a recipe names, else the environment's; None for the database in the folder of runs."""
-    return recipe or os.environ.get("MLFLOW_TRACKING_URI") or None
-
-
-def local_uri(runs: Path) -> str:
-    """The database of a folder of runs."""
-    return f"sqlite:///{runs.resolve() / _DATABASE}"
-
-
 @dataclass
 class _Filed:
     """What a store is known to hold of a record."""
@@ -130,8 +73,8 @@ class Store:
     """An MLflow store and what it is known to hold; the first use finds out, or makes the database."""
 
     def __init__(self, uri: str | None, experiment: str, runs: Path) -> None:
-        self._client = _client(uri, runs)
-        self._experiment = self._find_experiment(experiment, None if _is_server(uri) else runs / "mlflow-artifacts")
+        self._client = client(uri, runs)
+        self._experiment = self._find_experiment(experiment, None if is_server(uri) else runs / "mlflow-artifacts")
         self._filed: dict[str, _Filed] = {}
 
     def show(self, history: History) -> str:
@@ -216,105 +159,7 @@ class Store:
                 _write_model(history, folder / "model")
             self._client.log_artifacts(run_id, name)
         if history.table:
-            self._register(history, run_id)
-
-    def _register(self, history: History, run_id: str) -> None:
-        """Add the champion to the model registry, once; the best for its size and budget is the one called champion.
-
-        Of the versions that were confirmed most carefully (training steps, then targets) that is the one with the least
-        test error relative to the baseline's: at few steps the baseline itself may not have settled.
-        """
-        from mlflow.exceptions import MlflowException
-
-        name, table = model_name(history), history.table
-        assert table is not None
-        try:
-            self._client.get_registered_model(name)
-        except MlflowException:
-            self._client.create_registered_model(name, description=_about_model(history))
-        versions = self._client.search_model_versions(f"name = '{name}'")
-        if not any(version.run_id == run_id for version in versions):
-            champion, baseline = table.first, table.baseline
-            over = ratio(champion.error.mean, baseline.error.mean)
-            new = self._client.create_model_version(
-                name,
-                f"{self._client.get_run(run_id).info.artifact_uri}/model",
-                run_id,
-                tags={
-                    "error_over_baseline": "inf" if over is None else f"{over:.6f}",
-                    "steps": str(history.settings["fidelity"]["validation_steps"]),
-                    "targets": str(len(champion.errors)),
-                    "digest": champion.topology.digest,
-                },
-                description=f"{headline(table)} ({history.folder.name})",
-                await_creation_for=0,
-            )
-            versions.append(new)
-        self._client.set_registered_model_alias(name, ALIAS, min(versions, key=_rank).version)
-
-
-def prepare(runs: Path) -> str:
-    """Make the database of a folder of runs, or wait until another process has made it; returns its address."""
-    if not (runs / _DATABASE).exists():
-        _client(None, runs)
-    with _alone(runs):
-        return local_uri(runs)
-
-
-def _client(uri: str | None, runs: Path) -> MlflowClient:
-    """A client whose store answers. The import takes seconds, and making a database several more."""
-    for name, value in _QUIETLY.items():
-        os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
-
-    with nullcontext() if uri else _alone(runs):
-        client = MlflowClient(uri or local_uri(runs), uri or local_uri(runs))
-        client.search_experiments(max_results=1)
-    return client
-
-
-def _is_server(uri: str | None) -> bool:
-    """Whether a store looks after itself and its artifacts; a database does not."""
-    return uri is not None and uri.startswith(("http:", "https:", "databricks"))
-
-
-@contextmanager
-def _alone(runs: Path) -> Iterator[None]:
-    """One process at a time: two that make one database at once break it."""
-    with (runs / ".mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _write_model(history: History, folder: Path) -> None:
-    """The champion as an MLflow model: the topology file, and the module that loads it."""
-    import numpy as np
-    from mlflow.models import Model, ModelSignature
-    from mlflow.pyfunc import add_to_model
-    from mlflow.types import Schema, TensorSpec
-
-    folder.mkdir()
-    (folder / "champion.safetensors").write_bytes(history.champion_file.read_bytes())
-    ends = (history.settings["n_in"], history.settings["n_out"])
-    inputs, outputs = (Schema([TensorSpec(np.dtype(np.float32), (-1, width))]) for width in ends)
-    model = Model(signature=ModelSignature(inputs, outputs))
-    add_to_model(model, loader_module="evo.tracking.pyfunc", data="champion.safetensors")  # type: ignore[no-untyped-call]
-    model.save(str(folder / "MLmodel"))
-
-
-def _rank(version: ModelVersion) -> tuple[float, ...]:
-    """Registered versions by this come best first; one that somebody else added comes last."""
-    tags = {"steps": "0", "targets": "0", "error_over_baseline": "inf", **version.tags}
-    return (-int(tags["steps"]), -int(tags["targets"]), float(tags["error_over_baseline"]), int(version.version))
-
-
-def _about_model(history: History) -> str:
-    size, budget = history.size.replace("x", " × "), history.settings["budget"]
-    return f"""Topologies for a {size} layer with {budget} trainable edges, one version a search. Of those confirmed
-most carefully (training steps, targets), `{ALIAS}` has the least test error relative to the tuned baseline's.
-
-`mlflow.pyfunc.load_model("models:/{model_name(history)}@{ALIAS}").get_raw_model()` is a torch module to put in place
-of a dense layer; it is not trained yet."""
+            register(self._client, history, run_id)
 
 
 def _pictures(run_id: str) -> str:
@@ -324,10 +169,3 @@ def _pictures(run_id: str) -> str:
 
 def _milliseconds(time: float) -> int:
     return int(time * 1000)
-
-
-def reason(error: BaseException) -> str:
-    """What first went wrong, in one line."""
-    while (deeper := error.__cause__ or error.__context__) is not None:
-        error = deeper
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

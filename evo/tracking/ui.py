@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
-from evo.tracking.store import prepare
+from evo.tracking.client import prepare
 
 HOST = "127.0.0.1"
 _LIGHT = {

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from evo.tracking.store import local_uri, prepare, track
+from evo.tracking.client import local_uri, prepare
+from evo.tracking.store import track
 from tests.chaos import evaluator
 from tests.chaos.rounds import Dice, interrupted_again, stopped
 from tests.chaos.stage import KILLED, REPOSITORY, Stage

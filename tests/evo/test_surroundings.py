@@ -13,7 +13,8 @@ from cluster import ray_session
 from evaluators.task import Fidelity, Score, Split
 from evo.experiment.search import search
 from evo.settings import validate
-from evo.tracking.store import Store, tracking_uri
+from evo.tracking.client import tracking_uri
+from evo.tracking.store import Store
 from tests.fakes import recipe
 from topologies.topology import Topology
 

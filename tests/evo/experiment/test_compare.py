@@ -32,7 +32,7 @@ def agrees_with_the_evaluator(row: Row, settings: Settings) -> bool:
 def test_topologies_are_compared_with_the_tuned_parallel_butterfly() -> None:
     settings, seen = named(), list[RunEvent]()
     expressions = ["clos(8, 2, 3, 2)", "butterfly(8, 3)"]
-    table = scores(settings, expressions, seen.append)
+    table = scores(settings, {text: parse(text) for text in expressions}, seen.append)
     assert [row.name for row in table.rows] == ["parallel butterfly", *expressions]
     assert table.first == table.baseline and table.baseline.difference is None
     for row, expression in zip(table.others, expressions, strict=True):
@@ -44,7 +44,7 @@ def test_topologies_are_compared_with_the_tuned_parallel_butterfly() -> None:
 
 def test_where_the_parallel_butterfly_has_no_member_the_best_other_family_is_compared_with() -> None:
     settings = named(n_in=13, n_out=17, budget=100)
-    table = scores(settings, ["clos(13, 3, 2, 4, 17)"], lambda event: None)
+    table = scores(settings, {"clos": parse("clos(13, 3, 2, 4, 17)")}, lambda event: None)
     assert table.baseline_name in set(BASELINES.values()) - {"parallel butterfly", "random regular"}
     assert (table.first, table.baseline.topology.is_connected) == (table.baseline, True)
     assert len(table.rows) == 2 and all(agrees_with_the_evaluator(row, settings) for row in table.rows)

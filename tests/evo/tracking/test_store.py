@@ -35,9 +35,12 @@ from evo.studies.proxies.report import track as track_study
 from evo.studies.proxies.study import STUDIED, StudySettings, study
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
+from evo.tracking.client import local_uri, prepare
 from evo.tracking.records import model_name, run_records
-from evo.tracking.store import load_champion, local_uri, prepare, track
+from evo.tracking.registry import load_champion, resolve
+from evo.tracking.store import track
 from tests.evo.histories import Formula, by_mine, rewritten, small, with_baseline, with_test_errors
+from topologies import SparseCascade, clos
 from topologies.files import load
 
 
@@ -231,6 +234,25 @@ def test_the_champion_loads_from_the_registry_without_pickle(
     layer = model.get_raw_model()
     assert layer.topology == topology
     np.testing.assert_allclose(model.predict(x), x @ layer.dense().detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_registered_champion_has_a_name_for_commands(
+    tracked: tuple[History, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    history, _ = tracked
+    topology, model = load(history.champion_file), "models:/evofabric-8x8-b40-Formula"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_uri(history.folder.parent))
+    assert {resolve(name).digest for name in (model, f"{model}@champion", f"{model}/1")} == {topology.digest}
+    assert resolve("clos(8, 2, 3, 2)") == clos(8, 2, 3, 2)
+    for wrong in ("models:/nobody", f"{model}@nothing", f"{model}/99"):
+        with pytest.raises(ValueError, match=r"no champion '.*', version '.*', is registered"):
+            resolve(wrong)
+    with pytest.raises(ValueError, match=r"an MLflow registry.*evo\.tracking\.load_champion"):
+        SparseCascade(model)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="there is no MLflow database in"):
+        resolve(model)
 
 
 def test_a_model_registered_by_version_0_1_still_loads(tracked: tuple[History, str], tmp_path: Path) -> None:
