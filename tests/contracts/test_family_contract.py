@@ -25,6 +25,10 @@ every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES
 quick = settings(max_examples=20, deadline=None)
 
 
+NONE = {("bernoulli", 9, 1)}
+"""Families and sizes without a member: a single output is too seldom reached by chance."""
+
+
 @cache
 def roomy_members(name: str, n_in: int, n_out: int) -> list[Member]:
     """Members within a budget that lets every family have several."""
@@ -34,7 +38,7 @@ def roomy_members(name: str, n_in: int, n_out: int) -> list[Member]:
 @st.composite
 def calls(draw: st.DrawFn, family: Family) -> dict[str, Any]:
     """Arguments of some member, square, prime or rectangular: sizes cover what cropping and mixed radices do."""
-    n_in, n_out = draw(st.sampled_from(SIZES))
+    n_in, n_out = draw(st.sampled_from([size for size in SIZES if (family.name, *size) not in NONE]))
     return draw(st.sampled_from(roomy_members(family.name, n_in, n_out))).arguments
 
 
@@ -58,7 +62,8 @@ def test_it_describes_itself(family: Family) -> None:
 def test_members_are_connected_and_fit(family: Family, n_in: int, n_out: int) -> None:
     budget = 3 * n_in * n_out
     found = members(family.name, n_in, n_out, budget)
-    assert len({member.expression for member in found}) == len(found) > 0
+    assert len({member.expression for member in found}) == len(found)
+    assert bool(found) == ((family.name, n_in, n_out) not in NONE)
     for member in found[:: max(1, len(found) // 15)]:
         topology = parse(member.expression)
         assert topology == member.topology()

@@ -43,8 +43,11 @@ def test_progress_shows_the_best_of_every_generation_and_every_candidate(finishe
 def test_progress_counts_what_lies_above_the_picture(finished: History) -> None:
     figure = progress(finished)
     _, high = figure.axes[0].get_ylim()
-    above = sum(one.error > high for policy in Policy for one in finished.scores(policy.value))
+    errors = [one.error for policy in Policy for one in finished.scores(policy.value)]
+    failed = sum(np.isinf(errors))
+    above = sum(error > high for error in errors) - failed
     assert above > 0 and f"{above} candidates above" in words(figure)
+    assert failed > 0 and f"{failed} failed" in words(figure)
 
 
 def test_the_baseline_is_in_sight_of_every_picture_of_the_search(finished: History) -> None:

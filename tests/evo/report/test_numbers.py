@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluators.task import Score
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
-from evo.storage.results import Interval, interval
+from evo.storage.results import Finalist, Interval, final_table, interval
+from topologies import butterfly
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,11 @@ def test_no_difference_at_all_is_said_in_a_word() -> None:
 
 def test_differences_that_are_equal_but_for_rounding_are_no_sample() -> None:
     errors = np.random.default_rng(0).random(12)
-    constant = interval(np.subtract(errors + 0.1, errors))
+    one, other = (Finalist("", butterfly(4, 2)) for _ in range(2))
+    scores = [("shifted", one, Score(errors + 0.1)), ("base", other, Score(errors))]
+    shifted, base = final_table(scores, "base").rows
+    assert shifted.difference == shifted.minus(base)
+    constant = shifted.minus(base)
     assert difference(constant) == difference_and_ends(constant) == "+0.1000, deterministic"
 
 
