@@ -54,7 +54,7 @@ def progress(history: History) -> Figure:
     if not generations:
         raise ValueError(f"{history.folder.name} has processed no generation yet: there is no progress to draw")
     baseline = generations[0].baseline
-    figure, axes = page(9.5, 5.2, right=2.55)
+    figure, axes = page(9.8, 5.2, right=2.9)
     shown = [one.error for policy in Policy for one in history.scores(policy.value)]
     low, high = _limits(axes, shown, baseline)
     axes.axvspan(0, generations[0].candidates, color=GRID, alpha=0.5, lw=0)
@@ -114,8 +114,7 @@ def front(history: History) -> Figure:
     axes.step(
         edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, marker=marker, label="front of evolution"
     )
-    for family, record in baselines.items():
-        _mark_baseline(axes, family, record, high)
+    _mark_baselines(axes, baselines, high)
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
@@ -139,10 +138,11 @@ def final_table(history: History) -> Figure:
     if history.table is None:
         raise ValueError(f"{history.folder.name} has no final table: it was not finished")
     rows = history.table.rows
+    most = history.table.baseline.error.mean  # a row that is worse by more than that is drawn at the edge
     figure, axes = page(9.5, 1.6 + 0.42 * len(rows), left=1.6, right=0.9)
     axes.axvline(0, color=_BASELINE, lw=1.6, ls=(0, (5, 3)))
     for place, row in enumerate(rows):
-        _forest_line(axes, place, row, bold=place == 0)
+        _forest_line(axes, place, row, most if most > 0 else np.inf, bold=place == 0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], color=INK)
     axes.tick_params(axis="y", length=0, labelsize=9.5)
@@ -157,13 +157,25 @@ def final_table(history: History) -> Figure:
     return figure
 
 
-def _forest_line(axes: Axes, place: int, row: Row, bold: bool) -> None:
+def _forest_line(axes: Axes, place: int, row: Row, most: float, bold: bool) -> None:
     difference = row.difference
     _beside(axes, place, significant(row.error.mean), INK, "bold" if bold else "normal")
     if difference is None:
         axes.plot(0, place, "D", color=_BASELINE, ms=7)
         return
     colour = {Verdict.BETTER: _EVOLUTION, Verdict.WORSE: _BASELINE, Verdict.LEVEL: SOFT}[difference.verdict]
+    if difference.mean > most:
+        axes.plot(0.985, place, ">", color=colour, ms=8, transform=axes.get_yaxis_transform())
+        axes.annotate(
+            f"{difference.mean:+.2g}",
+            (0.965, place),
+            xycoords=axes.get_yaxis_transform(),
+            ha="right",
+            va="center",
+            fontsize=9,
+            color=SOFT,
+        )
+        return
     axes.plot([difference.low, difference.high], [place, place], color=colour, lw=2.2, solid_capstyle="round")
     axes.plot(difference.mean, place, "o", color=colour, ms=8 if bold else 6)
 
@@ -174,24 +186,26 @@ def _best_member(history: History, family: str) -> ScoreRecord | None:
     return min(trials, key=lambda one: one.error, default=None)
 
 
-def _mark_baseline(axes: Axes, family: str, record: ScoreRecord, high: float) -> None:
-    colour = _FAMILIES.get(family, SOFT)
-    value = record.error
-    if value > high:
-        return
-    axes.plot(record.n_edges, value, "D", ms=8, mfc=colour, mec="white", mew=1.4, zorder=5)
-    axes.annotate(
-        BASELINES[family],
-        (record.n_edges, value),
-        (0, 8),
-        "data",
-        "offset points",
-        ha="center",
-        fontsize=8.5,
-        color=INK,
-        zorder=7,
-        path_effects=[withStroke(linewidth=2.5, foreground="white")],
-    )
+def _mark_baselines(axes: Axes, baselines: Mapping[str, ScoreRecord], high: float) -> None:
+    """Diamonds with the families' names; families whose best members are alike share one."""
+    at: dict[tuple[int, float], list[str]] = {}
+    for family, record in baselines.items():
+        if record.error <= high:
+            at.setdefault((record.n_edges, record.error), []).append(family)
+    for place, families in at.items():
+        axes.plot(*place, "D", ms=8, mfc=_FAMILIES.get(families[0], SOFT), mec="white", mew=1.4, zorder=5)
+        axes.annotate(
+            ", ".join(BASELINES[family] for family in families),
+            place,
+            (0, 8),
+            "data",
+            "offset points",
+            ha="center",
+            fontsize=8.5,
+            color=INK,
+            zorder=7,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
 
 
 def _staircase(candidates: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
