@@ -8,6 +8,7 @@ from pathlib import Path
 from evo.algorithm.nsga2 import Policy
 from evo.storage.header import JOURNAL
 from evo.storage.history import History
+from evo.storage.journal import OtherVersionError
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,16 @@ class RunSummary:
 
 
 def runs(folder: Path) -> list[RunSummary]:
-    """All runs in a folder, by name; one whose journal cannot be read is listed as "damaged"."""
+    """All runs in a folder, by name; one whose journal cannot be read is listed as "damaged",
+    or as of another version."""
     return [_summary(path.parent) for path in sorted(folder.glob(f"*/{JOURNAL}"))]
 
 
 def _summary(folder: Path) -> RunSummary:
     try:
         history = History.of(folder)
+    except OtherVersionError:
+        return RunSummary(folder.name, "other version", 0, None, None, None)
     except ValueError:
         return RunSummary(folder.name, "damaged", 0, None, None, None)
     generations = history.generations(Policy.EVOLUTION)

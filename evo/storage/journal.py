@@ -24,13 +24,19 @@ VERSION = 2
 _log = logging.getLogger(__name__)
 
 
+class OtherVersionError(ValueError):
+    """A journal whose format is that of another evofabric."""
+
+
 def read(path: Path) -> tuple[list[Record], int]:
     """The records of a journal, and the number of bytes they fill.
 
     Raises
     ------
     ValueError
-        When a record before the last is damaged (by its number), or the journal is of another version.
+        When a record before the last is damaged (by its number).
+    OtherVersionError
+        When the journal is of another version.
     """
     records: list[Record] = []
     good = 0
@@ -60,7 +66,9 @@ def _check_version(path: Path, first: str) -> None:
     found = json.loads(first).get("version")
     if found != VERSION:
         wrote = "evofabric 0.1, which can still continue it" if found == 1 else "another evofabric"
-        raise ValueError(f"{path}: a journal of version {found!r}, written by {wrote}; this program reads {VERSION}")
+        raise OtherVersionError(
+            f"{path}: a journal of version {found!r}, written by {wrote}; this program reads {VERSION}"
+        )
 
 
 def is_begun(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,10 @@ def test_a_damaged_journal_is_listed_as_such_beside_the_others(tmp_path: Path) -
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / JOURNAL).write_bytes(b"")
     assert [(one.name, one.state) for one in runs(tmp_path)] == [("a", "damaged"), ("b", "damaged"), ("c", "stopped")]
+
+
+def test_a_run_of_another_version_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    text = b'{"version":1,"kind":"header"}'
+    (tmp_path / "old" / JOURNAL).write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    assert [(one.name, one.state) for one in runs(tmp_path)] == [("old", "other version")]
