@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EACCES, EDQUOT, ENOSPC
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -120,7 +119,7 @@ def create(
     given = named_topologies(settings)
     check_evaluator(judge, settings)
     with (
-        _made(folder or new_folder(settings)) as place,
+        _made(folder, settings) as place,
         open_pool(settings, judge) as (pool, backend),
         Journal(place / JOURNAL, new_header(settings, evaluator, given, backend)) as journal,
         _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run,
@@ -208,13 +207,17 @@ def _reused(settings: RunSettings) -> list[list[Record]]:
 
 
 @contextmanager
-def _made(folder: Path) -> Iterator[Path]:
-    """The folder, made if it is not there; what was made goes again if the run never came to have a journal."""
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
+def _made(folder: Path | None, settings: RunSettings) -> Iterator[Path]:
+    """The folder, or a new one; what was made goes again if the run never came to have a journal."""
+    if folder is None:
+        folder = new_folder(settings)
+        made = [folder]
+    else:
+        made = [one for one in (folder, *folder.parents) if not one.exists()]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
     try:
         yield folder.resolve()
     finally:
@@ -224,7 +227,7 @@ def _made(folder: Path) -> Iterator[Path]:
 
 
 def new_folder(settings: RunSettings) -> Path:
-    """A folder, not made yet, for a new run of this recipe; names sort by recipe, then by time."""
+    """A new folder for a run of this recipe; names sort by recipe, then by time."""
     if in_ray_job() and not settings.runs.is_absolute():
         raise ValueError(
             f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
@@ -233,10 +236,9 @@ def new_folder(settings: RunSettings) -> Path:
     stem = f"{settings.label}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
         settings.runs.mkdir(parents=True, exist_ok=True)
-        if not os.access(settings.runs, os.W_OK):
-            raise PermissionError(EACCES, os.strerror(EACCES))
         for name in (stem, *(f"{stem}-{count}" for count in range(2, 100))):
-            if not (settings.runs / name).exists():
+            with suppress(FileExistsError):  # another search that began in the same second
+                (settings.runs / name).mkdir()
                 return settings.runs.resolve() / name
     except OSError as error:
         raise ValueError(f"the runs folder {settings.runs} cannot be written: {error.strerror}") from None

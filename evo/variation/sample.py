@@ -1,4 +1,4 @@
-"""Random structured topologies: founders, and the control that a search has to beat.
+"""Random structured topologies: candidates without parents, and the control that a search has to beat.
 
 What is known to matter is drawn widely: depth, width profile, share of the edges per layer, where constants are.
 What is known to help is given to all: even fans, at least one trainable edge a neuron, and no layer so narrow that

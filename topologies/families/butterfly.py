@@ -200,6 +200,7 @@ def _parallel_line(
         return {**square(n_in, n_out), "p": p, "d": d, "constants": constants}
 
     def count(step: int) -> int:
+        """Trainable edges of the member, without building it."""
         d, constants = at(step)
         rounds, rest = divmod(p, len(system))
         trained = sum((rounds + (start < rest)) * copy(d) for start, copy in enumerate(copies[:p]))

@@ -117,6 +117,7 @@ class _Cascade(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Gradients of the weights and of the inputs, layer by layer from the outputs on."""
         (weights, values), (wanted,) = ctx.saved_tensors, gradients
         # Where gradients are on, somebody will differentiate what is computed here.
         over, match = (_over, _match) if torch.is_grad_enabled() else (_sums, _products)

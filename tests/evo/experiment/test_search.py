@@ -69,7 +69,7 @@ def scores(folder: Path, phase: str) -> list[ScoreRecord]:
 
 
 def processed(folder: Path, phase: str) -> list[Any]:
-    """What a loop processed, in order of candidate."""
+    """What a loop processed, in the order of breeding."""
     return [(one.number, one.digest, one.origin, one.score, one.failure) for one in scores(folder, phase)]
 
 
