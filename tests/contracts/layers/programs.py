@@ -29,7 +29,7 @@ for file in sys.argv[1:]:
 """
 
 
-TRACED_EDGES = pytest.mark.xfail(strict=True, reason="the compiler follows the making of the edges' tensors")
+INFERENCE = pytest.mark.xfail(strict=True, reason="the compiler takes the topology's arrays for inference tensors")
 
 
 def batch() -> tuple[dict[int, Any]]:
@@ -56,7 +56,7 @@ class Programs(Layer):
         found, allowed = (self.graphs(layer, batches, gradients) for layer in (module, self.fold(module)))
         assert found <= allowed
 
-    @pytest.mark.parametrize("mode", [torch.no_grad, pytest.param(torch.inference_mode, marks=TRACED_EDGES)])
+    @pytest.mark.parametrize("mode", [torch.no_grad, pytest.param(torch.inference_mode, marks=INFERENCE)])
     def test_compiled_for_use(self, way: str | None, mode: Any) -> None:
         module = self.usual(way)
         with mode():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tests.contracts.layers.contract import LayerContract
 from tests.contracts.layers.layer import Parameters
 from tests.topologies.models.cascades import matrix, random_topology, small
-from topologies import clos, monarch, parallel_butterfly
+from topologies import clos, dense, monarch, parallel_butterfly
 from topologies.models.cascade import SparseCascade
 from topologies.topology import Topology
 
@@ -23,6 +23,7 @@ class TestSparseCascade(LayerContract):
         "with constants": parallel_butterfly(16, 2, 4),
         "in blocks": monarch(16, 4),
         "not square": clos(20, 4, 3, 5),
+        "many edges a neuron": dense(300, 3),
         "one output": random_topology(5, n_in=9, n_out=1),
         "neurons without inputs": random_topology(2, n_in=7, n_out=5),
         "neurons without outputs": random_topology(4, n_in=5, n_out=11),
