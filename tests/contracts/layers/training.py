@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -84,15 +85,20 @@ class Training(Layer):
 class Company(Layer):
     """Threads, forked workers, and processes that share the work."""
 
-    @pytest.mark.parametrize("rows", [1, 200])
+    @pytest.mark.parametrize("rows", [1, 7, 200])
     def test_two_threads_in_one_layer_at_once(self, way: str | None, rows: int) -> None:
         module = self.usual(way)
         torch.set_num_threads(2)
         work = Answers(module, [self.inputs(module, rows) for _ in range(8)])
         alone = [work[number] for number in range(len(work))]
-        with ThreadPoolExecutor(2) as threads:
-            together = list(threads.map(work.__getitem__, list(range(len(work))) * 10))
-        assert_close(together, alone * 10)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)  # so that threads take turns within a call, even on one core
+        try:
+            with ThreadPoolExecutor(2) as threads:
+                together = list(threads.map(work.__getitem__, list(range(len(work))) * 20))
+        finally:
+            sys.setswitchinterval(interval)
+        assert_close(together, alone * 20)
 
     def test_forked_workers_of_a_data_loader(self, way: str | None) -> None:
         """A fork has the memory of the process that made it but none of its threads."""
