@@ -20,7 +20,11 @@ FLOORS = ("topologies", "evaluators", "cluster", "evo")
 ROOMS = {
     "topologies.kernel": {"topologies"},
     "topologies.families": {"topologies"},
-    "topologies": {"topologies.families", "topologies.models"},  # its public names, and expressions of families
+    "topologies": {
+        "topologies.families",
+        "topologies.kernel",
+        "topologies.models",
+    },  # its public names, and expressions of families
     "topologies.models": {"topologies", "topologies.kernel"},
     "evaluators": {"evaluators.controllability", "evaluators.proxies", "evaluators.reconstruction"},  # public names
     "evaluators.reconstruction": {"evaluators"},

@@ -14,6 +14,7 @@ from topologies.families.butterfly import butterfly, parallel_butterfly
 from topologies.families.clos import clos
 from topologies.families.hypercube import hypercube, torus
 from topologies.families.random import bernoulli, expander, random_regular
+from topologies.kernel.registration import register as _register
 from topologies.topology import Layer, Topology
 
 if TYPE_CHECKING:
@@ -54,3 +55,5 @@ __all__ = [
     "random_regular",
     "torus",
 ]
+
+_register()

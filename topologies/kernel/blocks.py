@@ -82,7 +82,7 @@ def multiply(x: Tensor, weight: Tensor, cut: list[Run]) -> Tensor:
         places = run.inputs if order is None else order[run.inputs]
         values = torch.bmm(matrix, values.index_select(0, places).view(run.blocks, run.sizes[0], -1)).flatten(0, 1)
         order = torch.argsort(run.outputs)
-    return values.index_select(0, order).T if order is not None else values.T
+    return (values if order is None else values.index_select(0, order)).T.contiguous()
 
 
 def moved(cut: list[Run], device: torch.device) -> list[Run]:

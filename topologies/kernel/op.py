@@ -1,15 +1,14 @@
 """A cascade as one operation of PyTorch's, whichever way it is computed.
 
-In eager mode the compiled kernels are an ``autograd.Function``. What compiles, exports or traces is given an operation
-of the library ``evofabric`` instead. That chooses its way when it runs, so a program serves batches of any size; and
-the wiring is one of its arguments, so an exported program runs wherever ``topologies`` has been imported. Transforms of
-``torch.func`` and forward-mode derivatives go the plain way: PyTorch takes the tangent of an operation without a
-formula for it to be zero.
+In eager mode the compiled kernels are an ``autograd.Function``. What compiles, exports or traces is given the operation
+of :mod:`topologies.kernel.library` instead. Transforms of ``torch.func`` and forward-mode derivatives go the plain way:
+PyTorch takes the tangent of an operation without a formula for it to be zero.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 from functools import lru_cache
 from typing import Any, cast
 
@@ -22,11 +21,19 @@ from torch.autograd import forward_ad
 from torch.nn import functional
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from topologies.kernel import blocks, fused, one_row, plain
+from topologies.kernel import blocks, plain
 from topologies.kernel.way import COMPILED, Way, choose
 from topologies.kernel.wiring import Wiring
 
-_KERNELS = {"fused": fused, "one_row": one_row}
+_log = logging.getLogger(__name__)
+
+try:
+    from topologies.kernel import fused, one_row
+
+    _KERNELS = {"fused": fused, "one_row": one_row}
+except ImportError as error:
+    _log.warning("sparse layers are computed in plain PyTorch, several times slower, because: %s", error)
+    _KERNELS = {}
 
 
 def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None = None) -> Tensor:
@@ -46,16 +53,18 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     wiring:
         The edges.
     way:
-        How to compute it; None for what takes the least time.
+        How to compute it where that is to be had, else the plain way; None for what takes the least time.
 
     Raises
     ------
-    ValueError
-        When the ``way`` is not to be had for this dtype, device or topology.
+    RuntimeError
+        Where ``x`` and ``weight`` differ in dtype outside of autocast, as for ``nn.Linear``.
     """
     low = _autocast(x)
     if low is not None:
         x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
+    elif x.dtype != weight.dtype:
+        raise RuntimeError(f"the input is {x.dtype} and the weights are {weight.dtype}: they must have the same dtype")
     y = _outputs(x, weight, bias, wiring, way)
     return y if low is None else y.to(low)
 
@@ -83,7 +92,7 @@ def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring
     if way == "folded":
         return functional.linear(x, folded(weight, wiring), bias)
     if way == "blocks":
-        y = blocks.multiply(x, weight, _runs(wiring, x.device))
+        y = blocks.multiply(x, weight, _runs(wiring, x.device) or [])
     else:
         y = plain.multiply(x, weight, _edges(wiring, x.device))
     return y if bias is None else y + bias
@@ -106,7 +115,7 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (arriving,) = ctx.saved_tensors, gradients
-        of_bias = _sum_of_rows(arriving) if ctx.needs_input_grad[2] else None
+        of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
         if torch.is_grad_enabled():
             return (*_differentiable(ctx, x, weight, arriving), of_bias, None, None)
         leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
@@ -141,21 +150,17 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     return np.frombuffer(cast(Any, memory), np.float32).reshape(tensor.shape)
 
 
-def _sum_of_rows(values: Tensor) -> Tensor:
-    return values.sum(dim=(0, *range(2, values.dim())))
-
-
 def _chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
-    """The way to go; ValueError where it is not to be had."""
+    """The way to go: the plain one where another is wanted that is not to be had."""
     if way is None:
-        return choose(wiring, x.dtype, x.device, x.numel() // wiring.n_in)
-    if way in _KERNELS and not _has_kernels(x):
-        raise ValueError(f"way={way!r} takes float32 or half precision on a CPU, not {x.dtype} on {x.device}")
-    return way
+        return choose(wiring, x.dtype, x.device, x.numel() // wiring.n_in, bool(_KERNELS))
+    if way in ("fused", "one_row") and not _has_kernels(x):
+        return "plain"
+    return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way
 
 
 def _has_kernels(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype in COMPILED
+    return bool(_KERNELS) and tensor.device.type == "cpu" and tensor.dtype in COMPILED
 
 
 def _is_transformed() -> bool:
@@ -189,28 +194,28 @@ def _edges(wiring: Wiring, device: torch.device) -> plain.Edges:
     return wiring.derived[key]  # type: ignore[no-any-return]
 
 
-def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run]:
-    """What the blocks' way reads, made once for a device."""
+def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run] | None:
+    """What the blocks' way reads, made once for a device; None where there are no equal blocks."""
     key = ("blocks", device)
     if key not in wiring.derived:
         with temporarily_clear_interpreter_stack():
             cut = blocks.runs(wiring.topology())
-            if cut is None:
-                raise ValueError("way='blocks' takes a topology whose layers fall apart into equal blocks")
-            wiring.derived[key] = blocks.moved(cut, device)
+            wiring.derived[key] = None if cut is None else blocks.moved(cut, device)
     return wiring.derived[key]  # type: ignore[no-any-return]
 
 
-def _run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, n_out: int, way: Any) -> Tensor:
+def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, way: Way | None) -> Tensor:
+    """The outputs as a graph computes them, contiguous: no gradient is followed."""
     wiring = Wiring.read(image)
-    way = _chosen(x, wiring, way or None)
+    way = _chosen(x, wiring, way)
     with torch.no_grad():
         return _by(way, x, weight, bias, wiring if way in _KERNELS else _kept(image.numpy().tobytes())).contiguous()
 
 
-def _run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way: Any) -> tuple[Tensor, Tensor]:
+def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way: Way | None) -> tuple[Tensor, Tensor]:
+    """The gradients of inputs and weights as a graph computes them, contiguous."""
     wiring = Wiring.read(image)
-    way = _chosen(x, wiring, way or None)
+    way = _chosen(x, wiring, way)
     if way in _KERNELS:
         return _gradients(way, x, weight, arriving, wiring)
     wiring = _kept(image.numpy().tobytes())
@@ -220,46 +225,7 @@ def _run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, wa
     return found[0].contiguous(), found[1].contiguous()
 
 
-def _fake_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, n_out: int, way: str) -> Tensor:
-    return x.new_empty((x.shape[0], n_out, *x.shape[2:]))
-
-
-def _fake_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way: str) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape), weight.new_empty(weight.shape)
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, _, image, _, ctx.way = inputs
-    ctx.save_for_backward(x, weight, image)
-
-
-def _derive(ctx: Any, arriving: Tensor) -> tuple[Any, ...]:
-    x, weight, image = ctx.saved_tensors
-    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, image, ctx.way)
-    of_bias = _sum_of_rows(arriving) if ctx.needs_input_grad[2] else None
-    return leaving, gradient, of_bias, None, None, None
-
-
 @lru_cache(64)
 def _kept(image: bytes) -> Wiring:
     """The wiring of a graph that does not go through the kernels: other ways derive much from it."""
     return Wiring.read(torch.frombuffer(bytearray(image), dtype=torch.uint8))
-
-
-_library: Any = torch.library.Library("evofabric", "DEF")  # type: ignore[no-untyped-call]
-for _signature, _run, _fake in (
-    (
-        "cascade(Tensor x, Tensor weight, Tensor? bias, Tensor wiring, int n_out, str way) -> Tensor",
-        _run_forward,
-        _fake_forward,
-    ),
-    (
-        "cascade_backward(Tensor arriving, Tensor x, Tensor weight, Tensor wiring, str way) -> (Tensor, Tensor)",
-        _run_backward,
-        _fake_backward,
-    ),
-):
-    _name = _library.define(_signature)
-    _library.impl(_name, _run, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"evofabric::{_name}", _fake, lib=_library)
-torch.library.register_autograd("evofabric::cascade", _derive, setup_context=_setup, lib=_library)

@@ -26,11 +26,11 @@ _SPARSE_EDGE = 16.0
 """The same layer by layer in plain PyTorch."""
 
 
-def choose(wiring: Wiring, dtype: torch.dtype, device: torch.device, rows: int) -> Way:
-    """The way that takes the least time for so many rows."""
+def choose(wiring: Wiring, dtype: torch.dtype, device: torch.device, rows: int, kernels: bool = True) -> Way:
+    """The way that takes the least time for so many rows; ``kernels`` says whether compiled ones are to be had."""
     if rows == 0:
         return "plain"
-    compiled = device.type == "cpu" and dtype in COMPILED
+    compiled = kernels and device.type == "cpu" and dtype in COMPILED
     edge = _EDGE if compiled else _SPARSE_EDGE
     if compiled and rows == 1:
         return "one_row"

@@ -44,10 +44,10 @@ class SparseCascade(nn.Module):
     device, dtype:
         Where and as what to keep the parameters, as for ``nn.Linear``.
     way:
-        How to compute it, always: ``"fused"`` or ``"one_row"`` (compiled for many rows or for one, float32 or half
-        precision on a CPU), ``"blocks"`` (layers that fall apart into equal blocks), ``"folded"`` (layers multiplied
-        out first) or ``"plain"``. By default what takes the least time: a function of the topology, dtype, device and
-        number of rows (:func:`topologies.kernel.way.choose`).
+        How to compute it: ``"fused"`` or ``"one_row"`` (compiled for many rows or for one), ``"blocks"`` (layers that
+        fall apart into equal blocks), ``"folded"`` (layers multiplied out first) or ``"plain"``. A way that is not to
+        be had is replaced by the plain one: compiled kernels take float32 and half precision on a CPU. By default what
+        takes the least time, a function of topology, dtype, device and rows (:func:`topologies.kernel.way.choose`).
 
     Attributes
     ----------

@@ -29,6 +29,7 @@ class TestSparseCascade(LayerContract):
         "neurons without outputs": random_topology(4, n_in=5, n_out=11),
         "nothing to train": Topology.from_masks([[[2, 0, 2], [0, 2, 0]], [[2, 0], [2, 0], [0, 2]]]),
     }
+    ways = ("fused", "one_row", "blocks", "folded", "plain", None)
     batches = ((), (0,), (1,), (5,), (2, 3), (3, 0, 2), (2, 3, 4), (70, 3))
 
     def build(self, topology: Topology, way: str | None, **options: Any) -> SparseCascade:

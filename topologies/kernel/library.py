@@ -1,0 +1,64 @@
+"""The cascade as an operation of PyTorch's, for programs that are compiled, exported or traced.
+
+It chooses its way when it runs, so a program serves batches of any size; and the wiring is one of its arguments, so an
+exported program runs wherever ``topologies`` has been imported. Only PyTorch is imported here: what computes comes with
+the first call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
+    from topologies.kernel.op import run_forward
+
+    return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
+
+
+def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
+    from topologies.kernel.op import run_backward
+
+    return run_backward(arriving, x, weight, wiring, way or None)  # type: ignore[arg-type]
+
+
+def _forward_shape(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
+    return x.new_empty((x.shape[0], n_out, *x.shape[2:]))
+
+
+def _backward_shapes(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, weight, _, wiring, _, ctx.way = inputs
+    ctx.save_for_backward(x, weight, wiring)
+
+
+def _derive(ctx: Any, arriving: Tensor) -> tuple[Any, ...]:
+    x, weight, wiring = ctx.saved_tensors
+    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, wiring, ctx.way)
+    of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
+    return leaving, gradient, of_bias, None, None, None
+
+
+_library: Any = torch.library.Library("evofabric", "DEF")  # type: ignore[no-untyped-call]
+for _signature, _run, _shape in (
+    (
+        "cascade(Tensor x, Tensor weight, Tensor? bias, Tensor wiring, int n_out, str way) -> Tensor",
+        _forward,
+        _forward_shape,
+    ),
+    (
+        "cascade_backward(Tensor arriving, Tensor x, Tensor weight, Tensor wiring, str way) -> (Tensor, Tensor)",
+        _backward,
+        _backward_shapes,
+    ),
+):
+    _name = _library.define(_signature)
+    _library.impl(_name, _run, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"evofabric::{_name}", _shape, lib=_library)
+torch.library.register_autograd("evofabric::cascade", _derive, setup_context=_keep, lib=_library)
