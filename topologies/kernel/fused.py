@@ -25,8 +25,6 @@ from topologies.kernel.wiring import CONSTANT, END, NEURON, TRAINABLE, WIDTH, Ed
 
 _Floats = NDArray[np.float32]
 
-_TILES = (16, 32, 64)
-"""Rows of a tile: a batch takes the least that holds it. On AVX-512 64 are four registers, on AVX2 eight of sixteen."""
 _CHUNK = 2
 """Blocks of a chunk at least: 128 rows, so that a batch of 512 keeps four threads busy."""
 _CHUNKS = 32
@@ -36,31 +34,27 @@ _PARTIAL = 1 << 24
 
 
 class Rows(NamedTuple):
-    """How rows lie in memory: ``images`` times ``columns`` of them, and the distance from one element to the next."""
+    """How rows lie in memory: ``images`` times ``columns`` of them, and the distance from one element to the next.
+
+    ``tile`` is how many rows a tile takes, ``blocks`` how many tiles they fill; an image begins a new one.
+    """
 
     images: int
     columns: int
     image: int
     column: int
     feature: int
+    tile: int
+    blocks: int
 
     @staticmethod
     def of(shape: tuple[int, ...]) -> Rows:
         """Contiguous ``(rows, features)``, or ``(images, features, columns)`` as convolutions have them."""
-        if len(shape) == 2:
-            return Rows(1, shape[0], 0, shape[1], 1)
-        images, features, columns = shape
-        return Rows(images, columns, features * columns, 1, columns)
-
-    @property
-    def tile(self) -> int:
-        """Rows of a tile."""
-        return next((tile for tile in _TILES if tile >= self.columns), _TILES[-1])
-
-    @property
-    def blocks(self) -> int:
-        """Tiles that all rows fill; an image begins a new one."""
-        return self.images * -(-self.columns // self.tile)
+        images, columns = (1, shape[0]) if len(shape) == 2 else (shape[0], shape[2])
+        features = shape[1]
+        tile = 16 if columns <= 16 else 32 if columns <= 32 else 64
+        distances = (0, features, 1) if len(shape) == 2 else (features * columns, 1, columns)
+        return Rows(images, columns, *distances, tile, images * -(-columns // tile))
 
 
 def forward(wiring: Wiring, x: _Floats, weight: _Floats, bias: _Floats) -> _Floats:
@@ -124,13 +118,13 @@ class _Way(NamedTuple):
 
 def _ways_back(wiring: Wiring, weight: _Floats) -> tuple[_Way, _Way]:
     """Trainable and constant edges on the way back: made for every call, since to keep them would double a layer."""
-    widths = wiring.stages[:, WIDTH] + 1
-    firsts = np.cumsum(widths) - widths
-    starts = np.zeros((2, widths.sum()), np.int32)
-    targets, order = np.empty((2, weight.size), np.int32)
-    constants = np.empty(wiring.constant_sources.size, np.int32)
-    trainable = _Way(firsts, starts[0], targets, order, np.empty_like(weight))
-    constant = _Way(firsts, starts[1], constants, order[:0], weight[:0])
+    firsts, size = wiring.back
+    n_trainable, n_constant = weight.size, wiring.constant_sources.size
+    memory = np.empty(2 * (size + n_trainable) + n_constant, np.int32)
+    middle, end = 2 * size + n_trainable, 2 * (size + n_trainable)
+    order = memory[middle:end]
+    trainable = _Way(firsts, memory[:size], memory[2 * size : middle], order, np.empty_like(weight))
+    constant = _Way(firsts, memory[size : 2 * size], memory[end:], order[:0], weight[:0])
     _arrange(wiring.edges, weight, trainable, constant)
     return trainable, constant
 
@@ -138,6 +132,8 @@ def _ways_back(wiring: Wiring, weight: _Floats) -> tuple[_Way, _Way]:
 @compiled
 def _arrange(edges, weight, trainable, constant):  # type: ignore[no-untyped-def]
     """Fill the ways back."""
+    trainable.starts[:] = 0
+    constant.starts[:] = 0
     first, first_constant = 0, 0
     for part in range(edges.parts):
         for number in range(edges.depth):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
@@ -62,11 +64,12 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     """
     low = _autocast(x)
     if low is not None:
-        x, weight, bias = x.float(), weight.float(), None if bias is None else bias.float()
-    elif x.dtype != weight.dtype:
+        with torch.autocast(x.device.type, enabled=False):
+            shift = None if bias is None else bias.float()
+            return _outputs(x.float(), weight.float(), shift, wiring, way).to(low)
+    if x.dtype != weight.dtype:
         raise RuntimeError(f"the input is {x.dtype} and the weights are {weight.dtype}: they must have the same dtype")
-    y = _outputs(x, weight, bias, wiring, way)
-    return y if low is None else y.to(low)
+    return _outputs(x, weight, bias, wiring, way)
 
 
 def folded(weight: Tensor, wiring: Wiring) -> Tensor:
@@ -185,11 +188,18 @@ def _autocast(x: Tensor) -> torch.dtype | None:
     return torch.get_autocast_dtype(device) if applies and x.dtype != torch.float64 else None
 
 
+@contextmanager
+def _ordinary() -> Iterator[None]:
+    """Tensors made here belong to no transform of ``torch.func`` and to no inference mode: they serve later calls."""
+    with temporarily_clear_interpreter_stack(), torch.inference_mode(False):
+        yield
+
+
 def _edges(wiring: Wiring, device: torch.device) -> plain.Edges:
     """What the plain way reads, made once for a device."""
     key = ("plain", device)
     if key not in wiring.derived:
-        with temporarily_clear_interpreter_stack():  # else they would belong to a transform of torch.func
+        with _ordinary():
             wiring.derived[key] = plain.Edges.of(wiring.topology(), device)
     return wiring.derived[key]  # type: ignore[no-any-return]
 
@@ -198,7 +208,7 @@ def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run] | None:
     """What the blocks' way reads, made once for a device; None where there are no equal blocks."""
     key = ("blocks", device)
     if key not in wiring.derived:
-        with temporarily_clear_interpreter_stack():
+        with _ordinary():
             cut = blocks.runs(wiring.topology())
             wiring.derived[key] = None if cut is None else blocks.moved(cut, device)
     return wiring.derived[key]  # type: ignore[no-any-return]
@@ -208,7 +218,7 @@ def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, w
     """The outputs as a graph computes them, contiguous: no gradient is followed."""
     wiring = Wiring.read(image)
     way = _chosen(x, wiring, way)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         return _by(way, x, weight, bias, wiring if way in _KERNELS else _kept(image.numpy().tobytes())).contiguous()
 
 
@@ -219,7 +229,7 @@ def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way
     if way in _KERNELS:
         return _gradients(way, x, weight, arriving, wiring)
     wiring = _kept(image.numpy().tobytes())
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
         found = torch.autograd.grad(_by(way, x, weight, None, wiring), (x, weight), arriving)
     return found[0].contiguous(), found[1].contiguous()

@@ -48,10 +48,9 @@ class Edges(NamedTuple):
 
     @staticmethod
     def of(topology: Topology, device: torch.device) -> Edges:
-        """The edges of a topology: ordinary tensors, whatever mode or default device is on."""
-        with torch.inference_mode(False):
-            trainable = np.flatnonzero(np.concatenate([layer.trainable for layer in topology.layers]))
-            return Edges([_both_ways(layer, device) for layer in topology.layers], _indices(trainable, device))
+        """The edges of a topology, whatever the default device is."""
+        trainable = np.flatnonzero(np.concatenate([layer.trainable for layer in topology.layers]))
+        return Edges([_both_ways(layer, device) for layer in topology.layers], _indices(trainable, device))
 
 
 def _both_ways(layer: Layer, device: torch.device) -> tuple[Way, Way]:

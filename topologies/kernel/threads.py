@@ -22,6 +22,9 @@ def in_parallel(run: Callable[[int, int], None], count: int, size: int) -> None:
     The ranges do not depend on the number of threads, which is :func:`torch.get_num_threads`. The caller's own thread
     runs everything where that is one. What a range raises is raised here.
     """
+    if count <= size:
+        run(0, count)
+        return
     ranges = [(first, min(first + size, count)) for first in range(0, count, size)]
     threads = min(torch.get_num_threads(), len(ranges))
     if threads < 2:

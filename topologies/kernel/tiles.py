@@ -6,6 +6,7 @@ of records of so many float32, and ``load``, ``store`` and ``splat`` read the wi
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,15 @@ _Lanes = Vector(LANES)
 
 def tiles(count: int, rows: int) -> NDArray[np.void]:
     """An array of ``count`` tiles of ``rows`` float32 each, not zeroed, that starts a cache line."""
-    raw = np.empty(4 * count * rows + _LINE, dtype=np.uint8)
-    start = -raw.ctypes.data % _LINE
-    return raw[start : start + 4 * count * rows].view([("rows", np.float32, (rows,))])
+    size = 4 * count * rows
+    raw = np.empty(size + _LINE, dtype=np.uint8)
+    start = -raw.__array_interface__["data"][0] % _LINE
+    return raw[start : start + size].view(_tile(rows))
+
+
+@cache
+def _tile(rows: int) -> np.dtype[np.void]:
+    return np.dtype([("rows", np.float32, (rows,))])
 
 
 def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any, width: int) -> Any:

@@ -149,6 +149,12 @@ class Wiring:
         return Edges(*sizes, self.stages, *arrays, self.names, self.order)
 
     @cached_property
+    def back(self) -> tuple[NDArray[np.int64], int]:
+        """For the way back, where a place for each source of a stage and one more begin, and how many there are."""
+        widths = self.stages[:, WIDTH] + 1
+        return np.cumsum(widths) - widths, int(widths.sum())
+
+    @cached_property
     def widest(self) -> int:
         """The most neurons that a part has in one hidden layer."""
         return int(self._hidden.max(initial=0))

@@ -29,9 +29,6 @@ for file in sys.argv[1:]:
 """
 
 
-INFERENCE = pytest.mark.xfail(strict=True, reason="the compiler takes the topology's arrays for inference tensors")
-
-
 def batch() -> tuple[dict[int, Any]]:
     """The first dimension of the only input may be of any size."""
     return ({0: torch.export.Dim("batch")},)
@@ -49,14 +46,13 @@ class Programs(Layer):
             assert_close(run(compiled, x), run(layer, x))
         return counter.frame_count
 
-    @pytest.mark.xfail(strict=True, reason="the number of rows decides whether the cascade is folded first")
     def test_compiled_whole_into_no_more_graphs_than_the_twin(self, way: str | None) -> None:
         module = self.usual(way)
         batches = [self.inputs(module, rows) for rows in BATCHES]
         found, allowed = (self.graphs(layer, batches, gradients) for layer in (module, self.fold(module)))
         assert found <= allowed
 
-    @pytest.mark.parametrize("mode", [torch.no_grad, pytest.param(torch.inference_mode, marks=INFERENCE)])
+    @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
     def test_compiled_for_use(self, way: str | None, mode: Any) -> None:
         module = self.usual(way)
         with mode():
