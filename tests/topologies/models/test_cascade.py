@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from tests.topologies.models.cascades import FEW, MANY, product, random_topology, saved, small
 from topologies.canonical import renumber
-from topologies.models.cascade import SparseCascade, replace_linear
+from topologies.models.cascade import SparseCascade
+from topologies.models.replace import replace_linear
 from topologies.topology import Topology
 
 fast = settings(max_examples=30, deadline=None)
