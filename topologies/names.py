@@ -6,6 +6,7 @@ This is the one place that decides what a name means; layers, recipes and comman
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from topologies.expression import is_expression, likely, parse, read
 from topologies.families import FAMILIES, find
@@ -69,7 +70,14 @@ def checked(source: Source) -> Source:
     return source
 
 
-def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *, lift: bool = False) -> Topology:
+class Sized(NamedTuple):
+    """A topology at the sizes of a layer, and the words that tell people which it is."""
+
+    topology: Topology
+    text: str
+
+
+def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *, lift: bool = False) -> Sized:
     """The topology that a source stands for at the sizes of a layer.
 
     Parameters
@@ -93,25 +101,28 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
         When there is no such topology, also not at these sizes.
     """
     if isinstance(source, int):
-        source, budget = DEFAULT_FAMILY, source
+        return at_sizes(DEFAULT_FAMILY, n_in, n_out, source)
     if isinstance(source, str) and source in FAMILIES:
         if budget is None:
             raise ValueError(
                 f"{source!r} is a family: say by a budget or a density how many trainable edges it may have"
             )
-        return find(source).fit(n_in, n_out, budget).topology()
+        member = find(source).fit(n_in, n_out, budget)
+        return Sized(member.topology(), member.expression)
     topology = source if isinstance(source, Topology) else resolve(source, (n_in, n_out))
+    there = f"{topology.n_in} x {topology.n_out}"
+    text = there if isinstance(source, Topology) else str(source)
+    if (topology.n_in, topology.n_out) == (n_in, n_out):
+        return Sized(topology, text)
     if lift:
         from topologies.lift import resize
 
-        return resize(topology, n_in, n_out)
-    if (topology.n_in, topology.n_out) != (n_in, n_out):
-        raise OtherSizesError(
-            f"the topology is {topology.n_in} x {topology.n_out} but the layer is {n_in} x {n_out}: build one at the "
-            f"layer's sizes (Family.fit, or an expression without sizes), or bring this one there (topologies.lift "
-            f"copies its neurons, topologies.resize lifts and crops; convert does it with lift=True)"
-        )
-    return topology
+        return Sized(resize(topology, n_in, n_out), text)
+    raise OtherSizesError(
+        f"the topology is {there} but the layer is {n_in} x {n_out}: build one at the layer's sizes (Family.fit, or an "
+        "expression without sizes), or bring this one there (topologies.lift copies its neurons, topologies.resize "
+        "lifts and crops; convert does it with lift=True)"
+    )
 
 
 def topology_file(path: Path) -> Path:

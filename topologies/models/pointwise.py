@@ -105,7 +105,8 @@ class SparseConv1x1(nn.Module):
         linear = self.cascade.to_linear()
         conv = nn.Conv2d(
             self.in_channels, self.out_channels, 1, self.stride, self.padding,
-            bias=linear.bias is not None, padding_mode=self.padding_mode, device="meta",
+            bias=linear.bias is not None, device="meta",
+            padding_mode=self.padding_mode,  # type: ignore[arg-type]
         )  # fmt: skip
         conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
         conv.bias = linear.bias
@@ -122,7 +123,7 @@ def _over_channels(cascade: SparseCascade, x: Tensor) -> Tensor:
     The one place that knows how a cascade is given images: pixels become rows here, so NCHW is turned round on the
     way in and out, and what comes in channels-last is read as it lies.
     """
-    y = cascade(x.movedim(-3, -1)).movedim(-1, -3)
+    y: Tensor = cascade(x.movedim(-3, -1)).movedim(-1, -3)
     last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return y if last else y.contiguous()
 

@@ -28,8 +28,8 @@ def replace_linear(linear: nn.Linear, topology: Source) -> SparseCascade:
     ValueError
         When the topology has other sizes than ``linear``, see :func:`topologies.names.at_sizes`.
     """
-    topology = at_sizes(topology, linear.in_features, linear.out_features)
-    cascade = SparseCascade(topology, linear.bias is not None, linear.weight.device, linear.weight.dtype)
+    sized = at_sizes(topology, linear.in_features, linear.out_features)
+    cascade = SparseCascade(sized.topology, linear.bias is not None, linear.weight.device, linear.weight.dtype)
     return _as_before(cascade, linear)
 
 
@@ -39,7 +39,7 @@ def replace_conv1x1(conv: nn.Conv2d, topology: Source) -> SparseConv1x1:
     What is kept, and what is raised, is as for :func:`replace_linear`; strides and padding are kept too.
     """
     sparse = SparseConv1x1(
-        at_sizes(topology, conv.in_channels, conv.out_channels),
+        at_sizes(topology, conv.in_channels, conv.out_channels).topology,
         conv.stride,  # type: ignore[arg-type]
         conv.padding,  # type: ignore[arg-type]
         padding_mode=conv.padding_mode,
