@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _NARROW, _WIDE = 80, 120  # columns of a terminal between which the table is laid out
+_ROOMY = 100
 _NUMBER = re.compile(r"\d+")
 
 
@@ -83,15 +84,14 @@ def plan_text(plan: Plan) -> str:
     """The table of a plan; equal layers whose names differ in numbers alone, such as those of blocks, share a row."""
     from rich.console import Console
 
-    console = Console(
-        file=StringIO(), width=min(max(shutil.get_terminal_size().columns, _NARROW), _WIDE), color_system=None
-    )
+    width = min(max(shutil.get_terminal_size().columns, _NARROW), _WIDE)
+    console = Console(file=StringIO(), width=width, color_system=None)
     if plan.changes:
-        console.print(_changes(plan.changes))
+        console.print(_changes(plan.changes, _table(width)))
     else:
         console.print("No layer is made sparse.")
     if plan.skipped:
-        console.print(_skipped(plan.skipped))
+        console.print(_skipped(plan.skipped, _table(width)))
     before, after = plan.n_parameters, plan.n_parameters_after
     layers = sum(len(change.names) for change in plan.changes)
     console.print(
@@ -103,11 +103,15 @@ def plan_text(plan: Plan) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
 
 
-def _changes(changes: Sequence[Change]) -> Table:
-    table = _table()
-    numbers = {"shape", "weights", "bytes", "depth", "time"}
+def _changes(changes: Sequence[Change], table: Table) -> Table:
     for heading in ("layer", "kind", "shape", "weights", "bytes", "topology", "depth", "time"):
-        table.add_column(heading, justify="right" if heading in numbers else "left", overflow="fold")
+        text = heading in ("layer", "kind", "topology")
+        table.add_column(
+            heading,
+            justify="left" if text else "right",
+            overflow="fold",
+            no_wrap=heading in ("shape", "depth", "time"),
+        )
     for names, one in _rows(changes, _look):
         topology, dense = one.topology, one.n_dense
         table.add_row(
@@ -128,8 +132,7 @@ def _changes(changes: Sequence[Change]) -> Table:
     return table
 
 
-def _skipped(skipped: Sequence[Skip]) -> Table:
-    table = _table()
+def _skipped(skipped: Sequence[Skip], table: Table) -> Table:
     for heading in ("left as it is", "kind", "why"):
         table.add_column(heading, overflow="fold")
     for names, one in _rows(skipped, lambda skip: (skip.kind, skip.reason)):
@@ -137,11 +140,12 @@ def _skipped(skipped: Sequence[Skip]) -> Table:
     return table
 
 
-def _table() -> Table:
+def _table(width: int) -> Table:
+    """An empty table; in a narrow one the columns stand closer."""
     from rich import box
     from rich.table import Table
 
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    return Table(box=box.SIMPLE_HEAD, padding=(0, int(width >= _ROOMY), 0, 0), pad_edge=False)
 
 
 def _look(change: Change) -> tuple[object, ...]:
@@ -152,29 +156,32 @@ def _look(change: Change) -> tuple[object, ...]:
 def _rows(entries: Iterable[_Entry], look: Callable[[_Entry], tuple[object, ...]]) -> list[tuple[str, _Entry]]:
     """The entries in order, as names and an entry: one for all of equal look whose names differ in numbers alone."""
     groups: dict[tuple[object, ...], list[_Entry]] = {}
-    for entry in entries:
-        groups.setdefault((_NUMBER.sub("#", entry.names[0]), len(entry.names), look(entry)), []).append(entry)
-    rows = []
-    for group in groups.values():
-        together = _together([entry.names[0] for entry in group]) if len(group[0].names) == 1 else None
-        if together is not None:
-            rows.append((together, group[0]))
-        else:
-            rows += [(" = ".join(name or "(the model)" for name in entry.names), entry) for entry in group]
-    return rows
+    for place, entry in enumerate(entries):
+        shared = place if len(entry.names) > 1 else None  # a module at several places has a row of its own
+        groups.setdefault((_NUMBER.sub("#", entry.names[0]), shared, look(entry)), []).append(entry)
+    return [
+        (_together([entry.names[0] for entry in group]) if len(group) > 1 else _alone(group[0]), group[0])
+        for group in groups.values()
+    ]
 
 
-def _together(names: Sequence[str]) -> str | None:
-    """Names that differ in numbers alone as one, such as ``blocks.0-11.fc1 (12)``; None where that would say more."""
-    if len(names) == 1:
-        return names[0] or "(the model)"
+def _alone(entry: Change | Skip) -> str:
+    return " = ".join(name or "(the model)" for name in entry.names)
+
+
+def _together(names: Sequence[str]) -> str:
+    """Names that differ in numbers alone as one: ``blocks.0-11.fc1 (12)``, or ``blocks.{0.1,1.0}.fc1 (2)``."""
     places = [
         sorted(set(numbers)) for numbers in zip(*(map(int, _NUMBER.findall(name)) for name in names), strict=True)
     ]
-    if prod(map(len, places)) != len(names):
-        return None
-    texts = iter([_span(numbers) for numbers in places])
-    return f"{_NUMBER.sub(lambda _: next(texts), names[0])} ({len(names)})"
+    if prod(map(len, places)) == len(names):
+        texts = iter([_span(numbers) for numbers in places])
+        return f"{_NUMBER.sub(lambda _: next(texts), names[0])} ({len(names)})"
+    parts = [name.split(".") for name in names]
+    differ = [place for place, found in enumerate(zip(*parts, strict=True)) if len(set(found)) > 1]
+    first, end = differ[0], differ[-1] + 1
+    middle = "{" + ",".join(".".join(part[first:end]) for part in parts) + "}"
+    return f"{'.'.join([*parts[0][:first], middle, *parts[0][end:]])} ({len(names)})"
 
 
 def _span(numbers: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ class Kind:
 def _not_1x1(conv: nn.Conv2d) -> str | None:
     """What keeps a convolution from being one matrix over the channels of a pixel."""
     if conv.groups != 1:
-        return f"a grouped convolution, of {conv.groups} groups: it is sparse by itself"
+        return "a grouped convolution: it is sparse by itself"
     if conv.kernel_size != (1, 1):
         return f"a {' x '.join(map(str, conv.kernel_size))} convolution: only 1 x 1 ones have a sparse form here"
     return None

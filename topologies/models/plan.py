@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from topologies.models.changes import Change, Plan, Skip
 from topologies.models.choice import Chooser
@@ -27,7 +28,7 @@ def plan(
     lift: bool = False,
     only_if_faster: bool = False,
 ) -> Plan:
-    """What converting a model would change; nothing is changed, no weight and no random number drawn.
+    """What converting a model would change; nothing is changed, and no weight is drawn.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def plan(
     wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
     left = chosen(exclude, every_name, "exclude")
     entries = [
-        Skip(places, _kind_name(module), "excluded")
+        Skip(places, type(module).__name__, "excluded")
         if not left.isdisjoint(places)
         else _entry(module, places, obstacle(model, module, names), chooser)
         for module, places in layers.items()
@@ -77,7 +78,7 @@ def plan(
     changes = tuple(entry for entry in entries if isinstance(entry, Change))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
     _warn_of_unconnected(changes)
-    return Plan(changes, skipped, sum(parameter.numel() for parameter in model.parameters()))
+    return Plan(changes, skipped, sum(one.numel() for one in model.parameters() if not is_lazy(one)))
 
 
 def _is_layer(module: nn.Module, targets: Patterns) -> bool:
@@ -87,23 +88,18 @@ def _is_layer(module: nn.Module, targets: Patterns) -> bool:
     return (kind_of(module) or sparse_kind_of(module)) is not None or isinstance(module, WITHOUT_SPARSE_FORM)
 
 
-def _kind_name(module: nn.Module) -> str:
-    kind = kind_of(module) or sparse_kind_of(module)
-    return type(module).__name__ if kind is None else kind.name
-
-
 def _entry(module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser) -> Change | Skip:
     """What becomes of a layer: its change, or why there is none, ``reason`` where it is known already."""
     kind = kind_of(module)
     if reason is not None or kind is None:
-        return Skip(places, _kind_name(module), reason or "")
+        return Skip(places, type(module).__name__, reason or "")
     n_in, n_out = kind.sizes(module)
     try:
         choice = chooser.choice(n_in, n_out)
     except OtherSizesError as problem:
         raise OtherSizesError(f"{places[0]}: {problem}") from None
     if isinstance(choice, str):
-        return Skip(places, kind.name, choice)
+        return Skip(places, type(module).__name__, choice)
     weight: nn.Parameter = module.weight  # type: ignore[assignment]
     return Change(places, kind.name, n_in, n_out, weight.element_size(), *choice)
 
