@@ -79,12 +79,14 @@ class SparseConv1x1(nn.Module):
                 f"the input has shape {tuple(x.shape)}: (N, {self.in_channels}, H, W) or ({self.in_channels}, H, W) "
                 "is wanted"
             )
+        last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
         if self.padding != (0, 0):
             (high, wide), mode = self.padding, self.padding_mode
             x = functional.pad(x, (wide, wide, high, high), mode="constant" if mode == "zeros" else mode)
         if self.stride != (1, 1):
             x = x[..., :: self.stride[0], :: self.stride[1]]
-        return _over_channels(self.cascade, x)
+        y = _over_channels(self.cascade, x)
+        return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     @property
     def bias(self) -> nn.Parameter | None:
@@ -123,9 +125,8 @@ def _over_channels(cascade: SparseCascade, x: Tensor) -> Tensor:
     The one place that knows how a cascade is given images: pixels become rows here, so NCHW is turned round on the
     way in and out, and what comes in channels-last is read as it lies.
     """
-    y: Tensor = cascade(x.movedim(-3, -1)).movedim(-1, -3)
-    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    return y if last else y.contiguous()
+    y: Tensor = cascade(x.movedim(-3, -1))
+    return y.movedim(-1, -3)
 
 
 def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
