@@ -10,7 +10,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import topologies
 from topologies import Topology, butterfly, clos, dense, hypercube, lift, random_regular, resize
 from topologies.reach import unconnected_share
 
@@ -140,6 +139,6 @@ def test_inadmissible_arguments(call: object, message: str) -> None:
 
 
 def test_the_names_stay_functions_whatever_is_imported() -> None:
-    import topologies.lift  # noqa: PLC0415
+    import topologies.lift
 
     assert callable(topologies.lift) and topologies.lift is lift

@@ -165,7 +165,7 @@ class TestSavingAgain:
                 patch.setattr(Path, "replace", full)
             with pytest.raises(OSError, match="No space left"):
                 tm.save(tm.convert(mlp(), density=0.3), tmp_path)
-        assert not [path for path in tmp_path.rglob(".*")]
+        assert not list(tmp_path.rglob(".*"))
         assert same(tm.load(mlp(), tmp_path), model)
 
     def test_killed_while_writing(self, tmp_path: Path) -> None:
@@ -288,9 +288,9 @@ class TestRefused:
             def set_extra_state(self, state: dict[str, int]) -> None:
                 """Nothing to do."""
 
-        with pytest.raises(ValueError, match="0._extra_state of the model's state is a dict: only tensors"):
+        with pytest.raises(ValueError, match=r"0\._extra_state of the model's state is a dict: only tensors"):
             tm.save(nn.Sequential(Extra()), tmp_path)
-        with pytest.raises(ValueError, match="0.weight has no memory"):
+        with pytest.raises(ValueError, match=r"0\.weight has no memory"):
             tm.save(mlp().to("meta"), tmp_path)
         (tmp_path / "file").write_text("")
         with pytest.raises(OSError, match="file"):
