@@ -2,37 +2,30 @@
 
 >>> model.head = SparseCascade("champion.safetensors")
 
-Hidden neurons are linear, so a cascade is one matrix, and there are two ways to apply it:
-
-* layer by layer, one sparse product each: the cost is one multiply-accumulate per edge and row;
-* *folded*: the layers first multiply out to a dense matrix, then one dense product. Folding costs as much as
-  ``n_in`` rows do, but a multiply-accumulate of a dense product is about sixteen times cheaper than a sparse one.
-
-A batch takes the cheaper way; for small layers and large batches that is folding, by a factor of 2 to 4.
+How it is computed is the business of :mod:`topologies.kernel`: by compiled kernels on a CPU, and otherwise as batched
+dense products, as one dense product of the multiplied-out layers, or layer by layer in plain PyTorch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from topologies.initialise import initial_weights
+from topologies.kernel.op import cascade, folded
+from topologies.kernel.way import WAYS, Way
+from topologies.kernel.wiring import Wiring
 from topologies.models.computed import INSTEAD, computed
 from topologies.models.fingerprint import check_fingerprint, fingerprint
-from topologies.models.sparse import Edges, carry
 from topologies.topology import Topology
 
 _REAL = "a SparseCascade computes with real floating-point numbers"
 _FIXED = "put its to_linear() in its place"
-
-_SPARSE_COST = 16
-"""Time of a sparse multiply-accumulate over that of a dense one, measured on a CPU at widths 32 to 1024."""
 
 
 class SparseCascade(nn.Module):
@@ -50,6 +43,11 @@ class SparseCascade(nn.Module):
         Whether a bias is added to the outputs; it starts at zero.
     device, dtype:
         Where and as what to keep the parameters, as for ``nn.Linear``.
+    way:
+        How to compute it, always: ``"fused"`` or ``"one_row"`` (compiled for many rows or for one, float32 or half
+        precision on a CPU), ``"blocks"`` (layers that fall apart into equal blocks), ``"folded"`` (layers multiplied
+        out first) or ``"plain"``. By default what takes the least time: a function of the topology, dtype, device and
+        number of rows (:func:`topologies.kernel.way.choose`).
 
     Attributes
     ----------
@@ -60,8 +58,8 @@ class SparseCascade(nn.Module):
     bias:
         Parameter of shape ``(n_out,)``, or None.
 
-    There are no buffers: what follows from the topology is made from it, and nothing that averages, casts, empties or
-    loads a module can change it.
+    There are no buffers: the edges are no part of a ``state_dict``, and nothing that averages, casts, empties or loads
+    a module can change them.
 
     Its checkpoints hold the topology's fingerprint as 256 signs, which averages, sums and casts of a ``state_dict``
     keep. ``load_state_dict`` raises ValueError for weights of another topology, or of the same one under another
@@ -72,6 +70,8 @@ class SparseCascade(nn.Module):
     ------
     TypeError
         For a ``dtype`` that is not a real floating-point one.
+    ValueError
+        For a ``way`` that is none of these.
     """
 
     bias: nn.Parameter | None
@@ -82,17 +82,28 @@ class SparseCascade(nn.Module):
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        way: Way | None = None,
     ) -> None:
         super().__init__()
         if dtype is not None and not dtype.is_floating_point:
             raise TypeError(f"the dtype is {dtype}: {_REAL}")
-        self.topology = topology if isinstance(topology, Topology) else _resolve(topology)
-        self.in_features, self.out_features = self.topology.n_in, self.topology.n_out
-        self.edge_weight = nn.Parameter(torch.empty(self.topology.n_trainable, device=device, dtype=dtype))
+        if way not in (None, *WAYS):
+            raise ValueError(f"way is {way!r}: it is None or one of {', '.join(WAYS)}")
+        topology = topology if isinstance(topology, Topology) else _resolve(topology)
+        self.way, self._wiring, self._topology = way, Wiring.of(topology), weakref.ref(topology)
+        self.in_features, self.out_features, self.depth = topology.n_in, topology.n_out, topology.depth
+        self.edge_weight = nn.Parameter(torch.empty(topology.n_trainable, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(self.out_features, device=device, dtype=dtype)) if bias else None
-        self._edges: dict[torch.device, Edges] = {}
-        self._edges_here()
         self.reset_parameters()
+
+    @property
+    def topology(self) -> Topology:
+        """The edges. The layer keeps them in fewer bytes, so this is made anew where nobody else holds it."""
+        topology = self._topology()
+        if topology is None:
+            topology = self._wiring.topology()
+            self._topology = weakref.ref(topology)
+        return topology
 
     def reset_parameters(self, generator: np.random.Generator | None = None) -> None:
         """Draw the weights anew (:func:`topologies.initialise.initial_weights`) and set the bias to zero.
@@ -101,8 +112,9 @@ class SparseCascade(nn.Module):
         """
         if generator is None:
             generator = np.random.default_rng(int(torch.randint(2**63 - 1, (), device="cpu")))
-        drawn = initial_weights(self.topology, generator)
-        trainable = [weights[layer.trainable] for weights, layer in zip(drawn, self.topology.layers, strict=True)]
+        topology = self.topology
+        drawn = initial_weights(topology, generator)
+        trainable = [weights[layer.trainable] for weights, layer in zip(drawn, topology.layers, strict=True)]
         with torch.no_grad():
             self.edge_weight.copy_(_like(torch.from_numpy(np.concatenate(trainable)), self.edge_weight))
             if self.bias is not None:
@@ -119,18 +131,12 @@ class SparseCascade(nn.Module):
             When the last dimension of ``x`` is not ``n_in``.
         """
         self._check(x)
-        # An exported program serves batches of any size, so it cannot choose by size.
-        if torch.compiler.is_exporting() or self._folding_pays(x.numel() // self.in_features):
-            return functional.linear(x, self._folded(), self.bias)
-        rows = x.reshape(-1, self.in_features)
-        outputs = carry(*_autocast(self._all_weights(), rows.T), self._edges_here().ways).T
-        if self.bias is not None:
-            outputs = outputs + self.bias.to(outputs.dtype)
-        return outputs.contiguous().view(*x.shape[:-1], self.out_features)
+        outputs = cascade(x.reshape(-1, self.in_features), self.edge_weight, self.bias, self._wiring, self.way)
+        return outputs.view(*x.shape[:-1], self.out_features)
 
     def dense(self) -> Tensor:
         """The matrix that the cascade multiplies by, ``(n_in, n_out)``: exact, since hidden neurons are linear."""
-        return self._folded().T
+        return folded(self.edge_weight, self._wiring).T
 
     @property
     def weight(self) -> Tensor:
@@ -140,7 +146,7 @@ class SparseCascade(nn.Module):
         RuntimeError and to assign to it AttributeError: ``edge_weight`` is what to initialise, tie, reparametrise or
         prune.
         """
-        return computed(self._folded())
+        return computed(folded(self.edge_weight, self._wiring))
 
     @weight.setter
     def weight(self, value: Tensor) -> None:
@@ -163,27 +169,22 @@ class SparseCascade(nn.Module):
     def to_linear(self) -> nn.Linear:
         """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory."""
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight = nn.Parameter(self._folded().detach())
+        linear.weight = nn.Parameter(folded(self.edge_weight, self._wiring).detach().contiguous())
         if self.bias is not None:
             linear.bias = nn.Parameter(self.bias.detach().clone())
         return linear.train(self.training)
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""
-        sizes = f"in_features={self.in_features}, out_features={self.out_features}, depth={self.topology.depth}"
-        edges = f"trainable={self.topology.n_trainable}, constant={self.topology.n_constant}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}, depth={self.depth}"
+        edges = f"trainable={self.edge_weight.numel()}, constant={self._wiring.constant_sources.size}"
         return f"{sizes}, {edges}, bias={self.bias is not None}"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_edges": {}}
+        return {**self.__dict__, "_topology": _nothing}
 
     def __prepare_scriptable__(self) -> nn.Module:
         raise TypeError(f"TorchScript cannot compile a SparseCascade: {_FIXED}")
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> SparseCascade:
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._edges_here()  # now, rather than first while something traces
-        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
         """PyTorch's own, but nothing is copied from another topology's weights, and release 0.1 is understood."""
@@ -207,38 +208,9 @@ class SparseCascade(nn.Module):
         if x.shape[-1:] != (self.in_features,):
             raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
 
-    def _folding_pays(self, rows: int) -> bool:
-        """Whether ``rows`` rows are cheaper through one dense matrix, the making of it included; so are none at all."""
-        folding = self.in_features * self.topology.n_edges
-        dense = rows * self.in_features * self.out_features / _SPARSE_COST
-        return rows == 0 or folding + dense < rows * self.topology.n_edges
 
-    def _edges_here(self) -> Edges:
-        """The edges on the device where the weights are by now."""
-        device = self.edge_weight.device
-        if device not in self._edges:
-            self._edges[device] = Edges.of(self.topology, device)
-        return self._edges[device]
-
-    def _all_weights(self) -> Tensor:
-        """Weights of all edges, constants included, ``(n_edges,)``."""
-        ones = self.edge_weight.new_ones(self.topology.n_edges)
-        return ones.index_copy(0, self._edges_here().trainable, self.edge_weight)
-
-    def _folded(self) -> Tensor:
-        """The matrix of the cascade, ``(n_out, n_in)``."""
-        identity = torch.eye(self.in_features, device=self.edge_weight.device, dtype=self.edge_weight.dtype)
-        return carry(self._all_weights(), identity, self._edges_here().ways)
-
-
-def _autocast(weights: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Cast as autocast does for ``nn.Linear``; it does not know of ``embedding_bag``. Doubles stay what they are."""
-    device = values.device.type
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
-        return weights, values
-    dtype = torch.get_autocast_dtype(device)
-    weights, values = (one if one.dtype == torch.float64 else one.to(dtype) for one in (weights, values))
-    return weights, values
+def _nothing() -> None:
+    """What a reference gives whose topology is gone."""
 
 
 def _resolve(source: str | Path) -> Topology:

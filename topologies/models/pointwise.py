@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from topologies.kernel.op import cascade
 from topologies.models.cascade import SparseCascade
 from topologies.models.computed import computed
 from topologies.topology import Topology
@@ -85,7 +87,7 @@ class SparseConv1x1(nn.Module):
             x = functional.pad(x, (wide, wide, high, high), mode="constant" if mode == "zeros" else mode)
         if self.stride != (1, 1):
             x = x[..., :: self.stride[0], :: self.stride[1]]
-        y = _over_channels(self.cascade, x)
+        y = _over_channels(self.cascade, x, last)
         return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     @property
@@ -119,14 +121,21 @@ class SparseConv1x1(nn.Module):
         return f"stride={self.stride}, padding={self.padding}, padding_mode={self.padding_mode!r}"
 
 
-def _over_channels(cascade: SparseCascade, x: Tensor) -> Tensor:
+def _over_channels(layer: SparseCascade, x: Tensor, channels_last: bool) -> Tensor:
     """The cascade over the third dimension from the end, ``(..., C_in, H, W)`` to ``(..., C_out, H, W)``.
 
-    The one place that knows how a cascade is given images: pixels become rows here, so NCHW is turned round on the
-    way in and out, and what comes in channels-last is read as it lies.
+    The one place that knows how a cascade is given images: NCHW as it lies, which is how the kernels work inside, and
+    channels-last with pixels as rows.
     """
-    y: Tensor = cascade(x.movedim(-3, -1))
-    return y.movedim(-1, -3)
+    rows = x.movedim(-3, -1)
+    if channels_last:
+        y: Tensor = layer(rows)
+        return y.movedim(-1, -3)
+    layer._check(rows)
+    *batch, channels, high, wide = x.shape
+    images = x.reshape(prod(batch), channels, high * wide)
+    y = cascade(images, layer.edge_weight, layer.bias, layer._wiring, layer.way)
+    return y.view(*batch, layer.out_features, high, wide)
 
 
 def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:

@@ -67,6 +67,12 @@ def _indices(values: NDArray[np.integer], device: torch.device) -> Tensor:
     return torch.from_numpy(values.astype(np.int64)).to(device)
 
 
+def multiply(x: Tensor, weight: Tensor, edges: Edges) -> Tensor:
+    """Rows ``(rows, n_in)`` through all layers, ``(rows, n_out)``, by the trainable weights of the cascade."""
+    ones = weight.new_ones(sum(ahead.sources.numel() for ahead, _ in edges.ways))
+    return carry(ones.index_copy(0, edges.trainable, weight), x.T, edges.ways).T.contiguous()
+
+
 def carry(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
     """Values ``(n_in, columns)`` over all layers: ``(n_out, columns)``.
 

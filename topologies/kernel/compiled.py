@@ -1,0 +1,56 @@
+"""Compiling of kernels by numba, kept on disk, so that a machine does it once.
+
+Numba looks for edits in the file of a function only, and a kernel takes its vectors from other files: here what is on
+disk counts only while every file of this folder is what it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core import event
+
+_log = logging.getLogger(__name__)
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """The function compiled when it is first called: it lets other threads run, and dividing by zero gives infinity.
+
+    Where nothing can be written beside the source or in the user's cache folder, every process compiles for itself.
+    """
+    try:
+        dispatcher = njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # "no locator available"
+        return njit(nogil=True, error_model="numpy")(function)
+    file = dispatcher._cache._cache_file
+    file._source_stamp = (file._source_stamp, _sources())
+    return dispatcher
+
+
+def _sources() -> bytes:
+    """A hash of the files of this folder."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).digest()
+
+
+class _Word(event.Listener):  # type: ignore[misc]
+    """Says once that compiling takes a while; what comes from disk does not."""
+
+    said = False
+
+    def on_start(self, event: Any) -> None:
+        ours = event.data["dispatcher"].py_func.__module__.startswith(__package__)
+        if ours and not self.said:
+            self.said = True
+            _log.warning("compiling the kernels of sparse layers for this machine: about ten seconds, once")
+
+    def on_end(self, event: Any) -> None:
+        """Nothing is said."""
+
+
+event.register("numba:compile", _Word())

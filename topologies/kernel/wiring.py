@@ -1,0 +1,279 @@
+"""The edges of a cascade in the order in which the compiled kernels read them, as one array of bytes.
+
+One array, because that is what a program exported from PyTorch can carry; and small, because it lives as long as its
+layer: two bytes an edge and two a neuron, where a :class:`topologies.topology.Topology` has nine an edge. The topology
+can be made from it again.
+
+A cascade falls into *parts*: hidden neurons that hang together only through inputs and outputs, like the copies of a
+parallel butterfly. The hidden values of a part are needed by nobody else, so kernels go through the cascade part by
+part and find them in cache. The edges of one layer of one part are a *stage*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from topologies.kernel.components import components
+from topologies.topology import Layer, Topology
+
+_Integers = NDArray[np.integer]
+
+PART = 4096
+"""Hidden neurons of a part at least: smaller ones are joined, since each adds its share to the outputs anew."""
+
+NEURON, END, TRAINABLE, CONSTANT, WIDTH = range(5)
+"""Columns of :attr:`Wiring.stages`."""
+
+
+class Edges(NamedTuple):
+    """What the kernels read of a :class:`Wiring`."""
+
+    parts: int
+    depth: int
+    n_in: int
+    n_out: int
+    stages: NDArray[np.int64]
+    trainable_counts: _Integers
+    constant_counts: _Integers
+    trainable_sources: _Integers
+    constant_sources: _Integers
+    names: _Integers
+    order: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """The edges of a cascade, part by part, layer by layer, target by target.
+
+    Attributes
+    ----------
+    image:
+        All of it in one tensor of bytes on the CPU, of which the arrays are views.
+    n_in, n_out:
+        Sizes of the dense layer that the cascade replaces.
+    widths:
+        Neurons of every layer, inputs first, ``(depth + 1,)``.
+    stages:
+        A row for every stage, ``(parts * depth, 5)``: the first of the neurons that its edges go to and one past their
+        last, its first trainable and its first constant edge, and how many neurons its edges may come from.
+    trainable_counts, constant_counts:
+        Edges of either kind into each neuron.
+    trainable_sources, constant_sources:
+        Where these edges come from: the place among the part's neurons of the layer before.
+    names:
+        What number each neuron has in its layer. Empty where there is one part, whose neurons are whole layers. The
+        last stage of a part among several has only the outputs that it has edges to.
+    order:
+        Which of the cascade's trainable weights each trainable edge has. Empty where they are in order.
+    derived:
+        What other ways than the compiled kernels have made of the wiring, by their name and device.
+    """
+
+    image: Tensor
+    n_in: int
+    n_out: int
+    widths: NDArray[np.int64]
+    stages: NDArray[np.int64]
+    trainable_counts: _Integers
+    constant_counts: _Integers
+    trainable_sources: _Integers
+    constant_sources: _Integers
+    names: _Integers
+    order: _Integers
+    derived: dict[tuple[str, torch.device], Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(topology: Topology) -> Wiring:
+        """The wiring of a topology, in time proportional to its edges."""
+        found = _stages(topology)
+        stages = [stage for part in found for stage in part]
+        before, *columns = zip(*stages, strict=True)
+        trainable, constant, sources, constant_sources, names, order = map(np.concatenate, columns)
+        sizes = np.array([[s.names.size, s.trainable_sources.size, s.constant_sources.size] for s in stages])
+        firsts = np.cumsum(sizes, axis=0) - sizes
+        table = np.column_stack([firsts[:, 0], firsts[:, 0] + sizes[:, 0], firsts[:, 1:], before])
+        widths = np.array(topology.widths)
+        source = _smallest(max(before) - 1, np.uint16)
+        count = _smallest(max(trainable.max(), constant.max()), np.uint8)
+        return Wiring.read(
+            _image(
+                widths.astype(np.int64),
+                table.astype(np.int64),
+                trainable.astype(count),
+                constant.astype(count),
+                sources.astype(source),
+                constant_sources.astype(source),
+                names.astype(_smallest(widths.max() - 1, np.uint16))[: names.size if len(found) > 1 else 0],
+                np.zeros(0, np.int32) if np.array_equal(order, np.arange(order.size)) else order.astype(np.int32),
+            )
+        )
+
+    @staticmethod
+    def read(image: Tensor) -> Wiring:
+        """The wiring that an ``image`` holds: nothing is copied."""
+        whole = image.numpy()
+        header, start, arrays = whole[:_HEADER].view(np.int64).reshape(-1, 2), _HEADER, []
+        for kind, size in header.tolist():
+            dtype = _KINDS[kind]
+            arrays.append(whole[start : start + size * dtype.itemsize].view(dtype))
+            start += _padded(size * dtype.itemsize)
+        widths, stages, counts, constant_counts, sources, constant_sources, names, order = arrays
+        return Wiring(
+            image,
+            int(widths[0]),
+            int(widths[-1]),
+            widths,
+            stages.reshape(-1, WIDTH + 1),
+            counts,
+            constant_counts,
+            sources,
+            constant_sources,
+            names,
+            order,
+        )
+
+    @cached_property
+    def edges(self) -> Edges:
+        """What the kernels read."""
+        depth = self.widths.size - 1
+        arrays = (self.trainable_counts, self.constant_counts, self.trainable_sources, self.constant_sources)
+        sizes = (len(self.stages) // depth, depth, self.n_in, self.n_out)
+        return Edges(*sizes, self.stages, *arrays, self.names, self.order)
+
+    @cached_property
+    def widest(self) -> int:
+        """The most neurons that a part has in one hidden layer."""
+        return int(self._hidden.max(initial=0))
+
+    @cached_property
+    def hidden(self) -> int:
+        """The most hidden neurons that a part has."""
+        return int(self._hidden.sum(axis=1).max())
+
+    @property
+    def _hidden(self) -> NDArray[np.int64]:
+        return self.stages[:, WIDTH].reshape(-1, self.widths.size - 1)[:, 1:]
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Wiring:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Wiring.read, (self.image,)
+
+    def topology(self) -> Topology:
+        """The topology whose wiring this is."""
+        edges: list[list[tuple[_Integers, _Integers, bool]]] = [[] for _ in self.widths[1:]]
+        before: _Integers = np.arange(0)
+        for number, (neuron, end, trainable, constant, width) in enumerate(self.stages.tolist()):
+            layer = number % len(edges)
+            named = self.names[neuron:end] if self.names.size else np.arange(end - neuron)
+            before = np.arange(width) if layer == 0 else before
+            for first, counts, sources, kind in (
+                (trainable, self.trainable_counts, self.trainable_sources, True),
+                (constant, self.constant_counts, self.constant_sources, False),
+            ):
+                targets = np.repeat(named, counts[neuron:end])
+                edges[layer].append((before[sources[first : first + targets.size]], targets, kind))
+            before = named
+        layers = []
+        for (n_in, n_out), of_layer in zip(pairwise(self.widths.tolist()), edges, strict=True):
+            ends = [np.concatenate(column) for column in zip(*((a, b) for a, b, _ in of_layer), strict=True)]
+            kinds = np.concatenate([np.full(a.size, kind) for a, _, kind in of_layer])
+            layers.append(Layer(n_in, n_out, ends[0], ends[1], kinds))
+        return Topology(tuple(layers))
+
+
+_KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.uint16, np.int32, np.int64))
+_HEADER = 16 * 8
+
+
+def _smallest(most: int, least: type[np.unsignedinteger]) -> np.dtype[np.integer]:
+    """``least`` where it holds numbers up to ``most``, else int32."""
+    return np.dtype(least if most <= np.iinfo(least).max else np.int32)
+
+
+def _padded(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def _image(*arrays: NDArray[np.integer]) -> Tensor:
+    """A header with the kind and length of every array, and the arrays, each from a multiple of eight bytes on."""
+    header = np.array([(_KINDS.index(array.dtype), array.size) for array in arrays])
+    image = np.zeros(_HEADER + sum(_padded(array.nbytes) for array in arrays), dtype=np.uint8)
+    image[:_HEADER] = header.astype(np.int64).ravel().view(np.uint8)
+    start = _HEADER
+    for array in arrays:
+        image[start : start + array.nbytes] = array.ravel().view(np.uint8)
+        start += _padded(array.nbytes)
+    with torch.inference_mode(False):
+        return torch.from_numpy(image)
+
+
+def _labels(topology: Topology) -> tuple[int, list[NDArray[np.int64]]]:
+    """How many parts there are, and the part of each hidden neuron, layer by layer."""
+    count, labels = components(topology.widths[1:-1], topology.layers[1:-1])
+    sizes = sum((np.bincount(label, minlength=count) for label in labels), start=np.zeros(count, np.int64))
+    parts, filled, part = [0] * count, 0, 0
+    for component, size in enumerate(sizes.tolist()):
+        if filled >= PART:
+            part, filled = part + 1, 0
+        parts[component] = part
+        filled += size
+    return part + 1, [np.array(parts)[label] for label in labels]
+
+
+class _Stage(NamedTuple):
+    """What a part has of one layer."""
+
+    width: int
+    trainable_counts: _Integers
+    constant_counts: _Integers
+    trainable_sources: _Integers
+    constant_sources: _Integers
+    names: _Integers
+    order: _Integers
+
+
+def _stages(topology: Topology) -> list[list[_Stage]]:
+    """For every part what it has of every layer."""
+    count, labels = _labels(topology)
+    found: list[list[_Stage]] = [[] for _ in range(count)]
+    first, before, widths = 0, np.arange(topology.n_in), [topology.n_in] * count
+    for number, layer in enumerate(topology.layers):
+        last = number == topology.depth - 1
+        label = np.zeros(layer.n_out, np.int64) if last else labels[number]
+        after = np.arange(layer.n_out) if last else _ranks(label)
+        owner = labels[-1][layer.sources] if last and labels else label[layer.targets]
+        sort = np.argsort(owner, kind="stable")
+        ends = np.cumsum(np.bincount(owner, minlength=count))
+        columns = (before[layer.sources], after[layer.targets], layer.trainable, first + np.cumsum(layer.trainable) - 1)
+        split = [np.split(column[sort], ends[:-1]) for column in columns]
+        for part, (sources, targets, kinds, order) in enumerate(zip(*split, strict=True)):
+            names = np.flatnonzero(label == part)
+            if last and count > 1:
+                names, targets = np.unique(targets, return_inverse=True)
+            elif last:
+                names = after
+            counts, others = (np.bincount(targets[kind], minlength=names.size) for kind in (kinds, ~kinds))
+            stage = _Stage(widths[part], counts, others, sources[kinds], sources[~kinds], names, order[kinds])
+            found[part].append(stage)
+            widths[part] = names.size
+        first, before = first + layer.n_trainable, after
+    return found
+
+
+def _ranks(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of every neuron among those of its layer that have the same label."""
+    sort = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    ranks = np.empty_like(labels)
+    ranks[sort] = np.arange(labels.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return ranks
