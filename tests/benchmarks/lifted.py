@@ -17,19 +17,19 @@ from topologies.families import find, members
 from topologies.names import resolve
 from topologies.reach import unconnected_share
 
-FIDELITIES = {4: Fidelity(8, 1200, (0.6, 1.2, 2.4, 4.8)), 8: Fidelity(4, 800, (0.6, 1.2, 2.4, 4.8))}
+FIDELITIES = {4: Fidelity(8, 2000, (1.2, 2.4, 4.8, 9.6)), 8: Fidelity(4, 1200, (1.2, 2.4, 4.8, 9.6))}
 """Copies of every neuron, and how what comes of them is scored: targets, steps, learning rates."""
 
 
 def rivals(topology: Topology) -> dict[str, Topology]:
     """Members of families at the same sizes, of as many trainable edges at most."""
     n_in, n_out, budget = topology.n_in, topology.n_out, topology.n_trainable
-    found = {}
-    for name in ("parallel_butterfly", "random_regular"):
-        chosen = find(name).fit(n_in, n_out, budget)
-        found[f"{chosen.expression}, fit"] = chosen.topology()
+    fitted = [find(name).fit(n_in, n_out, budget) for name in ("random_regular", "parallel_butterfly")]
     butterflies = [one for one in members("parallel_butterfly", n_in, n_out, budget) if one.n_trainable == budget]
-    return found | {one.expression: one.topology() for one in butterflies}
+    return {
+        f"{one.expression}, fit" if one in fitted else one.expression: one.topology()
+        for one in [fitted[0], *butterflies]
+    }
 
 
 def lifted_table(champion: Topology, k: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -20,7 +20,20 @@ of a cascade is a tensor that it declines, so that it calls them instead.
 _OF_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
 
 
-def obstacle(model: nn.Module, module: nn.Module, names: Names) -> str | None:
+Owners = Mapping[nn.Parameter, Sequence[tuple[nn.Module, str]]]
+"""The modules that hold a parameter, and its name there."""
+
+
+def owners_of(names: Names) -> Owners:
+    """Who holds each parameter of a model."""
+    owners: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+    for module, places in names.items():
+        for name, parameter in module.named_parameters(recurse=False):
+            owners.setdefault(parameter, []).append((module, ".".join(filter(None, (places[0], name)))))
+    return owners
+
+
+def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) -> str | None:
     """Why a layer of a model has no sparse form, or None where it has one."""
     if sparse_kind_of(module) is not None:
         return "it is sparse already"
@@ -33,7 +46,7 @@ def obstacle(model: nn.Module, module: nn.Module, names: Names) -> str | None:
         kind.obstacle(module)
         or _unusual_weight(module)
         or _read_by_parent(model, names[module])
-        or _tied(module, names)
+        or _tied(module, owners)
     )
 
 
@@ -56,20 +69,19 @@ def _unusual_weight(module: nn.Module) -> str | None:
 
 
 def _read_by_parent(model: nn.Module, names: Sequence[str]) -> str | None:
+    """Which module computes with the weight of this child without calling it."""
     for name in names:
         parent_name, _, child = name.rpartition(".")
-        parent = model.get_submodule(parent_name) if name else model
-        for reader, children in _READS_WEIGHTS.items():
-            if isinstance(parent, reader) and child in children:
-                return f"{type(parent).__name__} reads its weight rather than calls it"
+        parent = model.get_submodule(parent_name)
+        if any(isinstance(parent, reader) and child in children for reader, children in _READS_WEIGHTS.items()):
+            return f"{type(parent).__name__} reads its weight rather than calls it"
     return None
 
 
-def _tied(module: nn.Module, names: Names) -> str | None:
+def _tied(module: nn.Module, owners: Owners) -> str | None:
     """Which other module has one of the parameters."""
-    own = {id(parameter): name for name, parameter in module.named_parameters(recurse=False)}
-    for other, places in names.items():
-        for name, parameter in other.named_parameters(recurse=False):
-            if other is not module and id(parameter) in own:
-                return f"its {own[id(parameter)]} is also {'.'.join(filter(None, (places[0], name)))}"
+    for name, parameter in module.named_parameters(recurse=False):
+        for owner, place in owners[parameter]:
+            if owner is not module:
+                return f"its {name} is also {place}"
     return None

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from topologies.models.changes import Change, Plan, Skip
 from topologies.models.choice import Chooser
 from topologies.models.kinds import WITHOUT_SPARSE_FORM, kind_of, sparse_kind_of
-from topologies.models.obstacles import obstacle
+from topologies.models.obstacles import obstacle, owners_of
 from topologies.models.places import names_of
 from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
 from topologies.names import OtherSizesError, Source
@@ -64,6 +64,7 @@ def plan(
     """
     chooser = Chooser.of(topology, density, budget, lift, only_if_faster)
     names = names_of(model)
+    owners = owners_of(names)
     layers = {module: tuple(names[module]) for module in names if _is_layer(module, targets)}
     every_name = [name for places in layers.values() for name in places]
     wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
@@ -71,7 +72,7 @@ def plan(
     entries = [
         Skip(places, type(module).__name__, "excluded")
         if not left.isdisjoint(places)
-        else _entry(module, places, obstacle(model, module, names), chooser)
+        else _entry(module, places, obstacle(model, module, names, owners), chooser)
         for module, places in layers.items()
         if not wanted.isdisjoint(places)
     ]
