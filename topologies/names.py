@@ -71,10 +71,11 @@ def checked(source: Source) -> Source:
 
 
 class Sized(NamedTuple):
-    """A topology at the sizes of a layer, and the words that tell people which it is."""
+    """A topology at the sizes of a layer, the words that tell people which it is, and whether it was brought there."""
 
     topology: Topology
     text: str
+    lifted: bool = False
 
 
 def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *, lift: bool = False) -> Sized:
@@ -117,7 +118,7 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
     if lift:
         from topologies.lift import resize
 
-        return Sized(resize(topology, n_in, n_out), text)
+        return Sized(resize(topology, n_in, n_out), text, lifted=True)
     raise OtherSizesError(
         f"the topology is {there} but the layer is {n_in} x {n_out}: build one at the layer's sizes (Family.fit, or an "
         "expression without sizes), or bring this one there (topologies.lift copies its neurons, topologies.resize "

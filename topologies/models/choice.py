@@ -96,7 +96,7 @@ class Chooser:
         if budget is not None and budget >= dense:
             return f"its {dense:,} dense weights are within the budget"
         try:
-            topology, text = at_sizes(self.source, n_in, n_out, budget, lift=self.lift)
+            topology, text, lifted = at_sizes(self.source, n_in, n_out, budget, lift=self.lift)
         except OtherSizesError:
             raise
         except ValueError as problem:
@@ -106,6 +106,5 @@ class Chooser:
         time = predicted_time(topology, ROWS)
         if self.only_if_faster and time >= 1:
             return f"it would train no faster: {time:.2f} of the dense layer's time is predicted"
-        lifted = isinstance(self.source, Topology) and topology is not self.source
         unconnected = unconnected_share(topology) if lifted else 0.0
         return Choice(topology, f"{self.file or text}{', lifted' if lifted else ''}", time, unconnected)

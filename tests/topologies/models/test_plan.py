@@ -236,6 +236,9 @@ def test_a_lift_that_leaves_pairs_unconnected_warns() -> None:
     with pytest.warns(UserWarning, match=r"0: lifted so far, the topology leaves \d+\.\d% of the pairs"):
         plan = tm.plan(nn.Sequential(nn.Linear(96, 96)), random_regular(6, 6, 6, 3, 2), lift=True)
     assert "unconnected" in str(plan)
+    with pytest.warns(UserWarning, match="lifted so far"):
+        (change,) = tm.plan(nn.Linear(96, 96), "random_regular(6, 6, 6, 3, 2)", lift=True).changes
+    assert change.text == "random_regular(6, 6, 6, 3, 2), lifted" and change.unconnected > 0
 
 
 class TestTheTable:
