@@ -20,6 +20,8 @@ from torch import Tensor
 from topologies.kernel.components import components
 from topologies.topology import Layer, Topology
 
+_ROWS = 512
+"""Rows of a batch over which the multiplying out of layers is spread where the cut is chosen."""
 _MOVE = 24.0
 """Cost of moving one value between runs, in dense multiply-accumulates, measured on a CPU."""
 
@@ -46,9 +48,11 @@ class Run:
     constants: tuple[Tensor, ...]
 
     @property
-    def products(self) -> int:
-        """Multiply-accumulates of the run for one row."""
-        return self.blocks * self.sizes[0] * self.sizes[-1]
+    def cost(self) -> float:
+        """Multiply-accumulates for one row, moves and a share of multiplying the layers out included."""
+        out = sum(self.sizes[0] * before * after for before, after in pairwise(self.sizes[1:]))
+        products = self.blocks * (self.sizes[0] * self.sizes[-1] + out / _ROWS)
+        return products + _MOVE * max(self.inputs.numel(), self.outputs.numel())
 
 
 def runs(topology: Topology) -> list[Run] | None:
@@ -62,10 +66,11 @@ def runs(topology: Topology) -> list[Run] | None:
                 break  # more layers hang together even more
             if run is None or before is None:
                 continue
-            cost = before[0] + run.products + _MOVE * max(run.inputs.numel(), run.outputs.numel())
             found = best[end]
-            if found is None or cost < found[0]:
-                best[end] = (cost, [*before[1], run])
+            if found is not None and run.cost >= found[0]:
+                break  # more layers only cost more
+            if found is None or before[0] + run.cost < found[0]:
+                best[end] = (before[0] + run.cost, [*before[1], run])
     return best[-1][1] if best[-1] else None
 
 

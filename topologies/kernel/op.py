@@ -9,6 +9,7 @@ formula for it to be zero.
 
 from __future__ import annotations
 
+import ctypes
 from functools import lru_cache
 from typing import Any, cast
 
@@ -89,18 +90,18 @@ def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernels. Where the gradient is to be differentiated in turn, it is computed the plain way."""
+    """The compiled kernels. Where the gradient is to be differentiated in turn, it is computed the plain way.
+
+    There is no ``setup_context``: transforms, which want it, never come here, and it costs 25 microseconds a call.
+    """
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way) -> Tensor:
+        ctx.wiring, ctx.way = wiring, way
+        ctx.save_for_backward(x, weight)
         shift = np.zeros(wiring.n_out, np.float32) if bias is None else _array(bias)
         y = _KERNELS[way].forward(wiring, _array(x), _array(weight), shift)
         return torch.from_numpy(y).to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, _, ctx.wiring, ctx.way = inputs
-        ctx.save_for_backward(x, weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -129,11 +130,15 @@ def _differentiable(ctx: Any, x: Tensor, weight: Tensor, arriving: Tensor) -> tu
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
-    """The same numbers as kernels read them: float32 and contiguous.
+    """The same numbers as kernels read them: float32 and contiguous. The caller keeps the tensor alive.
 
-    Not ``tensor.numpy()``, after which PyTorch can no longer resize the memory, as FSDP does with parameters.
+    Not ``tensor.numpy()``, after which PyTorch can no longer resize the memory, as FSDP does with parameters; and
+    ``np.from_dlpack`` takes five times as long.
     """
-    return cast(NDArray[np.float32], np.from_dlpack(tensor.detach().float().contiguous()))
+    if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.numel() == 0:
+        return cast(NDArray[np.float32], tensor.detach().float().contiguous().numpy())
+    memory = (ctypes.c_float * tensor.numel()).from_address(tensor.data_ptr())
+    return np.frombuffer(cast(Any, memory), np.float32).reshape(tensor.shape)
 
 
 def _sum_of_rows(values: Tensor) -> Tensor:

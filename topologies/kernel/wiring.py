@@ -46,7 +46,7 @@ class Edges(NamedTuple):
     trainable_sources: _Integers
     constant_sources: _Integers
     names: _Integers
-    order: NDArray[np.int32]
+    order: _Integers
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,11 @@
-"""Cascades to test with, and what they compute, multiplied out in numpy."""
+"""Cascades to test with, and what they compute, multiplied out from dense masks."""
 
 from __future__ import annotations
-
-import io
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor
 
 from topologies.models.cascade import SparseCascade
 from topologies.topology import Topology
@@ -33,21 +31,19 @@ def small() -> Topology:
     return Topology.from_masks([mask] * 3)
 
 
+def matrix(topology: Topology, edge_weight: Tensor) -> Tensor:
+    """The masked layers multiplied out, ``(n_in, n_out)``: weights fill each mask's edges by target, then source."""
+    product, start = torch.eye(topology.n_in, dtype=edge_weight.dtype, device=edge_weight.device), 0
+    for mask in topology.masks():
+        by_target = torch.from_numpy(mask.T)
+        places = (by_target.flatten() == 1).nonzero().flatten().to(edge_weight.device)
+        constants = (by_target == 2).to(edge_weight).flatten()
+        weights = constants.index_copy(0, places, edge_weight[start : start + places.numel()])
+        product, start = product @ weights.view(by_target.shape).T, start + places.numel()
+    assert start == edge_weight.numel()
+    return product
+
+
 def product(cascade: SparseCascade) -> NDArray[np.float64]:
-    """The masked layers multiplied out: weights fill each mask's trainable entries by target, then source."""
-    left = cascade.edge_weight.detach().double().numpy()
-    matrix = np.eye(cascade.in_features)
-    for mask in cascade.topology.masks():
-        by_target = (mask.T == 2).astype(float)
-        count = int((mask == 1).sum())
-        by_target[mask.T == 1], left = left[:count], left[count:]
-        matrix = matrix @ by_target.T
-    assert left.size == 0
-    return matrix
-
-
-def saved(module: nn.Module) -> io.BytesIO:
-    file = io.BytesIO()
-    torch.save(module.state_dict(), file)
-    file.seek(0)
-    return file
+    """The matrix that a cascade's own weights make."""
+    return matrix(cascade.topology, cascade.edge_weight.detach().double()).numpy()

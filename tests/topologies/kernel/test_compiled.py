@@ -1,0 +1,62 @@
+"""Kernels are compiled once on a machine, and again when any file of theirs is another."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[3]
+PROGRAM = """
+import numpy as np
+from topologies import butterfly
+from topologies.kernel import one_row
+from topologies.kernel.wiring import Wiring
+ones = np.ones((1, 4), np.float32)
+print(one_row.forward(Wiring.of(butterfly(4, 2)), ones, np.ones(8, np.float32), ones[0])[0, 0])
+"""
+
+pytestmark = pytest.mark.kernel
+
+
+def _run(folder: Path) -> tuple[str, bool]:
+    """What the program prints in that folder, and whether it said that it compiles."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip(), "compiling" in done.stderr
+
+
+def test_an_edit_of_an_imported_file_is_noticed(tmp_path: Path) -> None:
+    shutil.copytree(HOME / "topologies", tmp_path / "topologies", ignore=shutil.ignore_patterns("__pycache__"))
+    first, compiled = _run(tmp_path)
+    assert compiled
+    assert _run(tmp_path) == (first, False)
+    file = tmp_path / "topologies" / "kernel" / "tiles.py"
+    text = file.read_text()
+    stores = "builder.store(cast, "
+    assert text.count(stores) == 1
+    file.write_text(text.replace(stores, "builder.store(builder.fadd(cast, cast), "))
+    second, compiled = _run(tmp_path)
+    assert compiled
+    assert float(second) > float(first)
+
+
+def test_the_plain_way_stands_in_where_numba_is_not_installed(tmp_path: Path) -> None:
+    """A word says so; results are the same."""
+    (tmp_path / "numba.py").write_text("raise ImportError('no numba here')")
+    program = """
+import torch
+from topologies import SparseCascade, butterfly
+torch.manual_seed(0)
+layer = SparseCascade(butterfly(8, 3))
+x = torch.randn(40, 8, requires_grad=True)
+y = layer(x)
+y.sum().backward()
+torch.testing.assert_close(y, x @ layer.dense())
+"""
+    path = {"PYTHONPATH": f"{tmp_path}:{HOME}"}
+    done = subprocess.run([sys.executable, "-c", program], env=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "numba" in done.stderr

@@ -1,0 +1,92 @@
+"""The cascade as an operation of PyTorch's library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.topologies.models.cascades import random_topology, small
+from topologies import SparseCascade, clos
+from topologies.kernel.way import choose
+from topologies.kernel.wiring import Wiring
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(1,), (40,), (3, 5)])
+def test_opcheck(shape: tuple[int, ...], bias: bool) -> None:
+    topology = clos(8, 2, 3, 2)
+    layer = SparseCascade(topology, bias)
+    rows, *columns = shape
+    x = torch.randn(rows, 8, *columns, requires_grad=True)
+    image = layer._wiring.image
+    torch.library.opcheck(torch.ops.evofabric.cascade, (x, layer.edge_weight, layer.bias, image, 8, ""))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_every_way_gives_the_same(rows: int, dtype: torch.dtype) -> None:
+    topology = small()
+    torch.manual_seed(0)
+    x = torch.randn(rows, 12, dtype=dtype)
+    layers = [SparseCascade(topology, dtype=dtype, way=way) for way in ("plain", "folded", None, "fused")]
+    tolerance = {torch.bfloat16: 0.1, torch.float32: 1e-5, torch.float64: 1e-12}[dtype]
+    for layer in layers:
+        layer.load_state_dict(layers[0].state_dict())
+        if layer.way == "fused" and dtype == torch.float64:
+            with pytest.raises(ValueError, match="way='fused' takes float32 or half precision on a CPU, not"):
+                layer(x)
+        else:
+            torch.testing.assert_close(layer(x), layers[0](x), atol=tolerance, rtol=tolerance)
+
+
+def test_a_way_that_does_not_exist() -> None:
+    with pytest.raises(ValueError, match="way is 'fast': it is None or one of fused, one_row, blocks, folded, plain"):
+        SparseCascade(small(), way="fast")  # type: ignore[arg-type]
+
+
+def test_blocks_that_are_not_there() -> None:
+    layer = SparseCascade(random_topology(5), way="blocks")
+    with pytest.raises(ValueError, match="equal blocks"):
+        layer(torch.zeros(2, layer.in_features))
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype", "device", "way"),
+    [
+        (0, torch.float32, CPU, "plain"),
+        (1, torch.float32, CPU, "one_row"),
+        (64, torch.float32, CPU, "fused"),
+        (64, torch.bfloat16, CPU, "fused"),
+        (4, torch.float64, CPU, "plain"),
+        (4, torch.float32, torch.device("meta"), "plain"),
+    ],
+)
+def test_which_way(rows: int, dtype: torch.dtype, device: torch.device, way: str) -> None:
+    assert choose(Wiring.of(clos(256, 16, 4, 16)), dtype, device, rows) == way
+
+
+def test_small_layers_of_many_edges_are_folded_for_many_rows() -> None:
+    assert choose(Wiring.of(clos(32, 8, 9, 8)), torch.float32, CPU, 4096) == "folded"
+
+
+def test_an_exported_program_runs_in_a_process_that_has_imported_topologies(tmp_path: Path) -> None:
+    layer = SparseCascade(clos(16, 4, 5, 4)).eval()
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(layer, (torch.randn(7, 16),), dynamic_shapes=({0: batch},))
+    torch.export.save(program, tmp_path / "layer.pt2")
+    x = torch.randn(300, 16)
+    torch.save((x, layer(x).detach()), tmp_path / "expected.pt")
+    code = f"""
+import torch, topologies
+program = torch.export.load({str(tmp_path / "layer.pt2")!r}).module()
+x, expected = torch.load({str(tmp_path / "expected.pt")!r})
+torch.testing.assert_close(program(x), expected)
+torch.testing.assert_close(program(x[:1]), expected[:1])
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
