@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from tests.benchmarks.problems import geometric_mean, one_core, table
+from tests.benchmarks.problems import one_core, table
 from topologies import SparseCascade, Topology, butterfly
 from topologies.families import FAMILIES
 from topologies.kernel.way import WAYS, Way, choose, predicted_time
