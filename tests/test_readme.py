@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
 
 from evo.cli import app
 from evo.experiment.search import search
 from tests.fakes import recipe
+from topologies import SparseCascade, random_regular
 
 HOME = Path(__file__).parents[1]
 
@@ -28,6 +31,43 @@ def test_the_evaluator_of_the_readme_scores_a_search(tmp_path: Path, monkeypatch
     result = search(recipe(evaluator="mine:Mine", runs=str(tmp_path / "runs")))
     assert result.table.first.errors and len(set(result.table.first.errors)) > 1
     assert abs(result.table.first.error.mean - result.champion.depth) < 0.5
+
+
+def test_a_whole_model_as_in_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    random_regular(8, 8, 12, 5, 4).save(tmp_path / "champion.safetensors")
+    names: dict[str, Any] = {name: mixer() for name in ("model", "other_model", "fresh_model")}
+    exec(block("tm.convert").replace("density=0.1", "density=0.3"), names)
+    x = torch.randn(2, 48)
+    assert {type(block.mlp[0]) for block in names["model"].blocks} == {SparseCascade}
+    assert {block.mlp[0].topology.depth for block in names["other_model"].blocks} == {5}
+    assert type(names["model"].head) is torch.nn.Linear
+    assert torch.equal(names["fresh_model"](x), names["model"](x))
+    torch.testing.assert_close(names["dense"](x), names["model"](x))
+    assert {group["name"] for group in names["optimizer"].param_groups} >= {"edges", "weights"}
+
+
+def mixer() -> torch.nn.Module:
+    """A model with the names that the README's patterns are about."""
+
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mlp = torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.GELU(), torch.nn.Linear(64, 48))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + self.mlp(x)
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = torch.nn.Sequential(Block(), Block())
+            self.head = torch.nn.Linear(48, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.blocks(x))
+
+    return Model()
 
 
 def test_the_commands_and_options_of_the_readme_are_there() -> None:

@@ -15,13 +15,19 @@ from topologies.families.clos import clos
 from topologies.families.hypercube import hypercube, torus
 from topologies.families.random import bernoulli, expander, random_regular
 from topologies.kernel.registration import register as _register
+from topologies.lift import lift, resize
 from topologies.topology import Layer, Topology
 
 if TYPE_CHECKING:
     from topologies.files import load
     from topologies.models.cascade import SparseCascade
+    from topologies.models.replace import replace_linear
 
-_LAZY = {"SparseCascade": "topologies.models.cascade", "load": "topologies.files"}
+_LAZY = {
+    "SparseCascade": "topologies.models.cascade",
+    "load": "topologies.files",
+    "replace_linear": "topologies.models.replace",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -47,12 +53,15 @@ __all__ = [
     "dense",
     "expander",
     "hypercube",
+    "lift",
     "load",
     "low_rank",
     "monarch",
     "parallel_butterfly",
     "radix_net",
     "random_regular",
+    "replace_linear",
+    "resize",
     "torus",
 ]
 

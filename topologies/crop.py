@@ -27,9 +27,23 @@ def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
         if not 1 <= wanted <= there:
             raise ValueError(f"{name} = {wanted}: crop to between 1 and the {there} that are there")
     inputs, outputs = np.arange(topology.n_in) < n_in, np.arange(topology.n_out) < n_out
+    try:
+        return between(topology, inputs, outputs)
+    except ValueError:
+        raise ValueError(f"no path leads from the first {n_in} inputs to the first {n_out} outputs") from None
+
+
+def between(topology: Topology, inputs: NDArray[np.bool_], outputs: NDArray[np.bool_]) -> Topology:
+    """The topology between the marked inputs, ``(n_in,)``, and outputs, ``(n_out,)``, pruned.
+
+    Raises
+    ------
+    ValueError
+        When no path is left between them.
+    """
     hidden = alive(topology, inputs, outputs)[1:-1]
     if not all(kept.any() for kept in hidden):
-        raise ValueError(f"no path leads from the first {n_in} inputs to the first {n_out} outputs")
+        raise ValueError("no path leads from the inputs that are kept to the outputs that are kept")
     return select(topology, [inputs, *hidden, outputs])
 
 

@@ -6,17 +6,25 @@ This is the one place that decides what a name means; layers, recipes and comman
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
-from topologies.expression import is_expression, likely, parse
+from topologies.expression import is_expression, likely, parse, read
+from topologies.families import FAMILIES, find
 from topologies.topology import Topology
 
 CHAMPION = "champion.safetensors"
 """What the file with the champion is called in the folder of a run."""
 
+DEFAULT_FAMILY = "random_regular"
+"""The family of a topology of which only the budget is known: the control that any other has to beat."""
+
+Source = Topology | str | Path | int
+"""What stands for the topology of a layer: itself, a name, or a budget of trainable edges."""
+
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 
-def resolve(name: str | Path) -> Topology:
+def resolve(name: str | Path, sizes: tuple[int, int] | None = None) -> Topology:
     """The topology that a name stands for.
 
     Parameters
@@ -24,6 +32,8 @@ def resolve(name: str | Path) -> Topology:
     name:
         A family expression such as ``"clos(32, 8, 9, 8)"``, a ``.safetensors`` file, an ``.npz`` or ``.npy`` file
         of masks ``(n_in, n_out)``, or the folder of a run with a champion.
+    sizes:
+        Inputs and outputs that an expression which names none, such as ``"butterfly(depth=8)"``, takes.
 
     Raises
     ------
@@ -32,7 +42,7 @@ def resolve(name: str | Path) -> Topology:
     """
     text = str(name)
     if is_expression(text):
-        return parse(text)
+        return parse(text, sizes)
     from topologies.files import load  # files need more libraries than expressions do
     from topologies.masks import load_masks
 
@@ -44,6 +54,76 @@ def resolve(name: str | Path) -> Topology:
         return reader(path)
     except OSError as problem:
         raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
+
+
+class OtherSizesError(ValueError):
+    """A topology that is there, but at other sizes than those of the layer it is meant for."""
+
+
+def checked(source: Source) -> Source:
+    """The source, once what can be wrong with it at any sizes was looked for; of a file, the topology in it."""
+    if not isinstance(source, str | Path) or source in FAMILIES:
+        return source
+    if not is_expression(str(source)):
+        return resolve(source)
+    read(str(source), (2, 2))
+    return source
+
+
+class Sized(NamedTuple):
+    """A topology at the sizes of a layer, the words that tell people which it is, and whether it was brought there."""
+
+    topology: Topology
+    text: str
+    lifted: bool = False
+
+
+def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *, lift: bool = False) -> Sized:
+    """The topology that a source stands for at the sizes of a layer.
+
+    Parameters
+    ----------
+    source:
+        A topology; a name as :func:`resolve` takes it, where an expression may leave its sizes out; a budget of
+        trainable edges, of which random regular makes the best (:meth:`topologies.families.Family.fit`); or a
+        family's name alone, which makes the best of ``budget``.
+    n_in, n_out:
+        The layer's inputs and outputs.
+    budget:
+        Trainable edges, of a family's name alone.
+    lift:
+        Whether a topology at other sizes is brought to these by :func:`topologies.lift.resize`.
+
+    Raises
+    ------
+    OtherSizesError
+        When the topology has other sizes, and may not be lifted.
+    ValueError
+        When there is no such topology, also not at these sizes.
+    """
+    if isinstance(source, int):
+        return at_sizes(DEFAULT_FAMILY, n_in, n_out, source)
+    if isinstance(source, str) and source in FAMILIES:
+        if budget is None:
+            raise ValueError(
+                f"{source!r} is a family: say by a budget or a density how many trainable edges it may have"
+            )
+        member = find(source).fit(n_in, n_out, budget)
+        return Sized(member.topology(), member.expression)
+    topology = source if isinstance(source, Topology) else resolve(source, (n_in, n_out))
+    there = f"{topology.n_in} x {topology.n_out}"
+    text = there if isinstance(source, Topology) else str(source)
+    if (topology.n_in, topology.n_out) == (n_in, n_out):
+        return Sized(topology, text)
+    if lift:
+        from topologies.lift import resize
+
+        return Sized(resize(topology, n_in, n_out), text, lifted=True)
+    raise OtherSizesError(
+        f"the topology is {there} but the layer is {n_in} x {n_out}: build one at the layer's sizes (Family.fit, or an "
+        "expression without sizes), or bring this one there (topologies.lift copies its neurons, topologies.resize "
+        "lifts and crops; convert does it with lift=True)"
+    )
 
 
 def topology_file(path: Path) -> Path:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from topologies.topology import Layer, Topology, step
 
 _Marks = NDArray[np.bool_]
+_ROWS = 256  # inputs that are followed at a time, so that memory stays small
 
 
 def reversed_topology(topology: Topology) -> Topology:
@@ -30,6 +31,15 @@ def from_inputs(topology: Topology) -> list[_Marks]:
 def to_outputs(topology: Topology) -> list[_Marks]:
     """Whether a neuron reaches an output, an ``(n_out, width)`` array for every layer of neurons, inputs first."""
     return from_inputs(reversed_topology(topology))[::-1]
+
+
+def unconnected_share(topology: Topology) -> float:
+    """The share of pairs of an input and an output without a path between them; 0 of a connected topology."""
+    connected = 0
+    for first in range(0, topology.n_in, _ROWS):
+        rows = np.eye(min(_ROWS, topology.n_in - first), topology.n_in, first, dtype=np.bool_)
+        connected += int(np.count_nonzero(_reached(topology, rows)[-1]))
+    return 1 - connected / (topology.n_in * topology.n_out)
 
 
 def alive(topology: Topology, inputs: _Marks | None = None, outputs: _Marks | None = None) -> list[_Marks]:

@@ -1,1 +1,29 @@
-"""PyTorch modules that run a topology in a model."""
+"""PyTorch modules that run a topology in a model, and whole models converted to them.
+
+>>> import topologies.models as tm
+>>> model = tm.convert(model, density=0.1)
+"""
+
+from topologies.models.cascade import SparseCascade
+from topologies.models.changes import Plan
+from topologies.models.checkpoint import load, save
+from topologies.models.convert import convert
+from topologies.models.fold import fold
+from topologies.models.groups import parameter_groups
+from topologies.models.plan import plan
+from topologies.models.pointwise import SparseConv1x1
+from topologies.models.replace import replace_conv1x1, replace_linear
+
+__all__ = [
+    "Plan",
+    "SparseCascade",
+    "SparseConv1x1",
+    "convert",
+    "fold",
+    "load",
+    "parameter_groups",
+    "plan",
+    "replace_conv1x1",
+    "replace_linear",
+    "save",
+]

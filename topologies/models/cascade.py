@@ -209,32 +209,6 @@ class SparseCascade(nn.Module):
             raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
 
 
-def replace_linear(linear: nn.Linear, topology: Topology | str | Path) -> SparseCascade:
-    """A cascade to put where ``linear`` is: the same sizes, device, dtype and mode, and a copy of its bias.
-
-    >>> model.head = replace_linear(model.head, "champion.safetensors")
-
-    The edges start from a fresh draw: the dense weights do not carry over.
-
-    Raises
-    ------
-    ValueError
-        When the topology has other sizes than ``linear``.
-    """
-    topology = topology if isinstance(topology, Topology) else _resolve(topology)
-    wanted, given = (linear.in_features, linear.out_features), (topology.n_in, topology.n_out)
-    if wanted != given:
-        raise ValueError(
-            f"the topology is {given[0]} x {given[1]} but the layer is {wanted[0]} x {wanted[1]}: "
-            "build the topology at the layer's sizes, or crop a larger one"
-        )
-    cascade = SparseCascade(topology, linear.bias is not None, linear.weight.device, linear.weight.dtype)
-    if cascade.bias is not None:
-        with torch.no_grad():
-            cascade.bias.copy_(linear.bias)
-    return cascade.train(linear.training)
-
-
 def _nothing() -> None:
     """What a reference gives whose topology is gone."""
 

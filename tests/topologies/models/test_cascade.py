@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.topologies.models.cascades import FEW, MANY, product, random_topology, small
-from topologies.models.cascade import SparseCascade, replace_linear
+from topologies.models.cascade import SparseCascade
+from topologies.models.replace import replace_linear
 from topologies.packing import pack
 from topologies.topology import Topology
 

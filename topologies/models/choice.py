@@ -1,0 +1,110 @@
+"""Which topology a layer of given sizes gets, or why it gets none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from topologies.names import DEFAULT_FAMILY, OtherSizesError, Source, at_sizes, checked
+from topologies.reach import unconnected_share
+from topologies.topology import Topology
+
+ROWS = 512
+"""The batch for which times are predicted."""
+
+
+def predicted_time(topology: Topology, rows: int) -> float:
+    """The time that a cascade takes to train on ``rows`` rows, over that of the dense layer.
+
+    PLACEHOLDER: to be replaced by ``from topologies.kernel.way import predicted_time``, which knows what the kernels
+    take. Until then a multiply-accumulate of a sparse layer counts as four of a dense one.
+    """
+    return 4 * topology.n_edges / (topology.n_in * topology.n_out)
+
+
+class Choice(NamedTuple):
+    """The topology of a layer, the words for it, its predicted time over the dense layer's, and unconnected pairs.
+
+    ``unconnected`` is the share of pairs of an input and an output, which only a lifted topology is asked for.
+    """
+
+    topology: Topology
+    text: str
+    time: float
+    unconnected: float
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """The rule by which layers get topologies: layers of the same sizes get the same one, built once.
+
+    The fields are as in :func:`topologies.models.plan`; ``source`` is what it calls ``topology``, checked, and
+    ``file`` the name of the file that it was read from.
+    """
+
+    source: Source
+    file: str | None
+    density: float | None
+    budget: int | None
+    lift: bool
+    only_if_faster: bool
+    _known: dict[tuple[int, int], Choice | str] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(
+        topology: Source | None, density: float | None, budget: int | None, lift: bool, only_if_faster: bool
+    ) -> Chooser:
+        """The rule of a plan's arguments.
+
+        Raises
+        ------
+        ValueError
+            When they contradict each other, or are wrong at any sizes.
+        """
+        if density is not None and budget is not None:
+            raise ValueError("density and budget are both given: each says how many trainable weights there may be")
+        if density is not None and not (isinstance(density, int | float) and 0 < density < 1):
+            raise ValueError(f"density is {density!r}: a share of the dense weights is wanted, above 0 and below 1")
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+            raise ValueError(f"budget is {budget!r}: a whole number of trainable weights is wanted, from 1")
+        source = checked(DEFAULT_FAMILY if topology is None else topology)
+        by_budget = isinstance(source, str) and source.isidentifier()
+        if by_budget and density is None and budget is None:
+            raise ValueError(f"how many trainable weights may {source} have? Give a density, a budget, or a topology")
+        if not by_budget and (density is not None or budget is not None):
+            given = "density" if budget is None else "budget"
+            raise ValueError(f"{given} goes with a family's name, such as 'clos', or none; {topology!r} says it itself")
+        file = Path(topology).name if isinstance(topology, str | Path) and isinstance(source, Topology) else None
+        return Chooser(source, file, density, budget, lift, only_if_faster)
+
+    def choice(self, n_in: int, n_out: int) -> Choice | str:
+        """The topology of a layer, or the reason why it gets none.
+
+        Raises
+        ------
+        OtherSizesError
+            When the topology has other sizes.
+        """
+        if (n_in, n_out) not in self._known:
+            self._known[n_in, n_out] = self._choose(n_in, n_out)
+        return self._known[n_in, n_out]
+
+    def _choose(self, n_in: int, n_out: int) -> Choice | str:
+        dense = n_in * n_out
+        budget = self.budget if self.density is None else max(1, int(self.density * dense))
+        if budget is not None and budget >= dense:
+            return f"its {dense:,} dense weights are within the budget"
+        try:
+            topology, text, lifted = at_sizes(self.source, n_in, n_out, budget, lift=self.lift)
+        except OtherSizesError:
+            raise
+        except ValueError as problem:
+            return f"{problem}"
+        if topology.n_trainable >= dense:
+            return f"the topology's {topology.n_trainable:,} trainable edges are no fewer than its {dense:,} weights"
+        time = predicted_time(topology, ROWS)
+        if self.only_if_faster and time >= 1:
+            return f"it would train no faster: {time:.2f} of the dense layer's time is predicted"
+        unconnected = unconnected_share(topology) if lifted else 0.0
+        return Choice(topology, f"{self.file or text}{', lifted' if lifted else ''}", time, unconnected)

@@ -1,0 +1,78 @@
+"""A whole model converted by a plan, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from topologies.models.changes import Change, Plan
+from topologies.models.kinds import kind_of
+from topologies.models.places import swap
+from topologies.models.plan import plan
+from topologies.names import Source
+
+
+def convert(model: nn.Module, plan_or_topology: Plan | Source | None = None, **options: Any) -> nn.Module:
+    """Make layers of a model sparse, in place, and return it.
+
+    >>> convert(model, plan(model, density=0.1))
+    >>> convert(model, "champion.safetensors", targets=r"blocks\\.\\d+\\.mlp", lift=True)
+
+    All sparse layers are built before the first takes its place, so a model is converted or left as it is. The edges
+    start from a fresh draw, in the order of the plan, so that equal seeds of torch give equal models; dense weights do
+    not carry over. Biases, devices, dtypes, modes, what is frozen, and forward and backward hooks, with the handles
+    that remove them, are kept. A layer that stands at several places of the model is replaced once, at all of them.
+    Make the optimizer, and wrap or shard the model, afterwards: both hold parameters. A model that is itself such a
+    layer cannot be changed in place: what is returned stands for it.
+
+    Parameters
+    ----------
+    model:
+        Any PyTorch model.
+    plan_or_topology:
+        A plan of this model; or what :func:`topologies.models.plan` takes as a topology, and then ``options`` are its
+        other arguments.
+
+    Raises
+    ------
+    ValueError
+        As for a plan; when the plan was made for another model; or when no layer could be made sparse, where
+        ``only_if_faster`` did not ask for that.
+    """
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        raise ValueError("the model is wrapped for several processes already: convert it before that")
+    if isinstance(plan_or_topology, Plan):
+        if options:
+            raise ValueError(f"a plan is complete: give {', '.join(options)} to plan() when it is made")
+        chosen = plan_or_topology
+    else:
+        chosen = plan(model, plan_or_topology, **options)
+        if not chosen.changes and not options.get("only_if_faster"):
+            raise ValueError(_nothing(chosen))
+    built = [(change.names, _sparse(model, change)) for change in chosen.changes]
+    return swap(model, built)
+
+
+def _sparse(model: nn.Module, change: Change) -> nn.Module:
+    """The module that takes the place of a layer."""
+    found = []
+    for name in change.names:
+        try:
+            found.append(model.get_submodule(name))
+        except AttributeError:
+            raise ValueError(f"the plan was made for another model: this one has no layer {change.names[0]}") from None
+    kind = kind_of(found[0])
+    if kind is None or kind.name != change.kind or kind.sizes(found[0]) != (change.n_in, change.n_out):
+        wanted = f"a {change.kind} of {change.n_in} x {change.n_out}"
+        raise ValueError(f"the plan was made for another model: {change.names[0]} is {found[0]}, not {wanted}")
+    return kind.replace(found[0], change.topology)
+
+
+def _nothing(chosen: Plan) -> str:
+    """Why no layer can be made sparse."""
+    if not chosen.skipped:
+        return "no layer can be made sparse: the model has no layer that is a matrix"
+    first = chosen.skipped[0]
+    others = f"; and {len(chosen.skipped) - 1} others, see print(plan(...))" if len(chosen.skipped) > 1 else ""
+    return f"no layer can be made sparse: {first.names[0]}: {first.reason}{others}"

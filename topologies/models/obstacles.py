@@ -1,0 +1,87 @@
+"""Why a dense layer is left as it is: what a sparse one in its place would change without anybody noticing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from topologies.models.kinds import kind_of, sparse_kind_of
+from topologies.models.places import Names
+
+_READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
+"""Modules that compute with the weights of children which they never call.
+
+The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2``; but the weight
+of a cascade is a tensor that it declines, so that it calls them instead.
+"""
+
+_OF_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
+
+
+Owners = Mapping[nn.Parameter, Sequence[tuple[nn.Module, str]]]
+"""The modules that hold a parameter, and its name there."""
+
+
+def owners_of(names: Names) -> Owners:
+    """Who holds each parameter of a model."""
+    owners: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
+    for module, places in names.items():
+        for name, parameter in module.named_parameters(recurse=False):
+            owners.setdefault(parameter, []).append((module, ".".join(filter(None, (places[0], name)))))
+    return owners
+
+
+def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) -> str | None:
+    """Why a layer of a model has no sparse form, or None where it has one."""
+    if sparse_kind_of(module) is not None:
+        return "it is sparse already"
+    kind = kind_of(module)
+    if kind is None:
+        return "it has no sparse form here"
+    if type(module).forward is not kind.dense.forward:
+        return f"its class {type(module).__name__} computes in a way of its own"
+    return (
+        kind.obstacle(module)
+        or _unusual_weight(module)
+        or _read_by_parent(model, names[module])
+        or _tied(module, owners)
+    )
+
+
+def _unusual_weight(module: nn.Module) -> str | None:
+    """What makes the weight more than a matrix of numbers."""
+    weight = module._parameters.get("weight")
+    if weight is None or module._parameters.keys() != {"weight", "bias"} or any(True for _ in module.children()):
+        return "its weight is parametrised, normalised or pruned: make that permanent first"
+    if is_lazy(weight):
+        return "its sizes are not known yet: run the model once first"
+    if not weight.dtype.is_floating_point:
+        return f"its weights are {weight.dtype}, not real floating-point numbers"
+    if hasattr(weight, "device_mesh"):
+        return "its weight is sharded: convert the model before that"
+    if weight._backward_hooks or weight._post_accumulate_grad_hooks:
+        return "its weight has hooks of its own"
+    if any(getattr(module, kind, None) for kind in _OF_STATE):
+        return "it has hooks on its state_dict"
+    return None
+
+
+def _read_by_parent(model: nn.Module, names: Sequence[str]) -> str | None:
+    """Which module computes with the weight of this child without calling it."""
+    for name in names:
+        parent_name, _, child = name.rpartition(".")
+        parent = model.get_submodule(parent_name)
+        if any(isinstance(parent, reader) and child in children for reader, children in _READS_WEIGHTS.items()):
+            return f"{type(parent).__name__} reads its weight rather than calls it"
+    return None
+
+
+def _tied(module: nn.Module, owners: Owners) -> str | None:
+    """Which other module has one of the parameters."""
+    for name, parameter in module.named_parameters(recurse=False):
+        for owner, place in owners[parameter]:
+            if owner is not module:
+                return f"its {name} is also {place}"
+    return None

@@ -1,0 +1,115 @@
+"""What would become of the layers of a model: which are made sparse, by what topology, and which are not, and why."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from topologies.models.changes import Change, Plan, Skip
+from topologies.models.choice import Chooser
+from topologies.models.kinds import WITHOUT_SPARSE_FORM, kind_of, sparse_kind_of
+from topologies.models.obstacles import obstacle, owners_of
+from topologies.models.places import names_of
+from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
+from topologies.names import OtherSizesError, Source
+
+
+def plan(
+    model: nn.Module,
+    topology: Source | None = None,
+    *,
+    density: float | None = None,
+    budget: int | None = None,
+    targets: Patterns = ALL,
+    exclude: Patterns = (),
+    lift: bool = False,
+    only_if_faster: bool = False,
+) -> Plan:
+    """What converting a model would change; nothing is changed, and no weight is drawn.
+
+    Parameters
+    ----------
+    model:
+        Any PyTorch model.
+    topology:
+        A topology or its name, for layers of these sizes; an expression without sizes, such as
+        ``"butterfly(depth=8)"``, which takes each layer's; or a family's name, such as ``"clos"``, for a density or a
+        budget, whose best member each layer gets. Without one it is random regular.
+    density, budget:
+        Trainable weights of each layer at most, as a share of its dense weights in (0, 1) or as a number. Neither
+        biases nor constants count.
+    targets:
+        ``"all"`` layers that have a sparse form, ``"all-linear"``, a regular expression that has to match a layer's
+        whole name, or a list of names or their ends; a pattern that matches a module takes every layer in it.
+    exclude:
+        Layers to leave as they are, of those, by the same patterns.
+    lift:
+        Whether a topology of other sizes is brought to a layer's by :func:`topologies.resize`.
+    only_if_faster:
+        Whether layers that are predicted to train no faster than the dense one are left as they are.
+
+    Raises
+    ------
+    ValueError
+        When a pattern matches nothing, the topology is none or has other sizes than a layer, or what is asked for is
+        contradictory.
+
+    Warns
+    -----
+    UserWarning
+        When a lifted topology leaves inputs and outputs of a layer unconnected.
+    """
+    chooser = Chooser.of(topology, density, budget, lift, only_if_faster)
+    names = names_of(model)
+    owners = owners_of(names)
+    layers = {module: tuple(names[module]) for module in names if _is_layer(module, targets)}
+    every_name = [name for places in layers.values() for name in places]
+    wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
+    left = chosen(exclude, every_name, "exclude")
+    entries = [
+        Skip(places, type(module).__name__, "excluded")
+        if not left.isdisjoint(places)
+        else _entry(module, places, obstacle(model, module, names, owners), chooser)
+        for module, places in layers.items()
+        if not wanted.isdisjoint(places)
+    ]
+    changes = tuple(entry for entry in entries if isinstance(entry, Change))
+    skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
+    _warn_of_unconnected(changes)
+    return Plan(changes, skipped, sum(one.numel() for one in model.parameters() if not is_lazy(one)))
+
+
+def _is_layer(module: nn.Module, targets: Patterns) -> bool:
+    """Whether a module is a layer of the kinds that targets are about."""
+    if targets == ALL_LINEAR:
+        return isinstance(module, nn.Linear)
+    return (kind_of(module) or sparse_kind_of(module)) is not None or isinstance(module, WITHOUT_SPARSE_FORM)
+
+
+def _entry(module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser) -> Change | Skip:
+    """What becomes of a layer: its change, or why there is none, ``reason`` where it is known already."""
+    kind = kind_of(module)
+    if reason is not None or kind is None:
+        return Skip(places, type(module).__name__, reason or "")
+    n_in, n_out = kind.sizes(module)
+    try:
+        choice = chooser.choice(n_in, n_out)
+    except OtherSizesError as problem:
+        raise OtherSizesError(f"{places[0]}: {problem}") from None
+    if isinstance(choice, str):
+        return Skip(places, type(module).__name__, choice)
+    weight: nn.Parameter = module.weight  # type: ignore[assignment]
+    return Change(places, kind.name, n_in, n_out, weight.element_size(), *choice)
+
+
+def _warn_of_unconnected(changes: Sequence[Change]) -> None:
+    worst = max(changes, key=lambda change: change.unconnected, default=None)
+    if worst is not None and worst.unconnected > 0:
+        warnings.warn(
+            f"{worst.names[0]}: lifted so far, the topology leaves {worst.unconnected:.1%} of the pairs of an input "
+            "and an output unconnected; a family's topology, built at the size, connects all (a density or a budget)",
+            stacklevel=3,
+        )
