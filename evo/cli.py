@@ -24,12 +24,13 @@ _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
 
 class _Commands(TyperGroup):
-    """The commands, of which each says a word when it is stopped."""
+    """The commands, of which each shows at once that it is at work, and says a word when it is stopped."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            return super().invoke(ctx)
+            with status:
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             print("evofabric: interrupted", file=sys.stderr)
             raise SystemExit(130) from None
@@ -45,6 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
+status = console.status("loading ...")
+"""A line that lives while a command loads what it needs and, where it has no other display, while it works."""
 
 
 class _WarningHandler(logging.Handler):
@@ -106,7 +109,7 @@ def search(
     settings = _settings(recipe, overrides, ray_address, workers, pool)
     from evo.console.search import search_and_show, show_plan
 
-    begin()
+    _begin("estimating the cost" if dry_run else None)
     if dry_run:
         show_plan(settings, console)
         return
@@ -139,7 +142,7 @@ def resume(
     from evo.storage import header
     from evo.storage.checkpoint import cut
 
-    begin()
+    _begin()
     if before_record is not None:
         cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
@@ -168,7 +171,7 @@ def tune(
     from evo.report.tables import trials_table
     from evo.storage.names import BASELINES
 
-    begin()
+    _begin("starting workers", say=True)
     if family not in BASELINES:
         raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
     settings = _settings(recipe, overrides, ray_address, workers)
@@ -194,7 +197,7 @@ def score(
     from evo.settings import overridden, validate
     from evo.tracking.registry import resolve
 
-    begin()
+    _begin("starting workers", say=True)
     found = [resolve(name) for name in names]
     if len({(one.n_in, one.n_out) for one in found}) > 1:
         sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
@@ -212,7 +215,7 @@ def verify(
     """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
     from evo.experiment.compare import verify as verified
 
-    begin()
+    _begin("training the champion again", say=True)
     found = verified(file)
     stated = found.stated_interval
     console.print(f"stated    {found.stated:.6f}  (95 % interval {stated.low:.6f} to {stated.high:.6f})")
@@ -229,7 +232,7 @@ def families() -> None:
     """List the families of topologies, their parameters and an example of each."""
     from evo.report.tables import families_table
 
-    begin()
+    _begin("listing")
     console.print(families_table())
 
 
@@ -258,7 +261,7 @@ def show(
     from evo.report.tables import requirements_table, summary_table
     from evo.tracking.registry import resolve
 
-    begin()
+    _begin("measuring and drawing")
     topologies = {name: resolve(name) for name in names}
     for name, topology in topologies.items():
         console.print(summary_table(name, topology))
@@ -284,7 +287,7 @@ def proxies(
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
 
-    begin()
+    _begin()
     study_and_show(_placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
 
 
@@ -300,7 +303,7 @@ def export(
     from topologies.files import save
     from topologies.masks import save_masks
 
-    begin()
+    _begin("writing")
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:
         raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
@@ -313,7 +316,7 @@ def runs(folder: Runs = Path("runs")) -> None:
     from evo.report.listing import runs as listed
     from evo.report.tables import runs_table
 
-    begin()
+    _begin("reading journals")
     found = listed(folder)
     console.print(
         runs_table(found) if found else f"no runs in {folder}: start one with `evofabric search runs/quick.toml`"
@@ -325,8 +328,8 @@ def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:
     """Browse runs in MLflow's web interface, on this machine only."""
     from evo.tracking.ui import serve_ui
 
-    begin()
-    serve_ui(folder, port)
+    _begin("starting MLflow")
+    serve_ui(folder, port, status.stop)
 
 
 @app.command(epilog="Example: [bold]evofabric track runs/quick-32x32-b640-s1-20260102-030405[/bold]")
@@ -339,7 +342,7 @@ def track(
     from evo.studies.proxies.report import track as track_study
     from evo.tracking.store import track as track_search
 
-    begin()
+    _begin("filing", say=True)
     tracked = track_study if History.of(run).is_study else track_search
     console.print(f"tracked as MLflow run {tracked(run, uri)}")
 
@@ -364,11 +367,26 @@ def _placed(settings: _SettingsT, address: str | None, workers: int | None, pool
     return settings.model_copy(update={"cluster": settings.cluster.model_copy(update=changes)})
 
 
+def _begin(words: str | None = None, *, say: bool = False) -> None:
+    """Have signals stop the work that begins now, and show what it is; None where it has a display of its own.
+
+    Where there is no terminal the words are printed if ``say`` is set, as of work that takes more than a moment.
+    """
+    begin()
+    if say and not console.is_terminal:
+        console.print(f"{words} ...")
+    if words is None:
+        status.stop()
+    else:
+        status.update(f"{words} ...")
+
+
 def _quiet(event: RunEvent) -> None:
     from evo.storage.records import PhaseStarted
 
     if isinstance(event, PhaseStarted):
         console.print(f"[dim]{event.phase} ...[/dim]")
+        status.update(f"{event.phase} ...")
 
 
 def _one_thread() -> None:
