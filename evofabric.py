@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from importlib.util import find_spec
-from pathlib import Path
 
 __version__ = "0.2.0"
 PACKAGES = ("topologies", "evaluators", "cluster", "evo")
 
 
-def check_platform() -> None:
-    """Raise ImportError on Windows, where Python cannot lock files as a run and its records are locked."""
-    if sys.platform == "win32":
-        raise ImportError("Windows is not supported: use Linux or macOS, or the Windows Subsystem for Linux")
-
-
 def check_packages() -> None:
     """Raise ImportError if another project's ``evo`` or ``cluster`` stands before ours on the import path."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
     home = Path(__file__).resolve().parent
     for name in PACKAGES:
         spec = find_spec(name)
@@ -29,16 +26,24 @@ def check_packages() -> None:
             )
 
 
+def leave(*_: object) -> None:
+    """End at once with a word, as Ctrl-C and SIGTERM do while libraries are loaded: nothing has begun by then."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.write(2, b"evofabric: interrupted; nothing was begun\n")
+    os._exit(130)
+
+
 def main() -> None:
-    """Run the command line; exits with status 2 and one line on Windows, or if another project is in the way."""
+    """Run the command line; exits with status 2 and one line on Windows or if another project is in the way."""
+    signal.signal(signal.SIGTERM, leave)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in the background of a shell
+        signal.signal(signal.SIGINT, leave)
     try:
-        check_platform()
         check_packages()
+        from evo.cli import main as command_line
     except ImportError as error:
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)
-    from evo.cli import main as command_line
-
     command_line()
 
 

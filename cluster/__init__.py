@@ -1,6 +1,4 @@
-"""Where evaluators run: in this process, or in Ray actors here or on many nodes. Knows nothing of evolution."""
+"""Where evaluators run: in this process, or in Ray actors here or on many nodes. Knows nothing of evolution.
 
-from cluster.in_process import InProcessPool
-from cluster.pool import Pool
-
-__all__ = ["InProcessPool", "Pool"]
+Imports nothing itself, because a worker's process imports it before it says how many threads libraries may use.
+"""

@@ -15,27 +15,21 @@ Results do not depend on any of this, nor on batches: see ``evaluators.task``.
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from cluster.pool import batch_size
+from cluster.ray_recruits import RECRUIT_SECONDS, Recruits
 from cluster.ray_resources import Share, gist, living_nodes, room_for
-from evaluators.run import canary, proof, run
+from evaluators.run import canary, proof
 from evaluators.task import Answer, BatchEvaluator, Evaluator, Outcome, Task
 
-READY_SECONDS = 120.0
-"""How long a pool without any worker waits for one to start and to compile its kernels."""
-RECRUIT_SECONDS = 5.0
-"""How often a pool looks whether the cluster has more or less room than before."""
-LONGEST_PAUSE = 60.0
-"""Between two tries to start actors that keep failing, which begin at a second and double."""
 DEATHS = 2
 """A task under suspicion that this many actors died of is not tried again."""
 
@@ -43,24 +37,6 @@ PROOF = proof(4, 4)
 """The usual proof of an actor."""
 
 _log = logging.getLogger(__name__)
-
-
-class Worker:
-    """Lives in an actor: holds the evaluator, evaluates batches of tasks one by one."""
-
-    def __init__(self, evaluator: Evaluator, proof: Task) -> None:
-        gpus = ray.get_gpu_ids()
-        place = f"gpu {','.join(str(gpu) for gpu in gpus)}" if gpus else "cpu"
-        self._device = f"{place} on {socket.gethostname()}"
-        self._evaluator, self._proof = evaluator, proof
-
-    def prove(self) -> tuple[str, str]:
-        """Compile what must be compiled; what bits one small evaluation gives here, and on which node that is."""
-        return canary(self._evaluator, self._proof), str(ray.get_runtime_context().get_node_id())
-
-    def evaluate(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """The outcomes of a batch."""
-        return run(self._evaluator, tasks, self._device)
 
 
 @dataclass(frozen=True)
@@ -73,22 +49,6 @@ class _Call:
     deadline: float
     alive: Any = None
     """Where the batch is under suspicion: a sign of life that the actor gives before it begins."""
-
-
-@dataclass
-class _Starts:
-    """How starting actors went of late."""
-
-    failed: int = 0
-    """Tries that failed since the last that succeeded."""
-    complaint: str = "has not started yet"
-    """What was wrong with the last."""
-    next: float = 0.0
-    """The moment of the next try."""
-    proved: bool = False
-    """Whether any has ever succeeded."""
-    looked: float = field(default_factory=time.monotonic)
-    """When there last was a worker, or the pool was made."""
 
 
 class RayPool:
@@ -128,7 +88,7 @@ class RayPool:
         judge: Evaluator | None = None,
         proof: Task = PROOF,
     ) -> None:
-        self._evaluator, self._share, self._task_timeout = evaluator, share or Share(), task_timeout
+        self._share, self._task_timeout = share or Share(), task_timeout
         self._together = isinstance(evaluator, BatchEvaluator)
         room = room_for(self._share)
         if room < (workers or 1):
@@ -136,14 +96,11 @@ class RayPool:
                 f"the Ray cluster has room for {room} workers of {self._share} each, not for {workers or 1}: "
                 "ask for fewer or smaller ones"
             )
-        self._wanted, self._task = workers, proof
-        self._proof = canary(judge or evaluator, proof)
+        self._recruits = Recruits(evaluator, proof, canary(judge or evaluator, proof), workers, self._share)
         self._waiting: deque[Task] = deque()
         self._suspects: deque[tuple[Task, ...]] = deque()  # parts of batches that an actor did not survive
         self._deaths: Counter[int] = Counter()
         self._seconds = 0.0  # of one task, lately
-        self._starts, self._recruited = _Starts(), -RECRUIT_SECONDS
-        self._starting: dict[Any, Any] = {}  # proof to come -> actor
         self._idle: list[tuple[Any, str]] = []  # actor, node
         self._busy: dict[Any, _Call] = {}  # outcomes to come -> who makes them
         try:
@@ -156,7 +113,11 @@ class RayPool:
     @property
     def size(self) -> int:
         """Number of actors, those included that have not proved themselves yet."""
-        return len(self._starting) + len(self._idle) + len(self._busy)
+        return len(self._recruits.starting) + self._at_work
+
+    @property
+    def _at_work(self) -> int:
+        return len(self._idle) + len(self._busy)
 
     @property
     def in_flight(self) -> int:
@@ -180,9 +141,10 @@ class RayPool:
     def close(self) -> None:
         """Kill the actors; tasks in flight are dropped."""
         busy = (call.actor for call in self._busy.values())
-        for actor in [*self._starting.values(), *(actor for actor, _ in self._idle), *busy]:
+        for actor in [*(actor for actor, _ in self._idle), *busy]:
             ray.kill(actor)
-        for held in (self._starting, self._idle, self._busy, self._waiting, self._suspects):
+        self._recruits.close()
+        for held in (self._idle, self._busy, self._waiting, self._suspects):
             held.clear()
 
     def _hand_out(self) -> None:
@@ -200,12 +162,10 @@ class RayPool:
 
     def _listen(self) -> list[Outcome]:
         """Wait until something happens, but not for ever; the outcomes among what did."""
-        self._recruit()
-        now, expected = time.monotonic(), [*self._busy, *self._starting]
-        if self._idle or self._busy:
-            self._starts.looked = now
-        self._check_hope(now)
-        until = min([now + min(RECRUIT_SECONDS, READY_SECONDS), *(call.deadline for call in self._busy.values())])
+        self._recruits.recruit(self._at_work)
+        self._recruits.check_hope(self._at_work)
+        now, expected = time.monotonic(), [*self._busy, *self._recruits.starting]
+        until = min([now + RECRUIT_SECONDS, *(call.deadline for call in self._busy.values())])
         if not expected:
             time.sleep(min(0.1, until - now))
             return []
@@ -213,64 +173,14 @@ class RayPool:
         ready, _ = ray.wait(expected, num_returns=len(expected), timeout=0)
         outcomes = []
         for reference in ready:
-            if reference in self._starting:
-                self._admit(reference)
+            if reference in self._recruits.starting:
+                self._idle += self._recruits.admit(reference)
             else:
                 outcomes += self._collect(reference)
         for reference in [one for one, call in self._busy.items() if call.deadline < time.monotonic()]:
             call = self._busy.pop(reference)
             outcomes += self._lost(call, f"it took longer than {self._task_timeout:g} s")
         return outcomes
-
-    def _check_hope(self, now: float) -> None:
-        """Raise ValueError if there is no worker, and it is idle to wait for one."""
-        starts = self._starts
-        if self.size == 0 and starts.failed and not starts.proved:
-            raise ValueError(f"no Ray worker is left; the last {starts.complaint}")
-        if now - starts.looked > READY_SECONDS:
-            why = f"the last {starts.complaint}" if starts.failed else "is the cluster busy?"
-            raise ValueError(f"no Ray worker was ready within {READY_SECONDS:.0f} s: {why}")
-
-    def _recruit(self) -> None:
-        """Have as many actors as are wanted and as there is room for."""
-        now = time.monotonic()
-        if now < max(self._recruited + RECRUIT_SECONDS, self._starts.next):
-            return
-        self._recruited = now
-        room = room_for(self._share)
-        wanted = room if self._wanted is None else min(self._wanted, room)
-        for reference, actor in list(self._starting.items())[: max(self.size - wanted, 0)]:
-            del self._starting[reference]
-            ray.kill(actor)
-        for _ in range(wanted - self.size):
-            self._start()
-
-    def _start(self) -> None:
-        remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
-        try:
-            actor: Any = remote.remote(self._evaluator, self._task)
-        except TypeError as error:
-            raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
-        self._starting[actor.prove.remote()] = actor
-
-    def _admit(self, reference: Any) -> None:
-        """Put an actor to use if it has proved itself."""
-        actor, starts = self._starting.pop(reference), self._starts
-        try:
-            found, node = ray.get(reference)
-        except RayError as error:
-            complaint = f"could not start: {gist(error)}"
-        else:
-            if found == self._proof:
-                self._idle.append((actor, node))
-                starts.failed, starts.next, starts.proved = 0, 0.0, True
-                return
-            complaint = f"computed {found} where this process computes {self._proof}"
-        ray.kill(actor)
-        if complaint != starts.complaint:
-            _log.warning("a Ray worker is let go: it %s", complaint)
-        starts.complaint, starts.failed = complaint, starts.failed + 1
-        starts.next = time.monotonic() + min(2.0 ** (starts.failed - 1), LONGEST_PAUSE)
 
     def _collect(self, reference: Any) -> list[Outcome]:
         """The outcomes of a batch; none if its actor died and it is tried again."""
@@ -288,8 +198,7 @@ class RayPool:
     def _lost(self, call: _Call, reason: str) -> list[Outcome]:
         """Replace an actor and try its batch again, in halves; or the failure of a single task that did it again."""
         ray.kill(call.actor)  # it may be only out of reach
-        self._recruited = -RECRUIT_SECONDS
-        self._recruit()
+        self._recruits.recruit(self._at_work, now=True)
         if len(call.batch) > 1:
             _say_lost(call, reason)
             middle = len(call.batch) // 2

@@ -36,6 +36,12 @@ def room_for(share: Share) -> int:
     return sum(_room_on(resources, share) for resources in living_nodes().values())
 
 
+def nodes_with_room(share: Share) -> set[str]:
+    """The addresses of the nodes that can hold a worker when they are idle."""
+    nodes = (node for node in ray.nodes() if node["Alive"])  # type: ignore[no-untyped-call]
+    return {node["NodeManagerAddress"] for node in nodes if _room_on(node["Resources"], share)}
+
+
 def has_gpus() -> bool:
     """Whether any node has a GPU."""
     return any(resources.get("GPU") for resources in living_nodes().values())

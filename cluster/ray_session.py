@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import shlex
 import signal
 import socket
 import subprocess
@@ -34,8 +33,6 @@ _LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets it for whatever `ray job submit` starts, and for nothing else."""
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
 _JOIN = """
 import logging, sys, ray
 try:
@@ -62,7 +59,7 @@ def in_ray_job() -> bool:
 def session(address: str | None, workers: int | None = None, fake_gpus: int | None = None) -> Iterator[None]:
     """Be connected to Ray for the length of a ``with`` block; a connection that this process has already is used.
 
-    In workers, numerical libraries use one thread, and modules of the current folder can be imported.
+    Workers can import modules of the current folder.
 
     Parameters
     ----------
@@ -87,7 +84,9 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         _check_joinable(address)
     import ray
 
-    _redirect_errors()
+    from cluster import ray_log
+
+    ray_log.listen()
     if address is None and ray.is_initialized():
         yield
         return
@@ -99,8 +98,7 @@ def session(address: str | None, workers: int | None = None, fake_gpus: int | No
         with _undisturbed(), _interrupts_wait() as interrupted:
             ray.init(
                 address=address or "local",
-                runtime_env={"env_vars": dict.fromkeys(_ONE_THREAD, "1"), **_interpreter(address)},
-                log_to_driver=False,
+                log_to_driver=True,
                 logging_level=logging.ERROR,
                 **own,
             )
@@ -124,20 +122,6 @@ def _short_temporary_folder() -> dict[str, str]:
         return {}
     _log.warning("the temporary folder %s has too long a path for Ray's sockets: %s is used", usual, SHORT_FOLDER)
     return {"_temp_dir": SHORT_FOLDER}
-
-
-def _redirect_errors() -> None:
-    """Have Ray's pages about dead workers in our log; for printing them Ray knows no public switch."""
-    import ray._private.worker as private
-
-    if hasattr(private, "print_to_stdstream"):
-        private.print_to_stdstream = lambda data, *_, **__: _log.info("Ray: %s", data.get("lines"))
-
-
-def _interpreter(address: str | None) -> dict[str, str]:
-    """How workers of our own Ray find Python where its path holds a space: Ray gives the path to a shell unquoted."""
-    quoted = shlex.quote(sys.executable)
-    return {"py_executable": quoted} if address is None and quoted != sys.executable else {}
 
 
 def _set_environment(address: str | None) -> None:

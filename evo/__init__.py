@@ -5,6 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+try:
+    import fcntl as _fcntl  # noqa: F401
+except ImportError:
+    raise ImportError(
+        "evo needs Linux or macOS (on Windows, the Windows Subsystem for Linux): files cannot be locked here, as runs "
+        "are locked"
+    ) from None
+
 if TYPE_CHECKING:
     from evo.experiment.search import Result, search
     from evo.settings import Settings

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
+
+from evo.console.interrupts import begin
 
 if TYPE_CHECKING:
     from evo.settings import RunSettings, Settings
@@ -19,8 +22,23 @@ if TYPE_CHECKING:
 
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
+
+class _Commands(TyperGroup):
+    """The commands, of which each shows at once that it is at work, and says a word when it is stopped."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            with status:
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("evofabric: interrupted", file=sys.stderr)
+            raise SystemExit(130) from None
+
+
 app = typer.Typer(
     name="evofabric",
+    cls=_Commands,
     help="Find the sparse topology that trains best, before training.",
     no_args_is_help=True,
     add_completion=False,
@@ -28,6 +46,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
+status = console.status("loading ...")
+"""A line that lives while a command loads what it needs and, where it has no other display, while it works."""
 
 
 class _WarningHandler(logging.Handler):
@@ -56,8 +76,11 @@ Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
 
 
 def main() -> None:
-    """Run the command line. Mistakes of the user are one line and exit code 2; a stop is exit code 130."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Run the command line. Mistakes of the user are one line and exit code 2; a stop is a word and exit code 130.
+
+    Until a command says that it begins (:func:`evo.console.interrupts.begin`), whoever calls this decides what a
+    signal does: nothing is there yet that would have to be ended in order.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal cannot show must not end a search
@@ -67,14 +90,9 @@ def main() -> None:
     except (ValueError, OSError) as error:
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what libraries do at the end is not to be cut off
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # what libraries do at the end is not to be cut off
 
 
 @app.command(epilog="Example: [bold]evofabric search runs/quick.toml --set seed=2[/bold]")
@@ -91,6 +109,7 @@ def search(
     settings = _settings(recipe, overrides, ray_address, workers, pool)
     from evo.console.search import search_and_show, show_plan
 
+    _begin("estimating the cost" if dry_run else None)
     if dry_run:
         show_plan(settings, console)
         return
@@ -123,6 +142,7 @@ def resume(
     from evo.storage import header
     from evo.storage.checkpoint import cut
 
+    _begin()
     if before_record is not None:
         cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
@@ -151,6 +171,7 @@ def tune(
     from evo.report.tables import trials_table
     from evo.storage.names import BASELINES
 
+    _begin("starting workers", say=True)
     if family not in BASELINES:
         raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
     settings = _settings(recipe, overrides, ray_address, workers)
@@ -176,6 +197,7 @@ def score(
     from evo.settings import overridden, validate
     from evo.tracking.registry import resolve
 
+    _begin("starting workers", say=True)
     found = [resolve(name) for name in names]
     if len({(one.n_in, one.n_out) for one in found}) > 1:
         sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
@@ -193,6 +215,7 @@ def verify(
     """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
     from evo.experiment.compare import verify as verified
 
+    _begin("training the champion again", say=True)
     found = verified(file)
     stated = found.stated_interval
     console.print(f"stated    {found.stated:.6f}  (95 % interval {stated.low:.6f} to {stated.high:.6f})")
@@ -209,6 +232,7 @@ def families() -> None:
     """List the families of topologies, their parameters and an example of each."""
     from evo.report.tables import families_table
 
+    _begin("listing")
     console.print(families_table())
 
 
@@ -237,6 +261,7 @@ def show(
     from evo.report.tables import requirements_table, summary_table
     from evo.tracking.registry import resolve
 
+    _begin("measuring and drawing")
     topologies = {name: resolve(name) for name in names}
     for name, topology in topologies.items():
         console.print(summary_table(name, topology))
@@ -262,6 +287,7 @@ def proxies(
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
 
+    _begin()
     study_and_show(_placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
 
 
@@ -277,6 +303,7 @@ def export(
     from topologies.files import save
     from topologies.masks import save_masks
 
+    _begin("writing")
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:
         raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
@@ -289,6 +316,7 @@ def runs(folder: Runs = Path("runs")) -> None:
     from evo.report.listing import runs as listed
     from evo.report.tables import runs_table
 
+    _begin("reading journals")
     found = listed(folder)
     console.print(
         runs_table(found) if found else f"no runs in {folder}: start one with `evofabric search runs/quick.toml`"
@@ -300,7 +328,8 @@ def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:
     """Browse runs in MLflow's web interface, on this machine only."""
     from evo.tracking.ui import serve_ui
 
-    serve_ui(folder, port)
+    _begin("starting MLflow")
+    serve_ui(folder, port, status.stop)
 
 
 @app.command(epilog="Example: [bold]evofabric track runs/quick-32x32-b640-s1-20260102-030405[/bold]")
@@ -313,6 +342,7 @@ def track(
     from evo.studies.proxies.report import track as track_study
     from evo.tracking.store import track as track_search
 
+    _begin("filing", say=True)
     tracked = track_study if History.of(run).is_study else track_search
     console.print(f"tracked as MLflow run {tracked(run, uri)}")
 
@@ -337,11 +367,26 @@ def _placed(settings: _SettingsT, address: str | None, workers: int | None, pool
     return settings.model_copy(update={"cluster": settings.cluster.model_copy(update=changes)})
 
 
+def _begin(words: str | None = None, *, say: bool = False) -> None:
+    """Have signals stop the work that begins now, and show what it is; None where it has a display of its own.
+
+    Where there is no terminal the words are printed if ``say`` is set, as of work that takes more than a moment.
+    """
+    begin()
+    if say and not console.is_terminal:
+        console.print(f"{words} ...")
+    if words is None:
+        status.stop()
+    else:
+        status.update(f"{words} ...")
+
+
 def _quiet(event: RunEvent) -> None:
     from evo.storage.records import PhaseStarted
 
     if isinstance(event, PhaseStarted):
         console.print(f"[dim]{event.phase} ...[/dim]")
+        status.update(f"{event.phase} ...")
 
 
 def _one_thread() -> None:

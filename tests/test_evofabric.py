@@ -43,10 +43,28 @@ def test_another_project_behind_ours_does_not_matter(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+REFUSAL = (
+    "evo needs Linux or macOS (on Windows, the Windows Subsystem for Linux): files cannot be locked here, as runs are "
+    "locked"
+)
+NO_LOCKS = "import sys; sys.modules['fcntl'] = None; "  # as on Windows
+
+
 def test_windows_is_refused_in_one_line() -> None:
-    windows = "import sys, evofabric; sys.platform, sys.modules['fcntl'] = 'win32', None; evofabric.main()"
-    ended = started(windows)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == (
-        "evofabric: Windows is not supported: use Linux or macOS, or the Windows Subsystem for Linux\n"
-    )
+    ended = started(NO_LOCKS + "import evofabric; evofabric.main()")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"evofabric: {REFUSAL}\n")
+
+
+@pytest.mark.parametrize(
+    "door", ["import evo", "from evo import search", "import evo.storage.journal", "import evo.tracking.client"]
+)
+def test_windows_is_refused_from_python_with_the_same_words(door: str) -> None:
+    ended = started(NO_LOCKS + door)
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (1, f"ImportError: {REFUSAL}")
+    assert "fcntl" not in ended.stderr.replace("import fcntl", "") and "During handling" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["topologies.butterfly", "evaluators.Score"])
+def test_topologies_and_evaluators_need_no_locks(name: str) -> None:
+    ended = started(NO_LOCKS + f"import {name.partition('.')[0]}; {name}")
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -48,6 +48,8 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
 
     Raises
     ------
+    SystemExit
+        With status 130 when it was stopped, once it has said how to go on.
     ValueError
         As :func:`evo.experiment.search.search` does.
     """
@@ -71,7 +73,7 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
             console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
         else:
             console.print("Stopped before the search began; nothing was written.")
-        raise
+        raise SystemExit(130) from None
     console.print(comparison_table(result.table, error_name(settings.evaluator)))
     console.print(verdict(result.table))
     console.print(how_to_use(result, tracking_uri(settings.tracking.uri)), soft_wrap=True)

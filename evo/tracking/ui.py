@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -25,8 +26,8 @@ _START = 120.0
 """Seconds that a server may take to answer."""
 
 
-def serve_ui(runs: Path, port: int) -> None:
-    """Serve until Ctrl-C; prints the address once it answers.
+def serve_ui(runs: Path, port: int, when_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until Ctrl-C; once it answers, calls ``when_ready`` and prints the address.
 
     Raises
     ------
@@ -50,6 +51,7 @@ def serve_ui(runs: Path, port: int) -> None:
         try:
             _wait(server, port)
             if server.poll() is None:
+                when_ready()
                 print(f"MLflow shows {runs.resolve()} at {_page(port)} (Ctrl-C ends it)", flush=True)
                 server.wait()
             words.seek(0)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluators import MatrixReconstruction
-from evaluators.task import Fidelity, Stream
+from evaluators.task import Fidelity, Split
 from tests.benchmarks.problems import geometric_mean, table
 from topologies.expression import parse
 from topologies.families import FAMILIES, members
@@ -38,7 +38,7 @@ LARGE = (
 @cache
 def error(expression: str) -> float:
     """Of a member, on the targets of the search."""
-    return MatrixReconstruction().evaluate(parse(expression), FIDELITY, Stream.SEARCH, 0).error
+    return MatrixReconstruction().evaluate(parse(expression), FIDELITY, Split.SEARCH, 0).error
 
 
 def quality_table(title: str, recipes: Mapping[tuple[int, int], Sequence[int]]) -> Table:

@@ -22,7 +22,7 @@ PATIENCE = 300.0
 
 pytestmark = [
     pytest.mark.ray,
-    pytest.mark.skipif(" " in sys.executable, reason="Ray nodes start no workers from a Python whose path has a blank"),
+    pytest.mark.skipif(" " in sys.executable, reason="`ray start --head` ends at once from a path with a blank"),
 ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import cluster.ray_pool
+import cluster.ray_recruits
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool
 from cluster.ray_resources import Share
@@ -212,7 +212,7 @@ def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
     evaluator: Faulty, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     holder = RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=2))
-    monkeypatch.setattr(cluster.ray_pool, "READY_SECONDS", 1.0)
+    monkeypatch.setattr(cluster.ray_recruits, "READY_SECONDS", 1.0)
     with pytest.raises(ValueError, match="no Ray worker was ready within 1 s: is the cluster busy"):
         RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=1))
     assert answers(holder, FINE)[0].answer.failure is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from evaluators import Fidelity, MatrixReconstruction, Split
 from topologies import SparseCascade, Topology, load
 from topologies.expression import parse, read, render
 from topologies.families import FAMILIES, Family, Member, fits, members
@@ -212,3 +215,53 @@ def test_some_family_fits_every_recipe(recipe: tuple[int, int, int]) -> None:
     assert found
     assert all(member == FAMILIES[name].fit(*recipe) for name, member in found.items())
     assert "low_rank" in found or "dense" in found
+
+
+LARGE = [
+    (784, 10, 1960),
+    (784, 256, 50_176),
+    (768, 3072, 589_824),
+    (2048, 1000, 512_000),
+    (4096, 1000, 30_000),
+    (3840, 2520, 20_000),
+    (3840, 2520, 2_400_000),
+]
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES.keys() - FILLS_THE_BUDGET))  # which build, to see what is connected
+@pytest.mark.parametrize("recipe", LARGE, ids=str)
+def test_fit_takes_few_steps_whether_it_finds_a_member_or_refuses(name: str, recipe: tuple[int, int, int]) -> None:
+    """Steps are counted as calls of Python functions, of which ten milliseconds hold about as many."""
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        with suppress(ValueError):
+            FAMILIES[name].fit(*recipe)
+    finally:
+        sys.setprofile(None)
+    assert 0 < calls < 50_000
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"),
+    [
+        ("expander", (24, 40, 480)),
+        ("expander", (32, 32, 640)),
+        ("bernoulli", (32, 32, 800)),
+        ("bernoulli", (24, 40, 600)),
+        ("clos", (32, 32, 480)),
+        ("butterfly", (24, 40, 480)),
+    ],
+)
+def test_what_fit_chooses_errs_little_more_than_the_best_member(name: str, recipe: tuple[int, int, int]) -> None:
+    fidelity = Fidelity(targets=4, steps=300, rates=(0.6, 1.2, 2.4))
+
+    def error(member: Member) -> float:
+        return MatrixReconstruction().evaluate(member.topology(), fidelity, Split.SEARCH, 0).error
+
+    assert error(FAMILIES[name].fit(*recipe)) <= 1.05 * min(map(error, members(name, *recipe)))

@@ -10,7 +10,7 @@ import numpy as np
 
 from topologies.families.arguments import ends, side, sizes, two_sides, whole
 from topologies.families.assemble import assemble, dense_layer
-from topologies.families.cropped import Count, Numbers, SquareLayer, cycle_count
+from topologies.families.cropped import Count, SquareLayer, cycle_count, least_count, moved_along, turned
 from topologies.families.digits import digit_layers, factorizations, log_product, square_layer, strides
 from topologies.families.family import SHARED, Family, Line, depths, handicap, square
 from topologies.topology import Topology
@@ -168,19 +168,15 @@ def _radix_net_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
 @lru_cache(maxsize=4096)
 def _radix_net_count(radices: tuple[int, ...], n_in: int, n_out: int) -> Count:
     """Trainable edges by depth."""
+    size = prod(radices)
 
     def layer(place: int, radix: int) -> SquareLayer:
-        """Neuron ``i`` with ``i - k place``, k < radix: of every residue by ``place``, a window of its ring."""
+        """Neuron ``i`` with ``i - k place``, k < radix, on the ring of all."""
 
-        def forward(values: Numbers) -> Numbers:
-            ring = values.reshape(-1, place)
-            sums = np.concatenate([np.zeros((1, place), np.int32), np.cumsum(np.vstack((ring, ring)), 0, np.int32)])
-            return np.asarray(sums[radix:][: len(ring)] - sums[: len(ring)]).ravel()
+        def move(neurons: int, by: int) -> int:
+            return turned(size, 1, size, neurons, by * place)
 
-        def backward(values: Numbers) -> Numbers:
-            return forward(values[::-1])[::-1]
-
-        return SquareLayer(radix, forward, backward)
+        return SquareLayer(radix, lambda neurons: moved_along(neurons, move, 0, radix))
 
     layers = [layer(place, radix) for place, radix in zip(strides(radices), radices, strict=True)]
     return cycle_count(layers, n_in, n_out)
@@ -200,9 +196,10 @@ def _radix_net_line(radices: tuple[int, ...], n_in: int, n_out: int, budget: int
     return Line(
         deep,
         lambda depth: {"radices": radices, "depth": depth, **cut},
-        _radix_net_count(radices, n_in, n_out),
+        lambda depth: _radix_net_count(radices, n_in, n_out)(depth),
         wasted,
         promise=1 - handicap(shallowest, inf, size, deep=0.06, few_paths=0.7),
+        floor=least_count(len(radices), sum(radices), n_in, n_out),
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from topologies.families.arguments import nearest, two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
-from topologies.families.cropped import Count, butterfly_count, keeps_constant
+from topologies.families.cropped import butterfly_count, keeps_constant, least_count
 from topologies.families.digits import digit_layers, divisors, log_product, radices
-from topologies.families.family import SHARED, Arguments, Family, Line, depths, handicap, square
+from topologies.families.family import SHARED, Arguments, Family, Line, Member, depths, handicap, listed, square
 from topologies.topology import MAX_WIDTH, Layer, Topology
 
 _CONSTANTS = ("copies", "output")
@@ -174,50 +174,86 @@ def _line(system: tuple[int, ...], radix: int, n_in: int, n_out: int, budget: in
     )
 
 
-def _parallel_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
+def _parallel_members(n_in: int, n_out: int, budget: int) -> list[Member]:
     """Every p and d from one layer per digit; for p > 1 both places of the outputs' constants."""
     size, cropped = max(n_in, n_out), n_in != n_out
-    system = radices(size)
-    copies = [butterfly_count(system, start, n_in, n_out) for start in range(len(system))]
+    copies = _Copies(n_in, n_out)
+    lines = []
     # A copy has a trainable edge for each neuron of a square's layer, and for every second one of a cropped layer.
     for p in range(1, (1 + cropped) * budget // size + 1):
-        deep = depths(max(len(system), min(p, 2)), size * (min(system) - 1), budget // p, cropped)
-        if deep:
-            yield _parallel_line(system, p, deep, copies, n_in, n_out)
+        places = min(p, 2)
+        deep = depths(max(copies.digits, places), copies.smallest_layer, budget // p, cropped)
+        lines.append(_copies_line(copies, p, deep, _CONSTANTS[:places]))
+    return listed(parallel_butterfly, lines, budget)
 
 
-def _parallel_line(
-    system: tuple[int, ...], p: int, deep: range, copies: Sequence[Count], n_in: int, n_out: int
-) -> Line:
-    """All depths of ``p`` copies, each with both places of the constants where they differ; steps number both."""
-    size, places = max(n_in, n_out), min(p, 2)
+def _copies_line(copies: _Copies, p: int, deep: range, constants: Sequence[str]) -> Line:
+    """All depths of ``p`` copies; steps number depths and places of the constants."""
+    places = len(constants)
+    return Line(
+        range(deep.start * places, deep.stop * places),
+        lambda step: copies.arguments(p, step // places, constants[step % places]),
+        lambda step: copies.count(p, step // places, constants[step % places]),
+    )
 
-    def at(step: int) -> tuple[int, str]:
-        return step // places, _CONSTANTS[step % places]
 
-    def arguments(step: int) -> Arguments:
-        d, constants = at(step)
-        return {**square(n_in, n_out), "p": p, "d": d, "constants": constants}
+def _parallel_lines(n_in: int, n_out: int, budget: int) -> Iterator[Line]:
+    """The same by depth: what the best depth is does not depend on p, so that few lines are counted."""
+    copies = _Copies(n_in, n_out)
+    cropped = n_in != n_out
+    most = (1 + cropped) * budget // max(n_in, n_out)
+    for d in depths(max(copies.digits, 1), copies.smallest_layer, budget, cropped):
+        for constants, least in (("copies", 1), ("output", 2)):
+            line = _parallel_line(copies, range(least, most + 1), d, constants)
+            if line.promise < 0 and d > copies.digits:
+                return  # no better than what is shallower, whatever it has of the budget
+            if d > 1 or least == 1:
+                yield line
 
-    def count(step: int) -> int:
+
+def _parallel_line(copies: _Copies, many: range, d: int, constants: str) -> Line:
+    """All numbers of copies of one depth."""
+    wasted = _wasted(copies.size, d / copies.digits * log2(copies.size), d, deep=0.07)
+    return Line(
+        many if d > 1 else many[:1],
+        lambda p: copies.arguments(p, d, constants),
+        lambda p: copies.count(p, d, constants),
+        lambda p: wasted,
+        promise=1 - wasted,
+        floor=many.start * copies.floor(d),
+    )
+
+
+class _Copies:
+    """The arguments and counts of the parallel butterflies between two ends."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        self._ends, self.size = (n_in, n_out), max(n_in, n_out)
+        self._system = radices(self.size)
+        self.digits = len(self._system)
+        self.smallest_layer = self.size * (min(self._system) - 1)
+        self._counts = [butterfly_count(self._system, start, n_in, n_out) for start in range(self.digits)]
+
+    def arguments(self, p: int, d: int, constants: str) -> Arguments:
+        """What the family is called with."""
+        return {**square(*self._ends), "p": p, "d": d, "constants": constants}
+
+    def floor(self, d: int) -> int:
+        """Trainable edges that one copy of a depth has at least."""
+        return least_count(d, d * min(self._system), *self._ends)
+
+    def count(self, p: int, d: int, constants: str) -> int:
         """Trainable edges of the member, without building it."""
-        d, constants = at(step)
-        rounds, rest = divmod(p, len(system))
-        trained = sum((rounds + (start < rest)) * copy(d) for start, copy in enumerate(copies[:p]))
+        rounds, rest = divmod(p, self.digits)
+        trained = sum((rounds + (start < rest)) * copy(d) for start, copy in enumerate(self._counts[:p]))
         if p == 1:
             return trained
         held = sum(
             rounds + (start < rest)
-            for start in range(min(p, len(system)))
-            if keeps_constant(system, (start + d - 1) % len(system), d, n_in, n_out)
+            for start in range(min(p, self.digits))
+            if keeps_constant(self._system, (start + d - 1) % self.digits, d, *self._ends)
         )
-        return trained + (n_out * (held - 1) if held == 0 or constants == "output" else 0)
-
-    def wasted(step: int) -> float:
-        d, _ = at(step)
-        return _wasted(size, d / len(system) * log2(size), d, deep=0.07)
-
-    return Line(range(deep.start * places, deep.stop * places), arguments, count, wasted)
+        return trained + (self._ends[1] * (held - 1) if held == 0 or constants == "output" else 0)
 
 
 FAMILIES = (
@@ -247,5 +283,6 @@ FAMILIES = (
         },
         "parallel_butterfly(32, 2, 10)",
         _parallel_lines,
+        listed=_parallel_members,
     ),
 )

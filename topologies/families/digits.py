@@ -7,6 +7,7 @@ differ from its own in one digit; they differ only in which digit, and by how mu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from math import log2, prod
 
 import numpy as np
@@ -31,10 +32,11 @@ def radices(n: int, radix: int = 2) -> tuple[int, ...]:
     return tuple(found)
 
 
-def divisors(n: int) -> list[int]:
+@lru_cache(maxsize=1024)
+def divisors(n: int) -> tuple[int, ...]:
     """Divisors of ``n`` from 2 to ``n``, ascending."""
     low = [divisor for divisor in range(1, int(n**0.5) + 1) if n % divisor == 0]
-    return sorted({*low, *(n // divisor for divisor in low)} - {1})
+    return tuple(sorted({*low, *(n // divisor for divisor in low)} - {1}))
 
 
 def factorizations(n: int, largest: int | None = None) -> Iterator[tuple[int, ...]]:

@@ -66,6 +66,8 @@ class Line:
         Whether it is known, without building it, that a step is connected and has no more edges than ``count`` says.
     promise:
         What no step's share of the budget less its handicap can exceed, where counting costs more than that bound.
+    floor:
+        A number of trainable edges that no step is below, where counting costs more than that bound.
     """
 
     steps: range
@@ -74,13 +76,16 @@ class Line:
     handicap: Callable[[int], float] = lambda step: 0.0
     certain: Callable[[int], bool] = lambda step: True
     promise: float = 1.0
+    floor: int = 0
 
     def fitting(self, budget: int) -> list[int]:
         """The steps of at most ``budget`` trainable edges."""
-        return [step for step in self.steps if self.count(step) <= budget]
+        return [step for step in self.steps if self.count(step) <= budget] if self.floor <= budget else []
 
     def largest(self, budget: int, number: int = 1) -> list[int]:
         """The last few steps that fit; bisected, so steps below may be the last where cropping makes counts uneven."""
+        if self.floor > budget:
+            return []
         end = bisect_right(self.steps, budget, key=self.count)
         return [step for step in self.steps[max(0, end - number) : end] if self.count(step) <= budget]
 
@@ -171,7 +176,7 @@ def listed(build: Build, lines: Iterable[Line], budget: int) -> list[Member]:
 def _best(build: Build, lines: Iterable[Line], budget: int) -> Member | None:
     """Of each line's largest step that fits, the one with most left of the budget after its handicap."""
     ranked: list[tuple[float, Line, int]] = []
-    for line in sorted(lines, key=lambda line: -line.promise):
+    for line in sorted((line for line in lines if line.floor <= budget), key=lambda line: -line.promise):
         if ranked and line.promise < max(merit for merit, _, _ in ranked):
             break
         for step in line.largest(budget):
@@ -202,10 +207,12 @@ def _needs(build: Build, lines: Lines, n_in: int, n_out: int, budget: int) -> st
     """Words for the least budget above ``budget`` that has a member, none where no budget has."""
     budget = max(budget, n_in * n_out)  # most families have a member there
     while budget < MAX_BUDGET:
-        certain = (
-            (line, line.steps[bisect_left(line.steps, True, key=line.certain) :]) for line in lines(n_in, n_out, budget)
-        )
-        least = min((line.count(step) for line, steps in certain for step in steps[:1]), default=MAX_BUDGET)
+        least = MAX_BUDGET
+        for line in sorted(lines(n_in, n_out, budget), key=lambda line: line.floor):
+            if line.floor >= least:
+                break
+            first = bisect_left(line.steps, True, key=line.certain)
+            least = min([least, *(line.count(step) for step in line.steps[first : first + 1])])
         if least <= budget:  # random lines of a smaller budget may be less certain
             return f": it needs {least if _best(build, lines(n_in, n_out, least), least) else budget}"
         budget *= 4

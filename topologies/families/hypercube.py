@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from math import prod
 
-import numpy as np
-
 from topologies.families.arguments import ends, sizes, two_sides, whole
 from topologies.families.assemble import assemble
-from topologies.families.cropped import Count, Numbers, SquareLayer, cycle_count
+from topologies.families.cropped import (
+    Count,
+    Neurons,
+    Reached,
+    SquareLayer,
+    cycle_count,
+    least_count,
+    merged,
+    moved_along,
+    turned,
+)
 from topologies.families.digits import factorizations, moved, radices, square_layer, strides
 from topologies.families.family import SHARED, Family, Line, depths, handicap, square
 from topologies.topology import Layer, Topology
@@ -97,27 +105,31 @@ def _grid_layer(shape: Sequence[int], steps: Sequence[Sequence[int]], skip: bool
 @lru_cache(maxsize=1024)
 def _hypercube_count(shape: tuple[int, ...], n_in: int, n_out: int) -> Count:
     """Trainable edges by depth."""
+    size = prod(shape)
+    moves = [(partial(turned, size, stride, radix), radix) for stride, radix in zip(strides(shape), shape, strict=True)]
 
-    def joined(values: Numbers) -> Numbers:
-        """For every neuron its own value, and the sum of those that differ in one digit."""
-        grid = values.reshape(shape[::-1])
-        lines = [grid.sum(axis=axis, keepdims=True, dtype=np.int32) - grid for axis in range(len(shape))]
-        return np.asarray(sum(lines, grid)).ravel()
+    def reach(neurons: Neurons) -> Reached:
+        """The neurons themselves and those that differ from them in one digit."""
+        return merged((neurons, 0), *(moved_along(neurons, move, 1, radix - 1) for move, radix in moves))
 
-    return cycle_count([SquareLayer(1 + sum(size - 1 for size in shape), joined, joined)], n_in, n_out)
+    return cycle_count([SquareLayer(1 + sum(size - 1 for size in shape), reach)], n_in, n_out)
 
 
 @lru_cache(maxsize=1024)
 def _torus_count(shape: tuple[int, ...], n_in: int, n_out: int) -> Count:
     """Trainable edges by depth."""
-    moves = [(by, axis) for axis, size in enumerate(shape[::-1]) for by in _ring_steps(size)]
+    size = prod(shape)
+    moves = [
+        partial(turned, size, stride, radix, by=by)
+        for stride, radix in zip(strides(shape), shape, strict=True)
+        for by in _ring_steps(radix)
+    ]
 
-    def joined(values: Numbers) -> Numbers:
-        """For every neuron its own value and the sum of its neighbours'."""
-        grid = values.reshape(shape[::-1])
-        return np.asarray(sum((np.roll(grid, by, axis) for by, axis in moves), grid)).ravel()
+    def reach(neurons: Neurons) -> Reached:
+        """The neurons themselves and their neighbours."""
+        return merged((neurons, 0), *((move(neurons), 0) for move in moves))
 
-    return cycle_count([SquareLayer(1 + len(moves), joined, joined)], n_in, n_out)
+    return cycle_count([SquareLayer(1 + len(moves), reach)], n_in, n_out)
 
 
 def _hypercube_lines(n_in: int, n_out: int, budget: int, *, shallow: bool = False) -> Iterator[Line]:
@@ -142,18 +154,21 @@ def _torus_line(shape: tuple[int, ...], n_in: int, n_out: int, budget: int, shal
     """All depths of one shape; few layers of many neighbours are better than many layers."""
     size = prod(shape)
     cut = {name: count for name, count in (("n_in", n_in), ("n_out", n_out)) if count != size}
-    per_layer = size * sum(len(_ring_steps(length)) for length in shape)
+    per_layer = size * sum(min(length - 1, 2) for length in shape)
     diameter = sum(length // 2 for length in shape)
+
+    least = 1 if shallow else diameter
 
     def wasted(depth: int) -> float:
         return handicap(depth, 0.0, size, deep=0.2, few_paths=0.0)
 
     return Line(
-        depths(1 if shallow else diameter, per_layer, budget, n_in != n_out),
+        depths(least, per_layer, budget, n_in != n_out),
         lambda depth: {"shape": shape, "depth": depth, **cut},
-        _torus_count(shape, n_in, n_out),
+        lambda depth: _torus_count(shape, n_in, n_out)(depth),
         wasted,
         promise=1 - wasted(max(diameter, budget // per_layer)),  # cropping leaves room for more layers, not fewer
+        floor=least_count(least, least * (1 + per_layer // size), n_in, n_out),
     )
 
 

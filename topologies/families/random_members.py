@@ -17,6 +17,7 @@ _MOST_WORK = 1 << 21  # the larger side times edges, of a topology that is built
 _DOUBT = 1e-4  # unconnected pairs expected, of what is taken for connected
 _HOPELESS = 5.0  # and of what is not even built
 _PARTS = 10_000  # of a density
+_BERNOULLI_WEIGHTS = {"deep": 0.02, "few_paths": 0.2, "narrow": 0.5, "unused": 0.2}  # of its handicaps
 
 
 def _grid(n_in: int, n_out: int) -> Iterator[_Shape]:
@@ -98,11 +99,17 @@ def _shapes(n_in: int, n_out: int) -> Iterator[_Shape]:
         width = -(-width // 2) if width > 1 else 0
 
 
-def _wasted(shape: _Shape, log_paths: float, deep: float, few_paths: float, narrow: float) -> float:
-    """The handicap of a shape; ``narrow`` is that of hidden layers far below the mean of both sides."""
-    n_in, n_out = shape["n_in"], shape["n_out"]
+def _wasted(shape: _Shape, fan: float, *, deep: float, few_paths: float, narrow: float, unused: float = 0.0) -> float:
+    """The handicap of a shape whose neurons have ``fan`` edges to either side.
+
+    ``narrow`` is that of hidden layers far below the mean of both sides, ``unused`` that of the neurons of a hidden
+    layer which nobody draws as a source.
+    """
+    n_in, n_out, depth = shape["n_in"], shape["n_out"], shape["depth"]
     missing = max(0.0, 1 - shape["width"] / sqrt(n_in * n_out))
-    return handicap(shape["depth"], log_paths, max(n_in, n_out), deep, few_paths) + narrow * missing
+    log_paths = depth * log2(fan) - log2(n_in)
+    waste = handicap(depth, log_paths, max(n_in, n_out), deep, few_paths) + narrow * missing
+    return waste + unused * (depth - 1) * exp(-fan)
 
 
 def _extinct(fans: Iterable[float]) -> float:
@@ -163,7 +170,7 @@ def _fan_in_line(
         steps,
         lambda fan_in: {**shape, "fan_in": fan_in},
         count,
-        lambda fan_in: _wasted(shape, log2(paths(fan_in)), **weights),
+        lambda fan_in: _wasted(shape, fan_in, **weights),
         lambda fan_in: unconnected(fan_in) < _DOUBT,
     )
 
@@ -207,13 +214,13 @@ def _bernoulli_line(n_in: int, n_out: int, shape: _Shape, parts: int, certain: b
         range(parts, parts + 1),
         lambda parts: {**shape, "density": parts / _PARTS},
         count,
-        lambda parts: _wasted(shape, 0.0, deep=0.1, few_paths=0.0, narrow=0.5),
+        lambda parts: _wasted(shape, parts / _PARTS * shape["width"], **_BERNOULLI_WEIGHTS),
         lambda _: certain,
     )
 
 
 _REGULAR_LINES = _fan_in_lines(uneven=False, deep=0.005, few_paths=0.15, narrow=0.3)
-_EXPANDER_LINES = _fan_in_lines(uneven=True, deep=0.08, few_paths=0.1, narrow=0.2)
+_EXPANDER_LINES = _fan_in_lines(uneven=True, deep=0.01, few_paths=0.3, narrow=0.3, unused=0.5)
 
 _ENDS = {
     "n_in": "inputs",
