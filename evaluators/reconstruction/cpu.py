@@ -16,11 +16,11 @@ Memory of one run in flight, in bytes: 256 for every neuron after the inputs, 16
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from evaluators.reconstruction.layout import Plan, plan
 from evaluators.reconstruction.schedule import EPSILON, Schedule
+from topologies.kernel.compiled import compiled
 from topologies.kernel.simd import (
     BLOCK,
     LANES,
@@ -105,7 +105,7 @@ def _train_group(
     return best[:used], kept.reshape(n_slots + 1, LANES)[:n_slots, :used].T
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mean, square, best, kept):  # type: ignore[no-untyped-def]
     lowest = splat_lanes(np.float32(np.inf))
     decay_1, decay_2 = 1.0, 1.0
@@ -135,7 +135,7 @@ def _run(plan, weight, goal, rate, schedule, hidden, above, below, gradient, mea
     store(best, 0, lowest)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _forward(plan, block, weight, hidden):  # type: ignore[no-untyped-def]
     """Fill ``hidden`` with every neuron's dependence on the inputs of one block, a tile a neuron."""
     for k in range(plan.widths[1]):
@@ -157,7 +157,7 @@ def _forward(plan, block, weight, hidden):  # type: ignore[no-untyped-def]
             store(hidden, k * TILE, total)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _backward(plan, block, weight, hidden, above, below, gradient):  # type: ignore[no-untyped-def]
     """Add one block's share to ``gradient``, from the residuals in ``above``; returns the two buffers, swapped about.
 
@@ -188,7 +188,7 @@ def _backward(plan, block, weight, hidden, above, below, gradient):  # type: ign
     return above, below
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _adam(plan, schedule, weight, gradient, mean, square, kept, pace, floor, loss, lowest):  # type: ignore[no-untyped-def]
     """Keep the weights of lanes whose ``loss`` is their lowest so far, then step at the bias-corrected ``pace``."""
     keep_1, take_1 = splat_lanes(np.float32(schedule.beta_1)), splat_lanes(np.float32(1 - schedule.beta_1))

@@ -11,16 +11,17 @@ chunks in order.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.kernel.backwards import restore, ways_back
 from topologies.kernel.compiled import compiled
+from topologies.kernel.places import place
 from topologies.kernel.simd import LANES, aligned, at, fma, fold
 from topologies.kernel.simd import store as store_aligned
 from topologies.kernel.threads import in_parallel
-from topologies.kernel.tiles import lanes_of, load, load_lanes, put, splat, store, store_lanes, sums, tiles, turn
+from topologies.kernel.tiles import load, load_lanes, splat, store, store_lanes, sums, tiles
+from topologies.kernel.turning import Rows, give, take
 from topologies.kernel.wiring import CONSTANT, END, NEURON, TRAINABLE, WIDTH, Edges, Wiring
 
 _Floats = NDArray[np.float32]
@@ -31,30 +32,6 @@ _CHUNKS = 32
 """Chunks at most."""
 _PARTIAL = 1 << 24
 """Partial sums of the gradients of weights at most, over all chunks: 64 MiB."""
-
-
-class Rows(NamedTuple):
-    """How rows lie in memory: ``images`` times ``columns`` of them, and the distance from one element to the next.
-
-    ``tile`` is how many rows a tile takes, ``blocks`` how many tiles they fill; an image begins a new one.
-    """
-
-    images: int
-    columns: int
-    image: int
-    column: int
-    feature: int
-    tile: int
-    blocks: int
-
-    @staticmethod
-    def of(shape: tuple[int, ...]) -> Rows:
-        """Contiguous ``(rows, features)``, or ``(images, features, columns)`` as convolutions have them."""
-        images, columns = (1, shape[0]) if len(shape) == 2 else (shape[0], shape[2])
-        features = shape[1]
-        tile = 16 if columns <= 16 else 32 if columns <= 32 else 64
-        distances = (0, features, 1) if len(shape) == 2 else (features * columns, 1, columns)
-        return Rows(images, columns, *distances, tile, images * -(-columns // tile))
 
 
 def forward(wiring: Wiring, x: _Floats, weight: _Floats, bias: _Floats) -> _Floats:
@@ -80,7 +57,7 @@ def backward(wiring: Wiring, x: _Floats, weight: _Floats, arriving: _Floats) -> 
     n_in, n_out = x.shape[1], arriving.shape[1]
     leaving, gradient = np.empty_like(x), np.empty_like(weight)
     edges, widest, hidden = wiring.edges, wiring.widest, wiring.hidden
-    trainable, constant = _ways_back(wiring, weight)
+    trainable, constant = ways_back(wiring, weight)
     weight = _arranged(edges, weight)
     rows, out = Rows.of(x.shape), Rows.of(arriving.shape)
     size = max(_CHUNK, -(-rows.blocks // min(_CHUNKS, max(1, _PARTIAL // max(1, weight.size)))))
@@ -94,60 +71,12 @@ def backward(wiring: Wiring, x: _Floats, weight: _Floats, arriving: _Floats) -> 
         )  # fmt: skip
 
     in_parallel(run, rows.blocks, size)
-    _restore(partial, trainable.order, gradient)
+    restore(partial, trainable.order, gradient)
     return leaving, gradient
 
 
 def _flat(buffer: NDArray[np.void]) -> _Floats:
     return buffer.view(np.float32)
-
-
-class _Way(NamedTuple):
-    """The edges of one kind in the order of the way back: part by part, last layer first, source by source.
-
-    ``starts`` has for every stage its sources' first edges and the end of the last one's, from ``firsts`` on;
-    ``targets`` where the edges go to. ``order`` is which of the cascade's weights each has, and ``weight`` those.
-    """
-
-    firsts: NDArray[np.int64]
-    starts: NDArray[np.int32]
-    targets: NDArray[np.int32]
-    order: NDArray[np.int32]
-    weight: _Floats
-
-
-def _ways_back(wiring: Wiring, weight: _Floats) -> tuple[_Way, _Way]:
-    """Trainable and constant edges on the way back: made for every call, since to keep them would double a layer."""
-    firsts, size = wiring.back
-    n_trainable, n_constant = weight.size, wiring.constant_sources.size
-    memory = np.empty(2 * (size + n_trainable) + n_constant, np.int32)
-    middle, end = 2 * size + n_trainable, 2 * (size + n_trainable)
-    order = memory[middle:end]
-    trainable = _Way(firsts, memory[:size], memory[2 * size : middle], order, np.empty_like(weight))
-    constant = _Way(firsts, memory[size : 2 * size], memory[end:], order[:0], weight[:0])
-    _arrange(wiring.edges, weight, trainable, constant)
-    return trainable, constant
-
-
-@compiled
-def _arrange(edges, weight, trainable, constant):  # type: ignore[no-untyped-def]
-    """Fill the ways back."""
-    trainable.starts[:] = 0
-    constant.starts[:] = 0
-    first, first_constant = 0, 0
-    for part in range(edges.parts):
-        for number in range(edges.depth):
-            stage = (part + 1) * edges.depth - 1 - number
-            first = _sort(edges, stage, TRAINABLE, edges.trainable_counts, edges.trainable_sources, trainable, first)
-            first_constant = _sort(
-                edges, stage, CONSTANT, edges.constant_counts, edges.constant_sources, constant, first_constant
-            )
-    for e in range(trainable.order.size):
-        place = at(trainable.order, e)
-        if edges.order.size:
-            place = at(edges.order, place)
-            put(trainable.order, e, place)
-        put(trainable.weight, e, at(weight, place))
 
 
 def _arranged(edges: Edges, weight: _Floats) -> _Floats:
@@ -156,59 +85,12 @@ def _arranged(edges: Edges, weight: _Floats) -> _Floats:
 
 
 @compiled
-def _restore(partial, order, gradient):  # type: ignore[no-untyped-def]
-    """Add up the chunks' gradients, in order of the way back, to ``gradient``, in order of the cascade's weights."""
-    for e in range(order.size):
-        total = partial[0, e]
-        for chunk in range(1, partial.shape[0]):
-            total += partial[chunk, e]
-        put(gradient, at(order, e), total)
-
-
-@compiled
-def _sort(edges, stage, kind, counts, sources, way, first):  # type: ignore[no-untyped-def]
-    """A counting sort of one stage's edges by source, from place ``first`` on; returns the place after them."""
-    neuron, end = edges.stages[stage, NEURON], edges.stages[stage, END]
-    edge, base, starts = edges.stages[stage, kind], way.firsts[stage], way.starts
-    last = edge
-    for k in range(neuron, end):
-        last += at(counts, k)
-    for e in range(edge, last):
-        place = base + at(sources, e)
-        put(starts, place, at(starts, place) + 1)
-    total = first
-    for j in range(base, base + edges.stages[stage, WIDTH] + 1):
-        total += at(starts, j)
-        put(starts, j, total)
-    # The starts are those of the next source until its own edges have been put before it, last one first.
-    for k in range(end - 1, neuron - 1, -1):
-        target = _place(edges, stage, k)
-        for _ in range(at(counts, k)):
-            last -= 1
-            place = base + at(sources, last)
-            found = at(starts, place) - 1
-            put(starts, place, found)
-            put(way.targets, found, target)
-            if way.order.size:
-                put(way.order, found, last)
-    return total
-
-
-@compiled
-def _place(edges, stage, neuron):  # type: ignore[no-untyped-def]
-    """The tile of a neuron among those of its layer: outputs that a part among several reaches have names."""
-    if edges.parts > 1 and stage % edges.depth == edges.depth - 1:
-        return np.int64(edges.names[neuron])
-    return neuron - edges.stages[stage, NEURON]
-
-
-@compiled
 def _push(edges, stage, weight, before, after, adds, tiles):  # type: ignore[no-untyped-def]
     """One stage forwards: from the tiles at ``before`` to those at ``after``, which it adds to or sets."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
     for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        place = after + _place(edges, stage, k)
-        total = load(tiles, place) if adds else splat(tiles, np.float32(0))
+        target = after + place(edges, stage, k)
+        total = load(tiles, target) if adds else splat(tiles, np.float32(0))
         end = edge + at(edges.trainable_counts, k)
         for e in range(edge, end):
             total = fma(splat(tiles, at(weight, e)), load(tiles, before + at(edges.trainable_sources, e)), total)
@@ -217,7 +99,7 @@ def _push(edges, stage, weight, before, after, adds, tiles):  # type: ignore[no-
         for e in range(constant, end):
             total = total + load(tiles, before + at(edges.constant_sources, e))
         constant = end
-        store(tiles, place, total)
+        store(tiles, target, total)
 
 
 @compiled
@@ -252,7 +134,7 @@ def _forward(edges, weight, bias, x, rows, y, out, first, last, widest, tiles, f
     outputs = edges.n_in
     hidden = outputs + edges.n_out
     for block in range(first, last):
-        _take(x, rows, block, edges.n_in, tiles, flat, 0)
+        take(x, rows, block, edges.n_in, tiles, flat, 0)
         for k in range(edges.n_out):
             store(tiles, outputs + k, splat(tiles, bias[k]))
         for stage in range(edges.parts * edges.depth):
@@ -261,7 +143,7 @@ def _forward(edges, weight, bias, x, rows, y, out, first, last, widest, tiles, f
             before = hidden + (layer - 1) % 2 * widest if layer else 0
             after = outputs if is_last else hidden + layer % 2 * widest
             _push(edges, stage, weight, before, after, is_last, tiles)
-        _give(tiles, flat, outputs, edges.n_out, y, out, block)
+        give(tiles, flat, outputs, edges.n_out, y, out, block)
 
 
 @compiled
@@ -279,8 +161,8 @@ def _backward(  # type: ignore[no-untyped-def]
     hidden = below_all + edges.n_in
     turns = hidden + most
     for block in range(first, last):
-        _take(x, rows, block, edges.n_in, tiles, flat, 0)
-        _take(arriving, out, block, edges.n_out, tiles, flat, above_all)
+        take(x, rows, block, edges.n_in, tiles, flat, 0)
+        take(arriving, out, block, edges.n_out, tiles, flat, above_all)
         for k in range(edges.n_in):
             store(tiles, below_all + k, splat(tiles, np.float32(0)))
         for part in range(edges.parts):
@@ -300,74 +182,4 @@ def _backward(  # type: ignore[no-untyped-def]
             for lane in range(left * LANES, LANES * LANES):
                 ring[lane] = 0
             _add_up(ring, gradient, weight.size - left)
-        _give(tiles, flat, below_all, edges.n_in, leaving, rows, block)
-
-
-@compiled
-def _span(rows, block, width):  # type: ignore[no-untyped-def]
-    """Where a block begins in memory, and how many rows it has."""
-    per_image = (rows.columns + width - 1) // width
-    column = block % per_image * width
-    return block // per_image * rows.image + column * rows.column, min(width, rows.columns - column)
-
-
-@compiled
-def _take(x, rows, block, n, tiles, flat, place):  # type: ignore[no-untyped-def]
-    """Turn a block of rows into tiles from ``place`` on; rows that are missing count as zeros."""
-    width = tiles.itemsize // 4
-    start, count = _span(rows, block, width)
-    whole, even = 0, 0
-    if rows.feature == 1:
-        whole, even = count - count % LANES, n - n % LANES
-    step = rows.column
-    for r in range(0, whole, LANES):
-        for i in range(0, even, LANES):
-            f, p = start + r * step + i, (place + i) * width + r
-            t = turn(
-                load_lanes(x, f), load_lanes(x, f + step), load_lanes(x, f + 2 * step), load_lanes(x, f + 3 * step),
-                load_lanes(x, f + 4 * step), load_lanes(x, f + 5 * step), load_lanes(x, f + 6 * step),
-                load_lanes(x, f + 7 * step),
-            )  # fmt: skip
-            store_lanes(flat, p, lanes_of(t, 0))
-            store_lanes(flat, p + width, lanes_of(t, 1))
-            store_lanes(flat, p + 2 * width, lanes_of(t, 2))
-            store_lanes(flat, p + 3 * width, lanes_of(t, 3))
-            store_lanes(flat, p + 4 * width, lanes_of(t, 4))
-            store_lanes(flat, p + 5 * width, lanes_of(t, 5))
-            store_lanes(flat, p + 6 * width, lanes_of(t, 6))
-            store_lanes(flat, p + 7 * width, lanes_of(t, 7))
-    for i in range(n):
-        for r in range(whole if i < even else 0, count):
-            flat[(place + i) * width + r] = x[start + r * step + i * rows.feature]
-        for r in range(count, width):
-            flat[(place + i) * width + r] = 0
-
-
-@compiled
-def _give(tiles, flat, place, n, y, rows, block):  # type: ignore[no-untyped-def]
-    """Turn the tiles from ``place`` on back into a block of rows."""
-    width = tiles.itemsize // 4
-    start, count = _span(rows, block, width)
-    whole, even = 0, 0
-    if rows.feature == 1:
-        whole, even = count - count % LANES, n - n % LANES
-    step = rows.column
-    for r in range(0, whole, LANES):
-        for i in range(0, even, LANES):
-            f, p = start + r * step + i, (place + i) * width + r
-            t = turn(
-                load_lanes(flat, p), load_lanes(flat, p + width), load_lanes(flat, p + 2 * width),
-                load_lanes(flat, p + 3 * width), load_lanes(flat, p + 4 * width), load_lanes(flat, p + 5 * width),
-                load_lanes(flat, p + 6 * width), load_lanes(flat, p + 7 * width),
-            )  # fmt: skip
-            store_lanes(y, f, lanes_of(t, 0))
-            store_lanes(y, f + step, lanes_of(t, 1))
-            store_lanes(y, f + 2 * step, lanes_of(t, 2))
-            store_lanes(y, f + 3 * step, lanes_of(t, 3))
-            store_lanes(y, f + 4 * step, lanes_of(t, 4))
-            store_lanes(y, f + 5 * step, lanes_of(t, 5))
-            store_lanes(y, f + 6 * step, lanes_of(t, 6))
-            store_lanes(y, f + 7 * step, lanes_of(t, 7))
-    for i in range(n):
-        for r in range(whole if i < even else 0, count):
-            y[start + r * step + i * rows.feature] = flat[(place + i) * width + r]
+        give(tiles, flat, below_all, edges.n_in, leaving, rows, block)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.kernel.compiled import compiled
+from topologies.kernel.places import place, which
 from topologies.kernel.simd import at
 from topologies.kernel.tiles import put
 from topologies.kernel.wiring import CONSTANT, END, NEURON, TRAINABLE, WIDTH, Wiring
@@ -62,17 +63,17 @@ def _push(edges, stage, weight, values, before, sums, after):  # type: ignore[no
     """Add what arrives over one stage's edges to the sums of its neurons."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
     for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        place = after + _place(edges, stage, k)
-        total = at(sums, place)
+        target = after + place(edges, stage, k)
+        total = at(sums, target)
         end = edge + at(edges.trainable_counts, k)
         for e in range(edge, end):
-            total += at(weight, _order(edges, e)) * at(values, before + at(edges.trainable_sources, e))
+            total += at(weight, which(edges, e)) * at(values, before + at(edges.trainable_sources, e))
         edge = end
         end = constant + at(edges.constant_counts, k)
         for e in range(constant, end):
             total += at(values, before + at(edges.constant_sources, e))
         constant = end
-        put(sums, place, total)
+        put(sums, target, total)
 
 
 @compiled
@@ -97,29 +98,15 @@ def _pull(edges, stage, weight, values, before, arriving, after, wanted, gradien
     """Set the gradients of a stage's weights and add those of its sources, from those that arrive at its targets."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
     for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        here = at(arriving, after + _place(edges, stage, k))
+        here = at(arriving, after + place(edges, stage, k))
         end = edge + at(edges.trainable_counts, k)
         for e in range(edge, end):
-            source, which = before + at(edges.trainable_sources, e), _order(edges, e)
-            put(gradient, which, here * at(values, source))
-            put(wanted, source, at(wanted, source) + here * at(weight, which))
+            source, mine = before + at(edges.trainable_sources, e), which(edges, e)
+            put(gradient, mine, here * at(values, source))
+            put(wanted, source, at(wanted, source) + here * at(weight, mine))
         edge = end
         end = constant + at(edges.constant_counts, k)
         for e in range(constant, end):
             source = before + at(edges.constant_sources, e)
             put(wanted, source, at(wanted, source) + here)
         constant = end
-
-
-@compiled
-def _order(edges, edge):  # type: ignore[no-untyped-def]
-    """Which of the cascade's trainable weights an edge has."""
-    return np.int64(at(edges.order, edge)) if edges.order.size else np.int64(edge)
-
-
-@compiled
-def _place(edges, stage, neuron):  # type: ignore[no-untyped-def]
-    """The place of a neuron among those of its layer."""
-    if edges.parts > 1 and stage % edges.depth == edges.depth - 1:
-        return np.int64(at(edges.names, neuron))
-    return np.int64(neuron - edges.stages[stage, NEURON])

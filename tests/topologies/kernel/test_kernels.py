@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.topologies.models.cascades import random_topology
 from topologies import Topology, butterfly, clos, low_rank, monarch, parallel_butterfly, random_regular
-from topologies.kernel import blocks, fused, one_row, plain, wiring
+from topologies.kernel import blocks, fused, one_row, parts, plain
 from topologies.kernel.plain import Edges
 from topologies.kernel.wiring import Wiring
 
@@ -49,7 +49,7 @@ def _compare(kernel: ModuleType, topology: Topology, rows: int, seed: int) -> No
 @pytest.mark.parametrize("rows", [0, 1, 7, 8, 17, 33, 64, 200])
 @pytest.mark.parametrize("seed", range(8))
 def test_fused_on_random_topologies(seed: int, rows: int, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PART", part)
+    monkeypatch.setattr(parts, "PART", part)
     _compare(fused, random_topology(seed), rows, seed)
 
 
@@ -57,14 +57,14 @@ def test_fused_on_random_topologies(seed: int, rows: int, part: int, monkeypatch
 @pytest.mark.parametrize("rows", [0, 1, 3])
 @pytest.mark.parametrize("seed", range(8))
 def test_one_row_on_random_topologies(seed: int, rows: int, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PART", part)
+    monkeypatch.setattr(parts, "PART", part)
     _compare(one_row, random_topology(seed), rows, seed)
 
 
 @pytest.mark.parametrize("part", [32, 4096])
 @pytest.mark.parametrize("name", LARGER)
 def test_larger_topologies(name: str, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PART", part)
+    monkeypatch.setattr(parts, "PART", part)
     _compare(fused, LARGER[name], 300, 0)
     _compare(one_row, LARGER[name], 1, 0)
 

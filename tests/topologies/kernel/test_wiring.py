@@ -10,14 +10,14 @@ import pytest
 
 from tests.topologies.models.cascades import random_topology
 from topologies import Topology, butterfly, parallel_butterfly, random_regular
-from topologies.kernel import wiring
+from topologies.kernel import parts
 from topologies.kernel.wiring import Wiring
 
 
 @pytest.mark.parametrize("part", [1, 4, 1024])
 @pytest.mark.parametrize("seed", range(40))
 def test_the_topology_comes_back(seed: int, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "PART", part)
+    monkeypatch.setattr(parts, "PART", part)
     topology = random_topology(seed)
     assert Wiring.of(topology).topology() == topology
 
