@@ -91,7 +91,7 @@ def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring
         return _Compiled.apply(x, weight, bias, wiring, way)  # type: ignore[no-any-return, no-untyped-call]
     if x.dim() > 2:
         rows = _by(way, x.transpose(1, 2).flatten(0, 1), weight, bias, wiring)
-        return rows.view(x.shape[0], x.shape[2], -1).transpose(1, 2)
+        return rows.view(x.shape[0], x.shape[2], wiring.n_out).transpose(1, 2)
     if way == "folded":
         return functional.linear(x, folded(weight, wiring), bias)
     if way == "blocks":
@@ -156,7 +156,10 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
 def _chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
     """The way to go: the plain one where another is wanted that is not to be had."""
     if way is None:
-        return choose(wiring, x.dtype, x.device, x.numel() // wiring.n_in, bool(_KERNELS))
+        rows = x.numel() // wiring.n_in
+        cut = None if x.device.type in ("cpu", "meta") else _runs(wiring, x.device)
+        cost = None if cut is None else sum(run.cost for run in cut)
+        return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), blocks=cost)
     if way in ("fused", "one_row") and not _has_kernels(x):
         return "plain"
     return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way

@@ -6,21 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from topologies.kernel.way import predicted_time
 from topologies.names import DEFAULT_FAMILY, OtherSizesError, Source, at_sizes, checked
 from topologies.reach import unconnected_share
 from topologies.topology import Topology
 
 ROWS = 512
 """The batch for which times are predicted."""
-
-
-def predicted_time(topology: Topology, rows: int) -> float:
-    """The time that a cascade takes to train on ``rows`` rows, over that of the dense layer.
-
-    PLACEHOLDER: to be replaced by ``from topologies.kernel.way import predicted_time``, which knows what the kernels
-    take. Until then a multiply-accumulate of a sparse layer counts as four of a dense one.
-    """
-    return 4 * topology.n_edges / (topology.n_in * topology.n_out)
 
 
 class Choice(NamedTuple):

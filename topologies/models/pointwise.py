@@ -132,7 +132,7 @@ def _over_channels(layer: SparseCascade, x: Tensor, channels_last: bool) -> Tens
     channels-last with pixels as rows.
     """
     rows = x.movedim(-3, -1)
-    if channels_last or x.numel() == 0:
+    if channels_last:
         y: Tensor = layer(rows)
         return y.movedim(-1, -3)
     layer._check(rows)
