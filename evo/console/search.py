@@ -63,7 +63,7 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
         progress(event)
 
     try:
-        with Tracker(settings) as tracker, ProgressDisplay(settings, console) as progress:
+        with ProgressDisplay(settings, console) as progress, Tracker(settings) as tracker:
             result = search(settings, folder=folder, watcher=watch)
     except KeyboardInterrupt:
         if where is not None:

@@ -183,7 +183,8 @@ def _parallel_members(n_in: int, n_out: int, budget: int) -> list[Member]:
     for p in range(1, (1 + cropped) * budget // size + 1):
         places = min(p, 2)
         deep = depths(max(copies.digits, places), copies.smallest_layer, budget // p, cropped)
-        lines.append(_copies_line(copies, p, deep, _CONSTANTS[:places]))
+        if deep:
+            lines.append(_copies_line(copies, p, deep, _CONSTANTS[:places]))
     return listed(parallel_butterfly, lines, budget)
 
 

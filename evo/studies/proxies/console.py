@@ -35,10 +35,12 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
     history = History.of(folder)
     for table in findings_tables(findings(samples(history))):
         console.print(table)
-    write(history, folder)
+    with console.status("drawing ..."):
+        write(history, folder)
     console.print(f"Tables and pictures are in {folder}", soft_wrap=True)
     try:
-        track(folder)
+        with console.status("filing in MLflow ..."):
+            track(folder)
     except ValueError as error:
         console.print(f'[yellow]{error}; catch up with: evofabric track "{folder}"', soft_wrap=True)
 
