@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -27,15 +28,28 @@ from topologies.kernel import blocks, plain
 from topologies.kernel.way import COMPILED, Way, choose
 from topologies.kernel.wiring import Wiring
 
-_log = logging.getLogger(__name__)
+_KERNELS: dict[str, ModuleType] = {}
+_CompileError: type[Exception] = ImportError
+
+
+def _do_without_kernels(error: Exception) -> None:
+    """Compute in plain PyTorch from now on, and say so."""
+    _KERNELS.clear()
+    reason = str(error).strip().partition("\n")[0]
+    logging.getLogger(__name__).warning(
+        "sparse layers are computed in plain PyTorch, several times slower, because: %s", reason
+    )
+
 
 try:
+    from numba.core.errors import NumbaError
+
     from topologies.kernel import fused, one_row
 
-    _KERNELS = {"fused": fused, "one_row": one_row}
+    _KERNELS |= {"fused": fused, "one_row": one_row}
+    _CompileError = NumbaError
 except ImportError as error:
-    _log.warning("sparse layers are computed in plain PyTorch, several times slower, because: %s", error)
-    _KERNELS = {}
+    _do_without_kernels(error)
 
 
 def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None = None) -> Tensor:
@@ -88,7 +102,10 @@ def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way
 def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring) -> Tensor:
     """The outputs, computed that way."""
     if way in _KERNELS and not _is_transformed():
-        return _Compiled.apply(x, weight, bias, wiring, way)  # type: ignore[no-any-return, no-untyped-call]
+        try:
+            return _Compiled.apply(x, weight, bias, wiring, way)  # type: ignore[no-any-return, no-untyped-call]
+        except _CompileError as error:
+            _do_without_kernels(error)
     if x.dim() > 2:
         rows = _by(way, x.transpose(1, 2).flatten(0, 1), weight, bias, wiring)
         return rows.view(x.shape[0], x.shape[2], wiring.n_out).transpose(1, 2)

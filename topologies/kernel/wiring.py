@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -89,7 +90,13 @@ class Wiring:
 
     @staticmethod
     def of(topology: Topology) -> Wiring:
-        """The wiring of a topology, in time proportional to its edges."""
+        """The wiring of a topology, in time proportional to its edges; layers of equal topologies share it."""
+        if topology not in _made:
+            _made[topology] = Wiring._of(topology)
+        return _made[topology]
+
+    @staticmethod
+    def _of(topology: Topology) -> Wiring:
         found = stages_of(topology)
         stages = [stage for part in found for stage in part]
         before, *columns = zip(*stages, strict=True)
@@ -193,6 +200,8 @@ class Wiring:
             layers.append(Layer(n_in, n_out, ends[0], ends[1], kinds))
         return Topology(tuple(layers))
 
+
+_made: WeakKeyDictionary[Topology, Wiring] = WeakKeyDictionary()
 
 _KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.uint16, np.int32, np.int64))
 _HEADER = 16 * 8

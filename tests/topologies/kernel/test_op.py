@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from numba.core.errors import LoweringError
 
 from tests.topologies.models.cascades import small
 from topologies import SparseCascade, clos
+from topologies.kernel import op
 from topologies.kernel.way import WAYS, choose
 from topologies.kernel.wiring import Wiring
 
@@ -80,3 +83,18 @@ torch.testing.assert_close(program(x), expected)
 torch.testing.assert_close(program(x[:1]), expected[:1])
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def test_kernels_that_cannot_be_compiled_are_done_without(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise LoweringError("no such instruction\nand a long story")
+
+    monkeypatch.setattr(op, "_KERNELS", dict.fromkeys(op._KERNELS, SimpleNamespace(forward=broken)))
+    layer = SparseCascade(small())
+    x = torch.randn(20, 12)
+    torch.testing.assert_close(layer(x), x @ layer.dense())
+    assert [record.getMessage() for record in caplog.records] == [
+        "sparse layers are computed in plain PyTorch, several times slower, because: no such instruction"
+    ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.topologies.models.cascades import random_topology
-from topologies import Topology, butterfly, parallel_butterfly, random_regular
+from topologies import SparseCascade, Topology, butterfly, parallel_butterfly, random_regular
 from topologies.kernel import parts
 from topologies.kernel.wiring import Wiring
 
@@ -69,3 +69,10 @@ def test_copies_are_equal(copied) -> None:  # type: ignore[no-untyped-def]
     found = Wiring.of(butterfly(64, 6))
     assert copied(found).image.equal(found.image)
     assert copied(found).topology() == found.topology()
+
+
+def test_layers_of_equal_topologies_share_their_wiring() -> None:
+    topology = butterfly(16, 4)
+    first, second = SparseCascade(topology), SparseCascade(butterfly(16, 4))
+    assert first._wiring.image.data_ptr() == second._wiring.image.data_ptr()
+    assert second.topology == topology
