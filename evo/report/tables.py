@@ -147,11 +147,11 @@ def plan_table(phases: Sequence[Phase]) -> Table:
     """What a search will evaluate."""
     table = Table(title="What will be evaluated", title_justify="left")
     table.add_column("phase")
-    for heading in ("evaluations", "targets", "steps", "rates"):
+    for heading in ("evaluations", "targets", "steps", "rates", "decays"):
         table.add_column(heading, justify="right")
     for phase in phases:
         fidelity = phase.fidelity
-        numbers = (phase.evaluations, fidelity.targets, fidelity.steps, len(fidelity.rates))
+        numbers = (phase.evaluations, fidelity.targets, fidelity.steps, len(fidelity.rates), len(fidelity.weight_decays))
         table.add_row(phase.name, *map(str, numbers))
     return table
 

@@ -80,11 +80,8 @@ def named_evaluator(name: str) -> Evaluator:
     ValueError
         When there is no such module, class or function, or the class has no ``evaluate``.
     """
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
+    found = imported(name, "evaluator")
     try:
-        found = getattr(import_module(module), attribute)
         return as_evaluator(found() if isinstance(found, type) else found)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"evaluator {name!r}: {error}") from None
