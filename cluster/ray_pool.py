@@ -99,7 +99,8 @@ class RayPool:
     Parameters
     ----------
     evaluator:
-        Copied to every actor.
+        Put into Ray's object store once, from which every node fetches it once, however many actors it has: they share
+        its arrays, such as data to train on, without a copy of their own.
     workers:
         Number of actors; by default as many as the cluster has room for, at any time.
     share:
@@ -128,7 +129,7 @@ class RayPool:
         judge: Evaluator | None = None,
         proof: Task = PROOF,
     ) -> None:
-        self._evaluator, self._share, self._task_timeout = evaluator, share or Share(), task_timeout
+        self._share, self._task_timeout = share or Share(), task_timeout
         self._together = isinstance(evaluator, BatchEvaluator)
         room = room_for(self._share)
         if room < (workers or 1):
@@ -138,6 +139,7 @@ class RayPool:
             )
         self._wanted, self._task = workers, proof
         self._proof = canary(judge or evaluator, proof)
+        self._copy = _put(evaluator)
         self._waiting: deque[Task] = deque()
         self._suspects: deque[tuple[Task, ...]] = deque()  # parts of batches that an actor did not survive
         self._deaths: Counter[int] = Counter()
@@ -247,10 +249,7 @@ class RayPool:
 
     def _start(self) -> None:
         remote = ray.remote(num_cpus=self._share.cpus, num_gpus=self._share.gpus)(Worker)
-        try:
-            actor: Any = remote.remote(self._evaluator, self._task)
-        except TypeError as error:
-            raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
+        actor: Any = remote.remote(self._copy, self._task)
         self._starting[actor.prove.remote()] = actor
 
     def _admit(self, reference: Any) -> None:
@@ -304,6 +303,14 @@ class RayPool:
         del self._deaths[task.number]
         died = Answer(failure=f"worker after worker died of it: {reason}")
         return [Outcome(number=task.number, answer=died, seconds=0.0, device="none")]
+
+
+def _put(evaluator: Evaluator) -> Any:
+    """A reference to an evaluator in the object store; ValueError where it cannot be copied."""
+    try:
+        return ray.put(evaluator)
+    except TypeError as error:
+        raise ValueError(f"the evaluator cannot be copied to workers: {error.__cause__}") from error
 
 
 def _say_lost(call: _Call, reason: str) -> None:

@@ -68,7 +68,7 @@ class Data:
     @property
     def inputs(self) -> int:
         """Inputs of an example."""
-        return self.train.x.shape[1]
+        return int(self.train.x.shape[1])
 
     @property
     def outputs(self) -> int:
@@ -175,7 +175,9 @@ def _inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds {x.dtype}: numbers are wanted")
     if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(f"{name} has shape {x.shape}: (examples, inputs), or (examples, height, width, ...), is wanted")
+        raise ValueError(
+            f"{name} has shape {x.shape}: (examples, inputs), or (examples, height, width, ...), is wanted"
+        )
     x = x.reshape(len(x), -1)
     if x.dtype.kind == "f":
         finite = np.isfinite(x).all(axis=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -109,7 +110,7 @@ class TrainedAccuracy:
             ]
         ).transpose(1, 0, 2)
         best = int(found[:, :, 0].mean(axis=1).argmin())
-        return Score(found[best, :, 1], *choices[best])
+        return Score(tuple(found[best, :, 1].tolist()), *choices[best])
 
     def _trained(
         self,
@@ -140,11 +141,11 @@ def place_of(inputs: int, hidden: Sequence[int]) -> tuple[int, int]:
     if not hidden or min(hidden) < 1:
         raise ValueError(f"hidden = {list(hidden)}: at least one width, each at least 1")
     widths = [inputs, *hidden]
-    sizes = list(zip(widths, widths[1:], strict=False))
+    sizes = list(pairwise(widths))
     if len(set(sizes)) > 1:
         told = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in sizes)
         raise ValueError(
-            f"hidden = {list(hidden)} and {inputs} inputs make layers of {told}: so far all layers of a search have one "
-            f"size, so take one hidden layer, or hidden = [{inputs}, {inputs}]"
+            f"hidden = {list(hidden)} and {inputs} inputs make layers of {told}: so far all layers of a search "
+            f"have one size, so take one hidden layer, or hidden = [{inputs}, {inputs}]"
         )
     return sizes[0]

@@ -7,7 +7,7 @@ with fractions are quantities to be predicted. What could be meant either way is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +92,7 @@ def _kind(given: dict[str, NDArray[np.generic]]) -> Kind:
     y = given["y_train"]
     if y.dtype.kind != "f":
         return "classification"
-    if y.ndim == 1 and (y == np.round(y)).all():  # type: ignore[call-overload]
+    if y.ndim == 1 and _is_whole(y):
         raise ValueError(
             "y_train holds whole numbers written as fractions: say whether they are classes or quantities, with "
             'task = "classification" or task = "regression"'
@@ -103,8 +103,10 @@ def _kind(given: dict[str, NDArray[np.generic]]) -> Kind:
 def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
     for name, y in given.items():
         if y.ndim > 1:
-            raise ValueError(f"{name} has {y.shape[1]} labels an example: one is wanted, as a number, string or one-hot")
-        if y.dtype.kind == "f" and (y != np.round(y)).any():  # type: ignore[call-overload]
+            raise ValueError(
+                f"{name} has {y.shape[1]} labels an example: one is wanted, as a number, a string or a one-hot row"
+            )
+        if y.dtype.kind == "f" and not _is_whole(y):
             raise ValueError(f'{name} holds fractions, which are no classes: say task = "regression"')
         if y.dtype.kind == "f":
             given = {**given, name: y.astype(np.int64)}
@@ -138,6 +140,10 @@ def _quantities(given: dict[str, NDArray[np.generic]]) -> Labels:
     if (found[0] == found[0][0]).all():
         raise ValueError("y_train never changes: there is nothing to predict")
     return Labels(found[0], found[1] if len(found) > 1 else None, ())
+
+
+def _is_whole(y: NDArray[Any]) -> bool:
+    return bool((y == np.round(y)).all())
 
 
 def _few(things: Sequence[object], most: int = 5) -> str:

@@ -16,7 +16,7 @@ from topologies.topology import Topology
 ModelFunction = Callable[[list[SparseCascade], int], nn.Module]
 """Makes a model of cascades, one a place, and of the number of outputs that is wanted.
 
-The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and its parameters are drawn from PyTorch's global generator.
+The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parameters from PyTorch's global generator.
 """
 
 

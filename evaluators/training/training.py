@@ -42,7 +42,7 @@ def alone(seed: int) -> Iterator[None]:
 
 
 def batch_size(examples: int) -> int:
-    """The usual size of a mini-batch: a power of two up to 256 that makes at least 25 steps an epoch, but 16 at least."""
+    """The usual size of a mini-batch: a power of two from 16 to 256, so that an epoch has at least 25 if it can."""
     return int(min(256, max(16, 2 ** int(math.log2(max(1, examples / 25))))))
 
 
@@ -107,7 +107,7 @@ def train(
 
 
 def error(model: nn.Module, part: Part) -> float:
-    """Share of the examples that a model gets wrong; of quantities the share of their variance that it does not explain.
+    """Share of the examples that a model gets wrong, or of the variance of quantities that it does not explain.
 
     Never above 1, which is what the mean of the training part explains: so nothing that diverged scores worse.
     """
@@ -115,7 +115,9 @@ def error(model: nn.Module, part: Part) -> float:
     wrong = whole = 0.0
     with torch.no_grad():
         for start in range(0, len(part), SCORED_AT_ONCE):
-            x, y = _Rows(part, min(SCORED_AT_ONCE, len(part) - start)).take(np.arange(start, len(part))[:SCORED_AT_ONCE])
+            x, y = _Rows(part, min(SCORED_AT_ONCE, len(part) - start)).take(
+                np.arange(start, len(part))[:SCORED_AT_ONCE]
+            )
             found = model(x)
             if y.is_floating_point():
                 wrong += float((found - y).square().sum(dtype=torch.float64))

@@ -49,7 +49,9 @@ def final_table_csv(history: History) -> str:
     for row in history.table.rows if history.table else ():
         counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
         error = (row.error.mean, row.error.low, row.error.high)
-        values = dict(zip(_ROW, (row.name, row.label, *counts, row.learning_rate, row.weight_decay, *error), strict=True))
+        values = dict(
+            zip(_ROW, (row.name, row.label, *counts, row.learning_rate, row.weight_decay, *error), strict=True)
+        )
         if row.difference:
             ends = (row.difference.mean, row.difference.low, row.difference.high)
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
