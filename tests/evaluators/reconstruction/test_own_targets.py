@@ -63,8 +63,9 @@ def test_numpy_files_hold_inputs_by_outputs(tmp_path: Path) -> None:
 
 
 def test_errors_are_those_of_the_best_approximation_of_these_matrices() -> None:
-    """Of rank 1, by singular values (Eckart and Young)."""
-    own = OwnTargets.of(SIX)
+    """Of rank 1, by singular values (Eckart and Young), of which one is well above the others."""
+    column, row = DRAW.normal(size=(2, 6, 9, 1)), DRAW.normal(size=(6, 1, 6))
+    own = OwnTargets.of({str(i): column[0, i] * row[i] + 0.3 * DRAW.normal(size=(9, 6)) for i in range(6)})
     fidelity = Fidelity(3, 800, (0.1, 0.3))
     for split in Split:
         score = MatrixReconstruction(own).evaluate(low_rank(9, 6, 1), fidelity, split, 0)
