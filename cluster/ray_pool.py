@@ -54,9 +54,10 @@ class Worker:
         self._device = f"{place} on {socket.gethostname()}"
         self._evaluator, self._proof = evaluator, proof
 
-    def prove(self) -> tuple[str, str]:
-        """Compile what must be compiled; what bits one small evaluation gives here, and on which node that is."""
-        return canary(self._evaluator, self._proof), str(ray.get_runtime_context().get_node_id())
+    def prove(self) -> tuple[str, str, str]:
+        """Compile what must be compiled; what bits one small evaluation gives here, and the node's number and name."""
+        node = str(ray.get_runtime_context().get_node_id())
+        return canary(self._evaluator, self._proof), node, socket.gethostname()
 
     def evaluate(self, tasks: Sequence[Task]) -> list[Outcome]:
         """The outcomes of a batch."""
@@ -256,7 +257,7 @@ class RayPool:
         """Put an actor to use if it has proved itself."""
         actor, starts = self._starting.pop(reference), self._starts
         try:
-            found, node = ray.get(reference)
+            found, node, host = ray.get(reference)
         except RayError as error:
             complaint = f"could not start: {gist(error)}"
         else:
@@ -264,7 +265,7 @@ class RayPool:
                 self._idle.append((actor, node))
                 starts.failed, starts.next, starts.proved = 0, 0.0, True
                 return
-            complaint = f"computed {found} where this process computes {self._proof}"
+            complaint = f"computed {found} on {host} where this process computes {self._proof}"
         ray.kill(actor)
         if complaint != starts.complaint:
             _log.warning("a Ray worker is let go: it %s", complaint)

@@ -10,14 +10,28 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import ray
 
 import cluster.ray_pool
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool
 from cluster.ray_resources import Share
 from evaluators.task import Outcome, Score
-from tests.cluster.faulty import DIES, DIES_ONCE, EXHAUSTS, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
+from tests.cluster.faulty import (
+    DIES,
+    DIES_ONCE,
+    EXHAUSTS,
+    FINE,
+    HANGS,
+    HANGS_ONCE,
+    SLOW,
+    Faulty,
+    Holding,
+    Threads,
+    tasks,
+)
 
 SMALL = Share(cpus=0.2)
 """Room for several pools at a time on two cores."""
@@ -162,7 +176,7 @@ def test_a_replacement_that_computes_other_bits_is_not_used(
     (outcome,) = answers(pool, DIES_ONCE)
     assert outcome.answer.failure is None
     until(lambda: answers(pool, FINE) and pool.size == 1)
-    assert "computed Score(errors=(0.25,)" in caplog.text
+    assert "computed Score(errors=(0.25,)" in caplog.text and f" on {socket.gethostname()} where" in caplog.text
     answers(pool, *[SLOW] * 3)
     assert len(set(evaluator.began(SLOW)[-3:])) == 1
     pool.close()
@@ -217,3 +231,17 @@ def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
         RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=1))
     assert answers(holder, FINE)[0].answer.failure is None
     holder.close()
+
+
+def test_what_an_evaluator_holds_is_sent_once_and_its_workers_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrays that workers have by reference are read-only views into the node's store; copies of their own are not."""
+    sent, put = list[object](), ray.put
+    monkeypatch.setattr(ray, "put", lambda what: sent.append(what) or put(what))
+    holding = Holding(np.arange(2**18, dtype=np.float64))
+    pool = RayPool(holding, workers=2, share=SMALL)
+    try:
+        found = [outcome.answer.score for outcome in map_tasks(pool, tasks(*range(1, 9)))]
+    finally:
+        pool.close()
+    assert [score and score.error for score in found] == [0.0] * 8
+    assert sent == [holding]

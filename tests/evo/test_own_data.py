@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from evaluators import MatrixReconstruction, Split, TrainedAccuracy
+from evaluators import Data, MatrixReconstruction, Split, TrainedAccuracy
 from evo.cli import app
 from evo.console.search import show_plan
 from evo.experiment.compare import verify
@@ -19,7 +20,7 @@ from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
 from evo.report.text import description
 from evo.settings import Settings, load, validate
-from evo.storage.header import fork, recipe_of, records_of
+from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
@@ -35,7 +36,7 @@ SMALL: dict[str, Any] = {
     "cluster": {"pool": "in-process"},
 }
 EPOCHS: dict[str, Any] = {
-    "steps": 2, "rates": [0.02], "race_targets": 2, "finalists": 2,
+    "steps": 2, "rates": [0.02], "race_targets": 2, "finalists": 1,
     "validation_targets": 1, "validation_steps": 2, "validation_rates": [0.01, 0.03],
     "validation_weight_decays": [0.0, 0.1], "test_targets": 2,
 }  # fmt: skip
@@ -122,14 +123,15 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with_alone(
         (folder / "mine.npz").write_bytes(kept)
 
 
-@pytest.mark.end_to_end
-def test_an_evaluator_from_python_knows_its_data(tmp_path: Path) -> None:
-    from evaluators import Data
-
-    settings = validate({**SMALL, "n_in": 8, "n_out": 8, "fidelity": EPOCHS, "evaluator": "mine:Mine"})
-    search(settings, TrainedAccuracy(Data.of(*blobs()), [8]), folder=tmp_path / "run")
+def test_a_run_whose_evaluator_is_from_python_is_not_continued_on_other_data() -> None:
+    """Nor on data whose test part alone is another, which no small evaluation meets."""
+    x, y = blobs()
+    settings = validate({**SMALL, "n_in": 8, "n_out": 8})
+    evaluators = [TrainedAccuracy(Data.of(x, y, x[:50], y[:50] + turn), [8]) for turn in (0, 1)]
+    records = [new_header(settings, evaluators[0], {}, "cpu")]
+    assert agree(records, settings, TrainedAccuracy(Data.of(x, y, x[:50], y[:50]), [8])) == []
     with pytest.raises(ValueError, match="the evaluator does not compute what it did when the run was begun"):
-        search(settings, TrainedAccuracy(Data.of(*blobs(seed=1)), [8]), folder=tmp_path / "run")
+        agree(records, settings, evaluators[1])
 
 
 @pytest.mark.end_to_end
@@ -215,6 +217,7 @@ def test_the_recipe_for_digits_is_whole_and_its_cost_is_told(monkeypatch: pytest
     monkeypatch.chdir(HOME)
     settings = load(Path("runs/digits.toml"))
     assert (settings.n_in, settings.n_out) == (64, 64)
-    console = Console(width=120, record=True, quiet=False)
+    console = Console(width=120, file=io.StringIO(), record=True)
     show_plan(settings, console)
-    assert "minutes on" in console.export_text() and "10 classes" in console.export_text()
+    text = console.export_text()
+    assert "minutes on" in text and "64 inputs, 10 classes; 864 examples to train on" in text
