@@ -51,17 +51,22 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)]
     ranked += [1] * (1 + (settings.baseline is not None))
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
-    chosen = Score((0.0,), 1.0, 0.0)  # of a promotion and of a test only one rate and one weight decay are trained
-    validated_again = fidelity.validation.promoted(4 * fidelity.validation_targets, chosen)
+    search, validation = fidelity.search, fidelity.validation
+    tested = len(BASELINES) + 3 + (settings.baseline is not None)
     return (
-        Phase("tune the hand-derived families", sum(trials.values()), fidelity.search),
-        Phase("evolution", bred, fidelity.search),
-        Phase("random search", bred, fidelity.search),
-        Phase("promotions", promoted, fidelity.search.promoted(fidelity.race_targets, chosen)),
-        Phase("validation", sum(ranked), fidelity.validation),
-        Phase("validation of the best", again, validated_again),
-        Phase("test", len(BASELINES) + 3 + (settings.baseline is not None), fidelity.test(chosen)),
+        Phase("tune the hand-derived families", sum(trials.values()), search),
+        Phase("evolution", bred, search),
+        Phase("random search", bred, search),
+        Phase("promotions", promoted, _once_chosen(search, fidelity.race_targets)),
+        Phase("validation", sum(ranked), validation),
+        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets)),
+        Phase("test", tested, _once_chosen(validation, fidelity.test_targets)),
     )
+
+
+def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
+    """So many targets at one learning rate and weight decay, as they are after one evaluation has chosen them."""
+    return fidelity.promoted(targets, Score((0.0,), fidelity.rates[0], fidelity.weight_decays[0]))
 
 
 def seconds_per_step(settings: Settings) -> float:
