@@ -7,9 +7,6 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evaluators.task import Fidelity, Score, Split, Task
 from topologies import butterfly
 
@@ -80,16 +77,3 @@ def tasks(*seeds: int) -> list[Task]:
         Task(number=number, topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=seed)
         for number, seed in enumerate(seeds)
     ]
-
-
-@dataclass(frozen=True)
-class Holding:
-    """Holds an array; its error is 1 in workers that have a copy of it to themselves, and 0 where it is shared."""
-
-    array: NDArray[np.float64]
-    home: int = field(default_factory=os.getpid)
-
-    def evaluate(self, topology: object, fidelity: Fidelity, split: Split, seed: int) -> Score:
-        """Whether the array could be written into."""
-        own = os.getpid() != self.home and self.array.flags.writeable
-        return Score((float(own),) * fidelity.targets)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import ray
 
@@ -18,7 +17,9 @@ import cluster.ray_pool
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool
 from cluster.ray_resources import Share
-from evaluators.task import Outcome, Score
+from evaluators.run import proof
+from evaluators.task import Fidelity, Outcome, Score, Split, Task
+from evaluators.training import TrainedAccuracy
 from tests.cluster.faulty import (
     DIES,
     DIES_ONCE,
@@ -28,10 +29,11 @@ from tests.cluster.faulty import (
     HANGS_ONCE,
     SLOW,
     Faulty,
-    Holding,
     Threads,
     tasks,
 )
+from tests.evaluators.training.examples import easy
+from topologies import butterfly
 
 SMALL = Share(cpus=0.2)
 """Room for several pools at a time on two cores."""
@@ -233,15 +235,20 @@ def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
     holder.close()
 
 
-def test_what_an_evaluator_holds_is_sent_once_and_its_workers_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Arrays that workers have by reference are read-only views into the node's store; copies of their own are not."""
+def test_data_are_sent_once_and_workers_train_on_them_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers have the arrays by reference, as read-only views into their node's store."""
     sent, put = list[object](), ray.put
     monkeypatch.setattr(ray, "put", lambda what: sent.append(what) or put(what))
-    holding = Holding(np.arange(2**18, dtype=np.float64))
-    pool = RayPool(holding, workers=2, share=SMALL)
+    trained = TrainedAccuracy(easy(examples=4000), [8])
+    fidelity = Fidelity(1, 1, (0.01,))
+    asked = [
+        Task(topology=butterfly(8, depth), fidelity=fidelity, split=split, seed=depth, number=depth)
+        for depth, split in zip((1, 2, 3), Split, strict=True)
+    ]
+    pool = RayPool(trained, workers=2, share=SMALL, proof=proof(8, 8, trained))
     try:
-        found = [outcome.answer.score for outcome in map_tasks(pool, tasks(*range(1, 9)))]
+        found = {outcome.number: outcome.answer.score for outcome in map_tasks(pool, asked)}
     finally:
         pool.close()
-    assert [score and score.error for score in found] == [0.0] * 8
-    assert sent == [holding]
+    assert found == {one.number: trained.evaluate(one.topology, fidelity, one.split, one.seed) for one in asked}
+    assert sent == [trained]
