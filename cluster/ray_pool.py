@@ -59,7 +59,8 @@ class RayPool:
     Parameters
     ----------
     evaluator:
-        Copied to every actor.
+        Put into Ray's object store once, from which every node fetches it once, however many actors it has: they share
+        its arrays, such as data to train on, without a copy of their own.
     workers:
         Number of actors; by default as many as the cluster has room for, at any time.
     share:

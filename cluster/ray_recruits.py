@@ -30,7 +30,8 @@ class Recruits:
     Parameters
     ----------
     evaluator, task:
-        Copied to every actor, and the small evaluation by which it proves itself.
+        What every actor holds, and the small evaluation by which it proves itself. They are put into Ray's object store
+        once, from which every node fetches them once: its actors share arrays such as data to train on.
     proof:
         What that must give.
     wanted:
@@ -78,14 +79,14 @@ class Recruits:
         """The actor that has answered, and its node, if it has proved itself; else none, and why is noted."""
         actor = self.starting.pop(reference)
         try:
-            found, node = ray.get(reference)
+            found, node, host = ray.get(reference)
         except RayError as error:
             complaint = f"could not start: {gist(error)}"
         else:
             if found == self._proof:
                 self._failed, self._next, self._proved = 0, 0.0, True
                 return [(actor, node)]
-            complaint = f"computed {found} where this process computes {self._proof}"
+            complaint = f"computed {found} on {host} where this process computes {self._proof}"
         ray.kill(actor)
         if complaint != self._complaint:
             _log.warning("a Ray worker is let go: it %s", complaint)

@@ -39,11 +39,12 @@ class Worker:
         place = f"gpu {','.join(str(gpu) for gpu in gpus)}" if gpus else "cpu"
         self._device = f"{place} on {socket.gethostname()}"
 
-    def prove(self) -> tuple[str, str]:
-        """Compile what must be compiled; what bits one small evaluation gives here, and on which node that is."""
+    def prove(self) -> tuple[str, str, str]:
+        """Compile what must be compiled; what bits one small evaluation gives here, and the node's number and name."""
         from evaluators.run import canary
 
-        return canary(self._evaluator, self._proof), str(ray.get_runtime_context().get_node_id())
+        node = str(ray.get_runtime_context().get_node_id())
+        return canary(self._evaluator, self._proof), node, socket.gethostname()
 
     def evaluate(self, tasks: Sequence[Task]) -> list[Outcome]:
         """The outcomes of a batch."""

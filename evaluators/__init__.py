@@ -16,21 +16,27 @@ if TYPE_CHECKING:
     from evaluators.proxies.tangent_rank import TangentRank
     from evaluators.reconstruction.evaluator import MatrixReconstruction
     from evaluators.reconstruction.l0 import l0_count
+    from evaluators.reconstruction.own_targets import OwnTargets
+    from evaluators.training.data import Data
+    from evaluators.training.evaluator import TrainedAccuracy
 
 __all__ = [
     "Answer",
     "Capacity",
     "ConstraintMatching",
     "Controllability",
+    "Data",
     "Evaluator",
     "Fidelity",
     "MatrixReconstruction",
     "Outcome",
+    "OwnTargets",
     "Race",
     "Score",
     "Split",
     "TangentRank",
     "Task",
+    "TrainedAccuracy",
     "fairest",
     "flow_bound",
     "greatest_total",
@@ -43,8 +49,11 @@ _LAZY = {
     "Capacity": "evaluators.proxies.capacity",
     "ConstraintMatching": "evaluators.proxies.matching",
     "Controllability": "evaluators.controllability.evaluator",
+    "Data": "evaluators.training.data",
     "MatrixReconstruction": "evaluators.reconstruction.evaluator",
+    "OwnTargets": "evaluators.reconstruction.own_targets",
     "TangentRank": "evaluators.proxies.tangent_rank",
+    "TrainedAccuracy": "evaluators.training.evaluator",
     "fairest": "evaluators.controllability.exact",
     "flow_bound": "evaluators.controllability.flow",
     "greatest_total": "evaluators.controllability.exact",

@@ -1,9 +1,13 @@
-"""A plain function as an evaluator."""
+"""A plain function as an evaluator, and what a user names as ``package.module:name``."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from evaluators.task import Evaluator, Fidelity, Score, Split
 from topologies.topology import Topology
@@ -39,5 +43,27 @@ def as_evaluator(given: Evaluator | Function) -> Evaluator:
 
 def name_of(evaluator: Evaluator) -> str:
     """The module and the class, or the function, of an evaluator."""
-    what = evaluator.function if isinstance(evaluator, FunctionEvaluator) else type(evaluator)
-    return f"{what.__module__}:{what.__qualname__}"
+    return name_of_function(evaluator.function if isinstance(evaluator, FunctionEvaluator) else type(evaluator))
+
+
+def name_of_function(what: Callable[..., Any]) -> str:
+    """The module of a function or class, and its name there; of an object that can be called, those of its class."""
+    named = what if hasattr(what, "__qualname__") else type(what)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def imported(name: str, what: str) -> Any:
+    """The class or function ``package.module:name`` of the user's, also of a module in the current folder.
+
+    Raises
+    ------
+    ValueError
+        When there is none. ``what`` is what it is called in the message.
+    """
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{what} {name!r}: {error}") from None

@@ -15,7 +15,19 @@ from typing import NamedTuple
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
-from evaluators.task import Answer, BatchEvaluator, BrokenDeviceError, Evaluator, Fidelity, Outcome, Score, Split, Task
+from evaluators.task import (
+    Answer,
+    BatchEvaluator,
+    BrokenDeviceError,
+    Evaluator,
+    Fidelity,
+    IdentifiedEvaluator,
+    Outcome,
+    Score,
+    SlowEvaluator,
+    Split,
+    Task,
+)
 from topologies.canonical import canonical
 from topologies.families.blocks import low_rank
 
@@ -39,7 +51,7 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     promoted = {}
     for place, (task, score) in enumerate(zip(tasks, first, strict=True)):
         if task.race is not None and isinstance(score, Score) and task.race.promotes(score):
-            fidelity = task.fidelity.promoted(task.race.targets, score.learning_rate)
+            fidelity = task.fidelity.promoted(task.race.targets, score)
             promoted[place] = replace(plain[place], fidelity=fidelity)
     last = dict(zip(promoted, _scores(evaluator, list(promoted.values())), strict=True))
     seconds = (time.perf_counter() - start) / max(len(tasks), 1)
@@ -135,16 +147,19 @@ def words(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def proof(n_in: int, n_out: int) -> Task:
+def proof(n_in: int, n_out: int, evaluator: Evaluator | None = None) -> Task:
     """A small evaluation of a size, by which a worker shows that it computes as the others do."""
-    fidelity = Fidelity(targets=1, steps=5, rates=(0.1,))
+    steps = evaluator.proof_steps if isinstance(evaluator, SlowEvaluator) else 5
+    fidelity = Fidelity(targets=1, steps=steps, rates=(0.1,))
     return Task(topology=canonical(low_rank(n_in, n_out, 1)), fidelity=fidelity, split=Split.SEARCH, seed=0)
 
 
 def canary(evaluator: Evaluator, task: Task) -> str:
     """What comes of a small evaluation: the score to the last bit, or the kind of the failure.
 
-    What a failure says may differ between processes, which have other addresses and folders.
+    What a failure says may differ between processes, which have other addresses and folders. Evaluators that score by
+    something of the user's say by what, because small evaluations on different data may well end alike.
     """
     answer = run(evaluator, [task], "")[0].answer
-    return repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
+    found = repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
+    return f"{found} by {evaluator.identity}" if isinstance(evaluator, IdentifiedEvaluator) else found

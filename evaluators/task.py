@@ -39,31 +39,47 @@ class Fidelity:
     Parameters
     ----------
     targets:
-        Number of target matrices.
+        Number of target matrices; where a model is trained on data, the number of trainings, each from its own seed.
     steps:
-        Adam steps for each target.
+        Adam steps for each target; where a model is trained on data, epochs.
     rates:
         Peak learning rates to try; the best in the mean over the targets counts.
+    weight_decays:
+        Decoupled weight decays, of which each is tried with every rate by evaluators that know weight decay.
 
     Raises
     ------
     ValueError
-        For a number below 1, or a rate that is not positive and finite.
+        For a number below 1, a rate that is not positive and finite, or a weight decay that is negative or infinite.
     """
 
     targets: int
     steps: int
     rates: tuple[float, ...]
+    weight_decays: tuple[float, ...] = (0.0,)
 
     def __post_init__(self) -> None:
         if self.targets < 1 or self.steps < 1:
             raise ValueError(f"targets = {self.targets}, steps = {self.steps}: both are at least 1")
         if not self.rates or not all(0 < rate < float("inf") for rate in self.rates):
             raise ValueError(f"rates = {self.rates}: at least one, each positive and finite")
+        if not self.weight_decays or not all(0 <= decay < float("inf") for decay in self.weight_decays):
+            raise ValueError(f"weight_decays = {self.weight_decays}: at least one, none negative or infinite")
 
-    def promoted(self, targets: int, learning_rate: float | None) -> Fidelity:
-        """The same steps on this many targets, at the one learning rate that was chosen, if one was."""
-        return Fidelity(targets, self.steps, self.rates if learning_rate is None else (learning_rate,))
+    @property
+    def cost(self) -> int:
+        """Training steps in all: those of every target at every rate and weight decay."""
+        return self.targets * self.steps * len(self.rates) * len(self.weight_decays)
+
+    def promoted(self, targets: int, chosen: Score | None = None) -> Fidelity:
+        """The same steps on this many targets, at the learning rate and weight decay that a score chose, if it did."""
+        rate, decay = (chosen.learning_rate, chosen.weight_decay) if chosen else (None, None)
+        return Fidelity(
+            targets,
+            self.steps,
+            self.rates if rate is None else (rate,),
+            self.weight_decays if decay is None else (decay,),
+        )
 
 
 @dataclass(frozen=True)
@@ -76,20 +92,26 @@ class Score:
         Numbers, one for each of ``fidelity.targets``: a sequence, an array or a tensor; kept as a tuple of floats.
     learning_rate:
         The learning rate that was chosen, where there was one to choose.
+    weight_decay:
+        The weight decay that was chosen, where there was one to choose.
 
     Raises
     ------
     ValueError
-        When ``errors`` is no sequence of numbers, or is empty, or ``learning_rate`` is not positive and finite.
+        When ``errors`` is no sequence of numbers, or is empty, ``learning_rate`` is not positive and finite, or
+        ``weight_decay`` is negative or infinite.
     """
 
     errors: tuple[float, ...]
     learning_rate: float | None = None
+    weight_decay: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", _errors(self.errors))
         if self.learning_rate is not None:
             object.__setattr__(self, "learning_rate", _learning_rate(self.learning_rate))
+        if self.weight_decay is not None and not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(f"weight_decay = {self.weight_decay!r}: a finite number from 0 on, or None, is wanted")
 
     @property
     def error(self) -> float:
@@ -137,6 +159,26 @@ class BatchEvaluator(Evaluator, Protocol):
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
         """The scores of the tasks' own topologies at their fidelities; races and siblings are not its business."""
+        ...
+
+
+@runtime_checkable
+class IdentifiedEvaluator(Evaluator, Protocol):
+    """An evaluator that scores by something of the user's, as by data, and can say by what."""
+
+    @property
+    def identity(self) -> str:
+        """Text that differs where scores may: the fingerprint of the data, and what is made of them."""
+        ...
+
+
+@runtime_checkable
+class SlowEvaluator(Evaluator, Protocol):
+    """An evaluator whose steps are long, as epochs are: a worker's proof takes as few of them as this says."""
+
+    @property
+    def proof_steps(self) -> int:
+        """Steps of the small evaluation by which a worker proves itself."""
         ...
 
 

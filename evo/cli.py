@@ -193,7 +193,7 @@ def score(
     """Compare topologies with the tuned baseline on test targets."""
     from evo.experiment.compare import scores
     from evo.report.tables import comparison_table
-    from evo.report.text import error_name
+    from evo.report.text import words_of
     from evo.settings import overridden, validate
     from evo.tracking.registry import resolve
 
@@ -205,7 +205,7 @@ def score(
     size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
     settings = _placed(validate(overridden(size, overrides or ())), ray_address, workers)
     topologies = dict(zip(names, found, strict=True))
-    console.print(comparison_table(scores(settings, topologies, _quiet), error_name(settings.evaluator)))
+    console.print(comparison_table(scores(settings, topologies, _quiet), words_of(settings.evaluator)))
 
 
 @app.command(epilog="Example: [bold]evofabric verify runs/quick-32x32-b640-s1-20260102-030405[/bold]")

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from evaluators.proxies.registry import check
-from evaluators.task import Fidelity
-
-Count = Annotated[int, Field(ge=1)]
+from evaluators.task import Fidelity, Score
+from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 
 
 def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -24,6 +23,15 @@ def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
 
 
 Rates = Annotated[tuple[float, ...], AfterValidator(_positive_rates)]
+
+
+def _decays(decays: tuple[float, ...]) -> tuple[float, ...]:
+    if not decays or any(not 0 <= decay < float("inf") for decay in decays):
+        raise ValueError("at least one weight decay, none negative or infinite")
+    return decays
+
+
+Decays = Annotated[tuple[float, ...], AfterValidator(_decays)]
 
 
 Proxy = Annotated[str, AfterValidator(check)]
@@ -43,11 +51,7 @@ def _wide_enough(width: int) -> int:
 Size = Annotated[int, AfterValidator(_wide_enough)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class BoundSettings(_Section):
+class BoundSettings(Section):
     """Limits on candidates; what is left out is the tuned baseline's own depth, width or edges."""
 
     max_depth: Count | None = None
@@ -55,7 +59,7 @@ class BoundSettings(_Section):
     max_edges: Count | None = None
 
 
-class LoopSettings(_Section):
+class LoopSettings(Section):
     """The size of the search: ``generations`` of ``offspring`` candidates each, after the initial population."""
 
     generations: Annotated[int, Field(ge=0)] = 160
@@ -68,18 +72,25 @@ class LoopSettings(_Section):
     (tests/benchmarks/overhead.py)."""
 
 
-class FidelitySettings(_Section):
-    """How carefully candidates are scored while searching, and the last few at the end."""
+class FidelitySettings(Section):
+    """How carefully candidates are scored while searching, and the last few at the end.
+
+    Where a recipe has a section ``[training]``, *targets* are trainings, each from its own seed, and *steps* are
+    epochs, and the defaults are those of :data:`evo.own_data.TRAINING_FIDELITY`.
+    """
 
     targets: Count = 6
     steps: Count = 1200
     rates: Rates = (0.6, 1.2, 2.4, 4.8)
     """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
+    weight_decays: Decays = (0.0,)
+    """Weight decays, each tried with every rate where models are trained; reconstruction has none."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
     validation_steps: Count = 2000
     validation_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)
+    validation_weight_decays: Decays = (0.0,)
     test_targets: Annotated[int, Field(ge=2)] = 128
     finalists: Count = 8
     """Candidates of each kind that are ranked again at full fidelity on the validation targets."""
@@ -87,27 +98,31 @@ class FidelitySettings(_Section):
     @property
     def search(self) -> Fidelity:
         """The fidelity of every candidate, on the search targets."""
-        return Fidelity(self.targets, self.steps, self.rates)
+        return Fidelity(self.targets, self.steps, self.rates, self.weight_decays)
 
     @property
     def validation(self) -> Fidelity:
         """The fidelity of the finalists, on the validation targets."""
-        return Fidelity(self.validation_targets, self.validation_steps, self.validation_rates)
+        rates, decays = self.validation_rates, self.validation_weight_decays
+        return Fidelity(self.validation_targets, self.validation_steps, rates, decays)
 
-    def test(self, learning_rate: float | None) -> Fidelity:
-        """The fidelity of the rows of the final table, on the test targets, at the learning rate chosen before."""
-        rates = self.validation_rates if learning_rate is None else (learning_rate,)
-        return Fidelity(self.test_targets, self.validation_steps, rates)
+    def test(self, chosen: Score | None) -> Fidelity:
+        """The fidelity of the rows of the final table, on the test targets, at what a score chose before."""
+        return self.validation.promoted(self.test_targets, chosen)
 
 
-class TuningSettings(_Section):
+_FEWEST_EPOCHS = 2
+"""Below these, ranks of trained models are worthless."""
+
+
+class TuningSettings(Section):
     """How the hand-derived families are tuned."""
 
     trials: Count = 64
     """Every member is tried where there are at most this many; above, TPE chooses this many."""
 
 
-class ClusterSettings(_Section):
+class ClusterSettings(Section):
     """Where candidates are evaluated."""
 
     pool: Literal["ray", "in-process"] = "ray"
@@ -122,7 +137,7 @@ class ClusterSettings(_Section):
     """Seconds that one evaluation may take; a worker that takes longer is taken for dead."""
 
 
-class TrackingSettings(_Section):
+class TrackingSettings(Section):
     """Where MLflow keeps its records."""
 
     uri: str | None = None
@@ -130,7 +145,7 @@ class TrackingSettings(_Section):
     experiment: str = "evofabric"
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """What every run needs to know, whatever it does: what it is called and seeded, its size, and where it takes place.
 
     Raises
@@ -143,7 +158,7 @@ class RunSettings(_Section):
     seed: Annotated[int, Field(ge=0)] = 1
     n_in: Size = 32
     n_out: Size = 32
-    evaluator: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] = "evaluators.reconstruction:MatrixReconstruction"
+    evaluator: Annotated[str, Field(pattern=NAME)] = RECONSTRUCTION
     reuse_from: tuple[Path, ...] = ()
     """Folders of other runs of the same seed, whose scores need not be computed again."""
     runs: Path = Path("runs")
@@ -163,9 +178,22 @@ class RunSettings(_Section):
 
 
 class Settings(RunSettings):
-    """A search's recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default."""
+    """A search's recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default.
+
+    Where there are data to train on, or targets of the user's own, the sizes follow from them and may be left out.
+    """
 
     budget: int = 640
+    training: TrainingSettings | None = None
+    """Data, and a model to be trained on them: candidates are then scored by its error on examples not trained on."""
+    targets: str | None = None
+    """Matrices of your own to be reconstructed: ``"layers.safetensors:blocks.*.mlp.fc1.weight"``, or an ``.npz``
+    file."""
+    transpose_targets: bool | None = None
+    """Whether they are (outputs, inputs). By default those of .safetensors files are, as PyTorch keeps weights, and
+    those of .npz files are (inputs, outputs)."""
+    found: Found | None = None
+    """Of the data or targets, filled in when they are read: a run goes on with those alone that it was begun with."""
     initial_population: tuple[str, ...] = ()
     """Topologies of the user's own to start from: files, runs' folders or family expressions."""
     baseline: str | None = None
@@ -190,6 +218,26 @@ class Settings(RunSettings):
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_from_files(cls, values: Any) -> Any:
+        """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
+        return completed(values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _fits_the_evaluator(self) -> Settings:
+        fidelity = self.fidelity
+        if self.training is None and self.evaluator == TRAINING:
+            raise ValueError(f"evaluator = {TRAINING!r} needs a section [training] that says what to train on")
+        if self.training is not None and min(fidelity.steps, fidelity.validation_steps) < _FEWEST_EPOCHS:
+            raise ValueError(
+                "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
+            )
+        decays = {*fidelity.weight_decays, *fidelity.validation_weight_decays}
+        if self.evaluator == RECONSTRUCTION and decays != {0.0}:
+            raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
+        return self
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Settings:

@@ -26,19 +26,31 @@ ROOMS = {
         "topologies.models",
     },  # its public names, and expressions of families
     "topologies.models": {"topologies", "topologies.kernel"},
-    "evaluators": {"evaluators.controllability", "evaluators.proxies", "evaluators.reconstruction"},  # public names
+    "evaluators": {  # its public names
+        f"evaluators.{room}" for room in ("controllability", "proxies", "reconstruction", "training")
+    },
+    "evaluators.training": {"evaluators"},
     "evaluators.reconstruction": {"evaluators"},
     "evaluators.controllability": {"evaluators"},
     "evaluators.proxies": {"evaluators", "evaluators.controllability"},
     "cluster": set[str](),
-    "evo.settings": set[str](),
+    "evo.own_data": set[str](),
+    "evo.settings": {"evo.own_data"},
     "evo.variation": set[str](),
     "evo.algorithm": {"evo.variation"},
     "evo.storage": {"evo.settings", "evo.variation", "evo.algorithm"},
     "evo.experiment": {"evo.settings", "evo.variation", "evo.algorithm", "evo.storage"},
-    "evo.report": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment"},
+    "evo.report": {"evo.own_data", "evo.settings", "evo.algorithm", "evo.storage", "evo.experiment"},
     "evo.tracking": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment", "evo.report"},
-    "evo.studies": {"evo.settings", "evo.variation", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
+    "evo.studies": {
+        "evo.own_data",
+        "evo.settings",
+        "evo.variation",
+        "evo.storage",
+        "evo.experiment",
+        "evo.report",
+        "evo.tracking",
+    },
     "evo.console": {"evo.settings", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
     "evo.cli": {
         f"evo.{room}" for room in ("settings", "storage", "experiment", "report", "tracking", "studies", "console")
@@ -65,11 +77,25 @@ LIBRARIES = {
     "optuna": {"evo/experiment/tune.py"},
     "mlflow": {"evo/tracking/*.py"},
     "ray": {"cluster/ray_*.py"},
+    "sklearn": {"evaluators/training/files.py"},
     "typer": {"evo/cli.py"},
 }
 """The big libraries, and the files that may import them."""
 
-SLOW = {"torch", "ray", "mlflow", "numba", "optuna", "deap", "scipy", "matplotlib", "networkx", "safetensors", "pandas"}
+SLOW = {
+    "torch",
+    "ray",
+    "mlflow",
+    "numba",
+    "optuna",
+    "deap",
+    "scipy",
+    "matplotlib",
+    "networkx",
+    "safetensors",
+    "pandas",
+    "sklearn",
+}
 """Libraries that take longer to load than a person waits for an answer about options."""
 
 

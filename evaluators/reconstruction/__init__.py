@@ -1,5 +1,6 @@
 """The matrix-reconstruction task (paper, section V): the evaluator, its targets and schedule, and its kernels."""
 
 from evaluators.reconstruction.evaluator import MatrixReconstruction
+from evaluators.reconstruction.own_targets import OwnTargets
 
-__all__ = ["MatrixReconstruction"]
+__all__ = ["MatrixReconstruction", "OwnTargets"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluators.reconstruction.own_targets import OwnTargets
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.reconstruction.targets import target
 from evaluators.rng import generator
@@ -61,7 +62,20 @@ class MatrixReconstruction:
 
     A score depends on the canonical topology, fidelity, split and seed alone; each target's error also not on how
     many other targets there are, given the rate. The rate is chosen per topology: a fixed one decides rankings.
+
+    Parameters
+    ----------
+    own:
+        Matrices to fit instead of random ones, see :mod:`evaluators.reconstruction.own_targets`.
     """
+
+    def __init__(self, own: OwnTargets | None = None) -> None:
+        self.own = own
+
+    @property
+    def identity(self) -> str:
+        """What is fitted; see :class:`evaluators.task.IdentifiedEvaluator`."""
+        return identity_of(self.own)
 
     def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """Relative error of each target at the best rate; see :class:`evaluators.task.Evaluator`."""
@@ -71,15 +85,17 @@ class MatrixReconstruction:
         """Train the canonical form of a topology on every target at every rate, and keep the best weights seen."""
         from evaluators.reconstruction.cpu import train
 
-        problem = problem_of(topology, fidelity, split, seed)
+        problem = problem_of(topology, fidelity, split, seed, self.own)
         return trained(problem, fidelity, *train(*problem, one_cycle(fidelity.steps)))
 
     def on_gpu(self) -> GpuReconstruction:
         """The same scores, from the GPU of whatever process makes them."""
-        return GpuReconstruction()
+        return GpuReconstruction(self.own)
 
     def gpu_trouble(self) -> str | None:
         """In one line why the GPU of this process cannot be used, or what it does not score as the CPU does."""
+        if self.own is not None:
+            return MatrixReconstruction().gpu_trouble()
         shapes = {
             "deep": butterfly(16, 6),
             "shallow": clos(12, 4, 3, 4),
@@ -101,6 +117,14 @@ class MatrixReconstruction:
 class GpuReconstruction:
     """:class:`MatrixReconstruction` on a GPU, to the same bits: many topologies at a time, for one does not fill it."""
 
+    def __init__(self, own: OwnTargets | None = None) -> None:
+        self.own = own
+
+    @property
+    def identity(self) -> str:
+        """What is fitted; see :class:`evaluators.task.IdentifiedEvaluator`."""
+        return identity_of(self.own)
+
     def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The score of one topology."""
         return self.evaluate_many([Task(topology=topology, fidelity=fidelity, split=split, seed=seed)])[0]
@@ -113,19 +137,38 @@ class GpuReconstruction:
         for steps in {task.fidelity.steps for task in tasks}:
             together = [place for place, task in enumerate(tasks) if task.fidelity.steps == steps]
             some = [tasks[place] for place in together]
-            problems = [problem_of(task.topology, task.fidelity, task.split, task.seed) for task in some]
+            problems = [problem_of(task.topology, task.fidelity, task.split, task.seed, self.own) for task in some]
             results = train_many(problems, one_cycle(steps))
             for place, task, problem, result in zip(together, some, problems, results, strict=True):
                 scores[place] = trained(problem, task.fidelity, *result).score
         return [scores[place] for place in range(len(tasks))]
 
 
-def problem_of(topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Problem:
-    """The canonical form of a topology with every target at every rate, the targets of one rate side by side."""
+def identity_of(own: OwnTargets | None) -> str:
+    """What is fitted, in a word."""
+    return "random targets" if own is None else f"targets {own.fingerprint}"
+
+
+def problem_of(
+    topology: Topology, fidelity: Fidelity, split: Split, seed: int, own: OwnTargets | None = None
+) -> Problem:
+    """The canonical form of a topology with every target at every rate, the targets of one rate side by side.
+
+    Raises
+    ------
+    ValueError
+        When ``own`` targets have another size than the topology.
+    """
     from evaluators.reconstruction.gpu_layout import Problem
 
     topology = canonical(topology)
-    goals = np.stack([target(topology.n_in, topology.n_out, i, split, seed) for i in range(fidelity.targets)])
+    if own is None:
+        goals = np.stack([target(topology.n_in, topology.n_out, i, split, seed) for i in range(fidelity.targets)])
+    elif (own.n_in, own.n_out) == (topology.n_in, topology.n_out):
+        goals = np.stack([own.target(i, split) for i in range(fidelity.targets)])
+    else:
+        sizes = f"{topology.n_in} x {topology.n_out} and the targets are {own.n_in} x {own.n_out}"
+        raise ValueError(f"the topology is {sizes}")
     starts = np.stack([start_of(topology, i, split, seed) for i in range(fidelity.targets)])
     n_rates = len(fidelity.rates)
     rates = np.repeat(np.array(fidelity.rates), fidelity.targets)

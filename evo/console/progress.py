@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from evo.experiment.plan import cost, plan
+from evo.experiment.plan import plan
 from evo.report.numbers import significant
 from evo.settings import Settings
 from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
@@ -65,9 +65,9 @@ class ProgressDisplay:
                 self._words |= {"phase": phase, "candidates": "", "best": ""}
                 self._say_quietly(always=True)
             case ScoreRecord():
-                self._done += cost(event.fidelity)
+                self._done += event.fidelity.cost
                 if event.entry and event.race:
-                    self._done += cost(event.fidelity.promoted(event.race.targets, event.entry.learning_rate))
+                    self._done += event.fidelity.promoted(event.race.targets, event.entry).cost
                 if event.failure and self._announced:  # not one that the journal knew
                     self._say(f"[yellow]{event.phase} {event.number} failed: {escape(event.failure)}")
             case GenerationRecord():

@@ -11,7 +11,7 @@ from evo.console.progress import ProgressDisplay
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.tables import comparison_table, how_to_use, plan_table, verdict
-from evo.report.text import error_name
+from evo.report.text import source_of, words_of
 from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.records import RunEvent, RunOpened
@@ -74,7 +74,9 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
         else:
             console.print("Stopped before the search began; nothing was written.")
         raise SystemExit(130) from None
-    console.print(comparison_table(result.table, error_name(settings.evaluator)))
+    console.print(comparison_table(result.table, words_of(settings.evaluator)))
+    if settings.found is not None:
+        console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
     console.print(verdict(result.table))
     console.print(how_to_use(result, tracking_uri(settings.tracking.uri)), soft_wrap=True)
     return result

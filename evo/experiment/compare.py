@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from evaluators.task import Evaluator, Fidelity, Split
+from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
 from evo.settings import Settings, validate
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
-from evo.storage.pools import named_evaluator
+from evo.storage.pools import evaluator_of
 from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
 from evo.storage.run import Run, Watcher, open_run
 from topologies.canonical import canonical
@@ -105,10 +105,9 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:
         raise ValueError(f"{path} states no test score: only champions of a finished search do")
     settings = validate(provenance.recipe)
-    rate = stated["learning_rate"]
-    rates = settings.fidelity.validation_rates if rate is None else (rate,)
-    fidelity = Fidelity(stated["targets"], stated["steps"], rates)
-    judge = evaluator or named_evaluator(settings.evaluator)
+    chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
+    fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
+    judge = evaluator or evaluator_of(settings)
     score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
     return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))

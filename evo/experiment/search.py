@@ -310,6 +310,7 @@ def _row_record(row: Row) -> RowRecord:
         n_edges=row.topology.n_edges,
         depth=row.topology.depth,
         learning_rate=row.learning_rate,
+        weight_decay=row.weight_decay,
         error=row.error,
         difference=row.difference,
     )

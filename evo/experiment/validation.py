@@ -30,7 +30,7 @@ def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chose
     best = list(ranked)[: n_promoted(len(ranked))]
     if len(best) > 1:
         targets = 4 * fidelity.validation_targets
-        closer = {place: fidelity.validation.promoted(targets, ranked[place].learning_rate) for place in best}
+        closer = {place: fidelity.validation.promoted(targets, ranked[place]) for place in best}
         ranked = _ranked(run, names.final_validation(row), finalists, closer) or ranked
     return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
 
@@ -68,7 +68,7 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
             names.test(row),
             0,
             one.finalist,
-            run.settings.fidelity.test(one.validation.learning_rate),
+            run.settings.fidelity.test(one.validation),
             Split.TEST,
         )
         for row, one in chosen.items()

@@ -12,10 +12,11 @@ from evo.storage import names
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 
-_CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", "error", "learning_rate")
-_TRIAL = ("number", "member", "error", "learning_rate")
+_CHOSEN = ("learning_rate", "weight_decay")
+_CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", "error", *_CHOSEN)
+_TRIAL = ("number", "member", "error", *_CHOSEN)
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
-_ROW = ("topology", "member", "n_trainable", "n_edges", "depth", "learning_rate", "error", "error_low", "error_high")
+_ROW = ("topology", "member", "n_trainable", "n_edges", "depth", *_CHOSEN, "error", "error_low", "error_high")
 _DIFFERENCE = ("difference", "low", "high")
 
 
@@ -48,7 +49,9 @@ def final_table_csv(history: History) -> str:
     for row in history.table.rows if history.table else ():
         counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
         error = (row.error.mean, row.error.low, row.error.high)
-        values = dict(zip(_ROW, (row.name, row.label, *counts, row.learning_rate, *error), strict=True))
+        values = dict(
+            zip(_ROW, (row.name, row.label, *counts, row.learning_rate, row.weight_decay, *error), strict=True)
+        )
         if row.difference:
             ends = (row.difference.mean, row.difference.low, row.difference.high)
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
@@ -63,6 +66,7 @@ def _about(record: ScoreRecord) -> dict[str, Any]:
         "number": record.number,
         "error": score and score.error,
         "learning_rate": score and score.learning_rate,
+        "weight_decay": score and score.weight_decay,
         **{name: getattr(record, name) for name in _ABOUT},
     }
 

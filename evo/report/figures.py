@@ -14,7 +14,7 @@ from evo.algorithm.nsga2 import Policy
 from evo.experiment.initial_population import OWN
 from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.report.text import error_name
+from evo.report.text import error_name, words_of
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
@@ -42,7 +42,7 @@ _CEILING = 1.5
 def progress(history: History) -> Figure:
     """Every candidate's error, and the best so far of evolution and of random search against the tuned baseline.
 
-    Errors are those on the search targets. The lines hold what may become champion, that is what has at most the
+    Errors are those on the search split. The lines hold what may become champion, that is what has at most the
     baseline's edges and depth.
 
     Raises
@@ -76,7 +76,7 @@ def progress(history: History) -> Figure:
             labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.header.evaluator)} on the search targets")
+    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.header.evaluator)} on the search split")
     head(
         figure,
         "Best so far, against the hand-derived topology",
@@ -119,7 +119,7 @@ def front(history: History) -> Figure:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
     axes.set(
-        xlabel="edges, trainable and constant", ylabel=f"{error_name(history.header.evaluator)} on the search targets"
+        xlabel="edges, trainable and constant", ylabel=f"{error_name(history.header.evaluator)} on the search split"
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
@@ -150,9 +150,9 @@ def final_table(history: History) -> Figure:
     axes.set_xlabel(f"difference of {error_name(history.header.evaluator)} from the baseline: left is better")
     axes.get_yticklabels()[0].set_fontweight("bold")
     _beside(axes, -0.85, "error", SOFT, "normal")
-    targets = len(rows[0].errors)
+    targets = f"{len(rows[0].errors)} test {words_of(history.header.evaluator).targets}"
     what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
-    facts = f"{_task(history)} · {what} over {targets} targets that nothing was chosen on"
+    facts = f"{_task(history)} · {what} over {targets} that nothing was chosen on"
     head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
 

@@ -16,6 +16,7 @@ from evo.experiment.search import Result
 from evo.experiment.tune import Trial
 from evo.report.listing import RunSummary
 from evo.report.numbers import difference, ratio, significant
+from evo.report.text import Words
 from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.families import FAMILIES
 from topologies.families.family import SHARED
@@ -23,17 +24,17 @@ from topologies.measures import Spread, summarise
 from topologies.topology import Topology
 
 
-def comparison_table(table: FinalTable, error: str) -> Table:
+def comparison_table(table: FinalTable, words: Words) -> Table:
     """The rows of a comparison on test targets, with each one's paired difference from the baseline.
 
-    ``error`` is what the errors are called.
+    ``words`` are those for what its evaluator finds.
     """
-    targets = len(table.first.errors)
+    count = len(table.first.errors)
     uncertain = "" if table.is_deterministic else ", with its 95 % interval"
     shown = Table(
-        title=f"{error[:1].upper()}{error[1:]} on {targets} test targets (smaller is better)",
+        title=f"{words.error[:1].upper()}{words.error[1:]} on {count} test {words.targets} (smaller is better)",
         title_justify="left",
-        caption=f"difference: from the baseline, paired over the targets{uncertain}",
+        caption=f"difference: from the baseline, paired over the {words.targets}{uncertain}",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -147,11 +148,17 @@ def plan_table(phases: Sequence[Phase]) -> Table:
     """What a search will evaluate."""
     table = Table(title="What will be evaluated", title_justify="left")
     table.add_column("phase")
-    for heading in ("evaluations", "targets", "steps", "rates"):
+    for heading in ("evaluations", "targets", "steps", "rates", "decays"):
         table.add_column(heading, justify="right")
     for phase in phases:
         fidelity = phase.fidelity
-        numbers = (phase.evaluations, fidelity.targets, fidelity.steps, len(fidelity.rates))
+        numbers = (
+            phase.evaluations,
+            fidelity.targets,
+            fidelity.steps,
+            len(fidelity.rates),
+            len(fidelity.weight_decays),
+        )
         table.add_row(phase.name, *map(str, numbers))
     return table
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from evaluators.controllability.evaluator import Controllability
 from evaluators.controllability.model import Control
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
+from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference_and_ends, ratio, significant
-from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import BASELINES, RANDOM_SEARCH
@@ -43,10 +44,26 @@ _STEPS = 8
 """Steps of a long lineage that are told one by one: the last ones."""
 
 
+class Words(NamedTuple):
+    """What an evaluator's errors are called, what there is one of for each, and what its steps are."""
+
+    error: str
+    targets: str = "targets"
+    steps: str = "steps"
+
+
+def words_of(evaluator: str) -> Words:
+    """How to speak of what an evaluator finds."""
+    known = {
+        RECONSTRUCTION: Words("relative error"),
+        TRAINING: Words("error of trained models", "trainings", "epochs"),
+    }
+    return known.get(evaluator) or Words(f"error by {evaluator.partition(':')[2]}")
+
+
 def error_name(evaluator: str) -> str:
     """What an evaluator's errors are: relative errors of reconstruction, or whatever another one gives."""
-    usual = evaluator == Settings.model_fields["evaluator"].default
-    return "relative error" if usual else f"error by {evaluator.partition(':')[2]}"
+    return words_of(evaluator).error
 
 
 def final_table_markdown(table: FinalTable) -> str:
@@ -100,7 +117,7 @@ def about_family(history: History, family: str) -> str:
     best = history.chosen(row)
     if best is None:
         return f"Tuning {role}: {tried} of `{family}` tried so far."
-    told = f"`{best.origin.label}`, {role}: the best of {tried} of `{family}` tried, chosen on the validation targets"
+    told = f"`{best.origin.label}`, {role}: the best of {tried} of `{family}` tried, chosen on the validation split"
     found = history.table and history.table.get(row)
     if not found or not history.table:
         return f"{told}."
@@ -134,11 +151,11 @@ def _numbers(history: History, table: FinalTable) -> str:
     difference = champion.minus(baseline)
     share = ratio(100 * difference.mean, baseline.error.mean)
     change = "" if share is None else f"{abs(share):.1f} % {'less' if share < 0 else 'more'}, "
-    errors = error_name(history.header.evaluator)
-    uncertain = "" if difference.is_deterministic else " In parentheses are 95 % intervals, paired over the targets."
+    errors, targets, steps = words_of(history.header.evaluator)
+    uncertain = "" if difference.is_deterministic else f" In parentheses are 95 % intervals, paired over the {targets}."
     return (
-        f"{_task(history)}: on {len(champion.errors)} test targets, trained for "
-        f"{history.settings['fidelity']['validation_steps']} steps, the evolved champion's {errors} is "
+        f"{_task(history)}: on {len(champion.errors)} test {targets}, trained for "
+        f"{history.settings['fidelity']['validation_steps']} {steps}, the evolved champion's {errors} is "
         f"**{significant(champion.error.mean)}**, that of the {history.baseline} `{baseline.label}` "
         f"**{significant(baseline.error.mean)}**: {change}a difference of {difference_and_ends(difference)}.{uncertain}"
     )
@@ -188,7 +205,7 @@ def _origin(history: History) -> str:
         sampled = first.origin.operator == SAMPLED
         return told + ("sampled afresh." if sampled else f"of the initial population, a `{first.origin.family}`.")
     told += f"descended from {_ancestor(first)} in {_plural(len(steps), 'step')} "
-    told += f"({', '.join(f'{count} {name}' for name, count in operators)}). Errors on the search targets:\n\n"
+    told += f"({', '.join(f'{count} {name}' for name, count in operators)}). Errors on the search split:\n\n"
     shown = steps[-_STEPS:]
     chain = [f"`{first.origin.operator}` {first.number}: {significant(first.error)}"]
     chain += ["…"] if len(shown) < len(steps) else []
@@ -241,8 +258,8 @@ def _unfinished(history: History) -> str:
         latest = generations[-1]
         told += (
             f" After {latest.candidates} candidates the best topology within the baseline's edges and depth has a "
-            f"{error_name(history.header.evaluator)} of {significant(latest.best)} on the search targets, the baseline "
-            f"{significant(latest.baseline) or 'none'}. Nothing was confirmed on test targets yet."
+            f"{error_name(history.header.evaluator)} of {significant(latest.best)} on the search split, the baseline "
+            f"{significant(latest.baseline) or 'none'}. Nothing was confirmed on the test split yet."
         )
     if history.status != "RUNNING":
         told += f'\n\nContinue it with `evofabric resume "{history.folder}"`.'
@@ -251,7 +268,21 @@ def _unfinished(history: History) -> str:
 
 def _task(history: History) -> str:
     settings = history.settings
-    return f"{settings['n_in']} × {settings['n_out']} with {settings['budget']} trainable edges"
+    return f"{settings['n_in']} × {settings['n_out']} with {settings['budget']} trainable edges{_source(history)}"
+
+
+def _source(history: History) -> str:
+    """The data or targets of the user's own, where there are some."""
+    found, training = history.settings.get("found"), history.settings.get("training")
+    if not found:
+        return ""
+    return f", {'trained on' if training else 'fitted to'} `{source_of(history.settings)}` ({found['about']})"
+
+
+def source_of(settings: Mapping[str, Any]) -> str | None:
+    """The name of the data or targets in a recipe's plain values."""
+    training = settings.get("training")
+    return training["data"] if training else settings.get("targets")
 
 
 def _list(things: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ def write_champion(
     ``individual`` is the candidate that became champion, and ``digest`` the result's.
     """
     row, baseline = table.first, table.baseline
-    fidelity = run.settings.fidelity.test(champion.validation.learning_rate)
+    fidelity = run.settings.fidelity.test(champion.validation)
     provenance = Provenance(
         recipe=outcome_settings(run.settings),
         seed=run.settings.seed,
@@ -41,6 +41,7 @@ def write_champion(
                 "targets": fidelity.targets,
                 "steps": fidelity.steps,
                 "learning_rate": champion.validation.learning_rate,
+                "weight_decay": champion.validation.weight_decay,
                 "baseline": baseline.error.mean,
                 "baseline label": baseline.label,
             },

@@ -131,7 +131,7 @@ class Evaluations:
         first = self._known.get(key, {}).get(_FIRST)
         if first is None or first.score is None or task.race is None:
             return replace(task, number=number)
-        fidelity = task.fidelity.promoted(task.race.targets, first.score.learning_rate)
+        fidelity = task.fidelity.promoted(task.race.targets, first.score)
         topology = task.candidates[first.chosen]
         return Task(topology=topology, fidelity=fidelity, split=task.split, seed=task.seed, number=number)
 
@@ -194,7 +194,8 @@ def key_of(task: Task) -> bytes:
 
 
 def _key(digests: Sequence[str], fidelity: Fidelity, split: str, screen: str | None, measures: Sequence[str]) -> bytes:
-    what = [*digests, fidelity.targets, fidelity.steps, *fidelity.rates, split, screen, *measures]
+    asked = [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
+    what = [digests, asked, split, screen, measures]
     return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).digest()
 
 

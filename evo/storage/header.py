@@ -12,10 +12,10 @@ from pathlib import Path
 from evaluators.function import name_of
 from evaluators.run import canary, proof
 from evaluators.task import Evaluator
-from evo.settings import RunSettings
+from evo.settings import RunSettings, validate
 from evo.storage.journal import VERSION, Journal, read
 from evo.storage.names import is_of_the_end
-from evo.storage.pools import named_evaluator
+from evo.storage.pools import evaluator_of, named_evaluator
 from evo.storage.records import (
     ExtendedRecord,
     ForkRecord,
@@ -53,7 +53,7 @@ def new_header(
         backend=backend,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
-        program=program_of(evaluator or named_evaluator(settings.evaluator), settings.n_in, settings.n_out),
+        program=program_of(evaluator or evaluator_of(settings), settings.n_in, settings.n_out),
         given={name: to_text(topology) for name, topology in given.items()},
     )
 
@@ -200,7 +200,8 @@ def fork(folder: Path) -> Path:
     copy.mkdir()
     shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
     settings = header.settings
-    program = program_of(named_evaluator(settings["evaluator"]), settings["n_in"], settings["n_out"])
+    evaluator = evaluator_of(validate(settings)) if "training" in settings else named_evaluator(settings["evaluator"])
+    program = program_of(evaluator, settings["n_in"], settings["n_out"])
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy
@@ -208,7 +209,7 @@ def fork(folder: Path) -> Path:
 
 def program_of(evaluator: Evaluator, n_in: int, n_out: int) -> Program:
     """What decides, besides the recipe, what is computed."""
-    told = hashlib.sha256(canary(evaluator, proof(n_in, n_out)).encode()).hexdigest()[:16]
+    told = hashlib.sha256(canary(evaluator, proof(n_in, n_out, evaluator)).encode()).hexdigest()[:16]
     return Program(canary=told, packages={name: version(name) for name in _PACKAGES})
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from pathlib import Path
 
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
-from evaluators.function import as_evaluator
+from evaluators.function import as_evaluator, imported
 from evaluators.run import canary, proof
 from evaluators.task import Evaluator, GpuEvaluator
-from evo.settings import RunSettings
+from evo.settings import RunSettings, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -39,10 +36,8 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
         if gpus is None:
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
-        share = Share(cluster.cores_per_worker, gpus)
-        pool = RayPool(
-            at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(settings.n_in, settings.n_out)
-        )
+        share, size = Share(cluster.cores_per_worker, gpus), (settings.n_in, settings.n_out)
+        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(*size, evaluator))
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
@@ -51,7 +46,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
-    task = proof(settings.n_in, settings.n_out)
+    task = proof(settings.n_in, settings.n_out, evaluator)
     first, second = (canary(evaluator, task) for _ in range(2))
     if first != second:
         raise ValueError(
@@ -72,6 +67,30 @@ def _can_use_gpus(evaluator: Evaluator) -> bool:
     return trouble is None
 
 
+def evaluator_of(settings: RunSettings) -> Evaluator:
+    """The evaluator that a recipe asks for, with the data or targets that it names.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be made.
+    """
+    training = settings.training if isinstance(settings, Settings) else None
+    if training is not None:
+        from evaluators.training import Data, TrainedAccuracy
+
+        data = Data.read(training.data, training.task)
+        if training.hidden is not None:
+            return TrainedAccuracy(data, training.hidden, batch=training.batch_size)
+        size = (settings.n_in, settings.n_out)
+        return TrainedAccuracy(data, model=training.model, size=size, places=training.places, batch=training.batch_size)
+    if isinstance(settings, Settings) and settings.targets is not None:
+        from evaluators.reconstruction import MatrixReconstruction, OwnTargets
+
+        return MatrixReconstruction(OwnTargets.read(settings.targets, settings.transpose_targets))
+    return named_evaluator(settings.evaluator)
+
+
 def named_evaluator(name: str) -> Evaluator:
     """The evaluator that a recipe names: a class ``package.module:Class``, made without arguments, or a function.
 
@@ -80,11 +99,8 @@ def named_evaluator(name: str) -> Evaluator:
     ValueError
         When there is no such module, class or function, or the class has no ``evaluate``.
     """
-    module, _, attribute = name.partition(":")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
+    found = imported(name, "evaluator")
     try:
-        found = getattr(import_module(module), attribute)
         return as_evaluator(found() if isinstance(found, type) else found)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"evaluator {name!r}: {error}") from None

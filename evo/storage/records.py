@@ -142,6 +142,7 @@ class RowRecord(BaseModel):
     n_edges: int
     depth: int
     learning_rate: float | None
+    weight_decay: float | None = None
     error: Interval
     difference: Interval | None
 

@@ -76,6 +76,7 @@ class Row:
     label: str
     topology: Topology
     learning_rate: float | None
+    weight_decay: float | None
     error: Interval
     difference: Interval | None
     errors: tuple[float, ...]
@@ -139,7 +140,8 @@ def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str)
     for name, finalist, score in finalists:
         difference = None if name == baseline else _difference(score.errors, reference)
         error = interval(np.array(score.errors))
-        rows.append(Row(name, finalist.label, finalist.topology, score.learning_rate, error, difference, score.errors))
+        chosen = (score.learning_rate, score.weight_decay)
+        rows.append(Row(name, finalist.label, finalist.topology, *chosen, error, difference, score.errors))
     return FinalTable(tuple(rows), baseline)
 
 

@@ -19,7 +19,7 @@ from evo.storage.evaluations import Evaluations
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
 from evo.storage.journal import Journal, PausedError, is_begun
 from evo.storage.log import log_event, log_file
-from evo.storage.pools import check_evaluator, named_evaluator, open_pool
+from evo.storage.pools import check_evaluator, evaluator_of, open_pool
 from evo.storage.records import (
     EndRecord,
     EndStatus,
@@ -114,7 +114,7 @@ def create(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or named_evaluator(settings.evaluator)
+    judge = evaluator or evaluator_of(settings)
     reused = _reused(settings)
     given = named_topologies(settings)
     check_evaluator(judge, settings)
@@ -132,7 +132,7 @@ def resume(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or named_evaluator(settings.evaluator)
+    judge = evaluator or evaluator_of(settings)
     reused = _reused(settings)
     with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()

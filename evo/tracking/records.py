@@ -193,7 +193,12 @@ def _family(history: History, family: str) -> RunRecord:
 def _member(best: ScoreRecord) -> dict[str, str]:
     """The best member and its parameters by name, those left at their defaults included; a file has none."""
     label = best.origin.label
-    about = {"member": label, "learning_rate": best.score and best.score.learning_rate}
+    chosen = best.score
+    about = {
+        "member": label,
+        "learning_rate": chosen and chosen.learning_rate,
+        "weight_decay": chosen and chosen.weight_decay,
+    }
     if is_expression(label):
         family, arguments = read(label)
         parameters = inspect.signature(find(family).build).parameters

@@ -29,7 +29,7 @@ def durable(records: Iterable[Record]) -> list[Any]:
         if isinstance(record, ScoreRecord):
             keys.append(key(record.digest, record.split.value, record.fidelity))
             if record.entry and record.race:
-                promoted = record.fidelity.promoted(record.race.targets, record.entry.learning_rate)
+                promoted = record.fidelity.promoted(record.race.targets, record.entry)
                 keys.append(key(record.digest, record.split.value, promoted))
     return keys
 

@@ -11,13 +11,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 import cluster.ray_recruits
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool
 from cluster.ray_resources import Share
-from evaluators.task import Outcome, Score
-from tests.cluster.faulty import DIES, DIES_ONCE, EXHAUSTS, FINE, HANGS, HANGS_ONCE, SLOW, Faulty, Threads, tasks
+from evaluators.run import proof
+from evaluators.task import Fidelity, Outcome, Score, Split, Task
+from evaluators.training import TrainedAccuracy
+from tests.cluster.faulty import (
+    DIES,
+    DIES_ONCE,
+    EXHAUSTS,
+    FINE,
+    HANGS,
+    HANGS_ONCE,
+    SLOW,
+    Faulty,
+    Threads,
+    tasks,
+)
+from tests.evaluators.training.examples import easy
+from topologies import butterfly
 
 SMALL = Share(cpus=0.2)
 """Room for several pools at a time on two cores."""
@@ -162,7 +178,7 @@ def test_a_replacement_that_computes_other_bits_is_not_used(
     (outcome,) = answers(pool, DIES_ONCE)
     assert outcome.answer.failure is None
     until(lambda: answers(pool, FINE) and pool.size == 1)
-    assert "computed Score(errors=(0.25,)" in caplog.text
+    assert "computed Score(errors=(0.25,)" in caplog.text and f" on {socket.gethostname()} where" in caplog.text
     answers(pool, *[SLOW] * 3)
     assert len(set(evaluator.began(SLOW)[-3:])) == 1
     pool.close()
@@ -217,3 +233,22 @@ def test_a_cluster_that_stays_busy_is_not_waited_for_for_ever(
         RayPool(evaluator, workers=1, share=Share(cpus=0.1, gpus=1))
     assert answers(holder, FINE)[0].answer.failure is None
     holder.close()
+
+
+def test_data_are_sent_once_and_workers_train_on_them_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers have the arrays by reference, as read-only views into their node's store."""
+    sent, put = list[tuple[object, Task]](), ray.put
+    monkeypatch.setattr(ray, "put", lambda what: sent.append(what) or put(what))
+    trained = TrainedAccuracy(easy(examples=4000), [8])
+    fidelity = Fidelity(1, 1, (0.01,))
+    asked = [
+        Task(topology=butterfly(8, depth), fidelity=fidelity, split=split, seed=depth, number=depth)
+        for depth, split in zip((1, 2, 3), Split, strict=True)
+    ]
+    pool = RayPool(trained, workers=2, share=SMALL, proof=proof(8, 8, trained))
+    try:
+        found = {outcome.number: outcome.answer.score for outcome in map_tasks(pool, asked)}
+    finally:
+        pool.close()
+    assert found == {one.number: trained.evaluate(one.topology, fidelity, one.split, one.seed) for one in asked}
+    assert [evaluator for evaluator, _ in sent] == [trained]

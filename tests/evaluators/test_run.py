@@ -141,7 +141,7 @@ def test_the_proof_of_a_worker_is_a_failure_by_its_kind_only() -> None:
     assert (task.topology.n_in, task.topology.n_out, task.fidelity.targets, task.seed) == (6, 4, 1, 0)
     assert running.canary(Fails("at 0x7f1"), task) == running.canary(Fails("at 0x9e2"), task) == "ArithmeticError"
     edges = float(task.topology.n_edges)
-    assert running.canary(Batches(list), task) == f"Score(errors=({edges!r},), learning_rate=None)"
+    assert running.canary(Batches(list), task) == f"Score(errors=({edges!r},), learning_rate=None, weight_decay=None)"
 
 
 @pytest.mark.parametrize("error", [MemoryError(), BrokenDeviceError("the GPU is gone")], ids=["memory", "device"])

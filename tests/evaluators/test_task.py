@@ -83,8 +83,8 @@ def test_a_learning_rate_with_which_nothing_could_be_trained_is_refused_by_name(
 
 def test_a_promoted_fidelity_has_more_targets_and_the_rate_that_was_chosen() -> None:
     fidelity = Fidelity(2, 7, (0.1, 0.3))
-    assert fidelity.promoted(16, 0.3) == Fidelity(16, 7, (0.3,))
-    assert fidelity.promoted(16, None) == Fidelity(16, 7, (0.1, 0.3))
+    assert fidelity.promoted(16, Score((1.0,), 0.3)) == Fidelity(16, 7, (0.3,))
+    assert fidelity.promoted(16, Score((1.0,))) == fidelity.promoted(16) == Fidelity(16, 7, (0.1, 0.3))
 
 
 @pytest.mark.parametrize("error", [0.2, 0.3, math.inf, math.nan])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluators.task import Fidelity
+from evaluators.task import Fidelity, Score
 from evo.settings import _RENAMED, Settings, load, load_as, overridden, validate, validate_as
 from evo.studies.proxies.study import StudySettings
 
@@ -225,5 +225,7 @@ def test_the_three_fidelities() -> None:
     fidelity = validate({"fidelity": {"targets": 2, "validation_targets": 3, "test_targets": 4}}).fidelity
     assert fidelity.search == Fidelity(2, fidelity.steps, fidelity.rates)
     assert fidelity.validation == Fidelity(3, fidelity.validation_steps, fidelity.validation_rates)
-    assert fidelity.test(0.7) == Fidelity(4, fidelity.validation_steps, (0.7,))
+    assert fidelity.test(Score((0.5,), 0.7)) == Fidelity(4, fidelity.validation_steps, (0.7,))
+    decayed = validate({"training": {"data": "digits", "hidden": [64]}}).fidelity
+    assert decayed.test(Score((0.5,), 0.7, 0.1)) == Fidelity(5, 16, (0.7,), (0.1,))
     assert fidelity.test(None) == Fidelity(4, fidelity.validation_steps, fidelity.validation_rates)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evaluators.task import Split
+from evaluators.task import Score, Split
 from evo.experiment.compare import scores, tuning, verify
 from evo.settings import Settings
 from evo.storage.names import BASELINES
@@ -25,7 +25,7 @@ def named(**changes: Any) -> Settings:
 
 def agrees_with_the_evaluator(row: Row, settings: Settings) -> bool:
     """Whether a row's errors are the evaluator's on the test targets."""
-    fidelity = settings.fidelity.test(row.learning_rate)
+    fidelity = settings.fidelity.test(Score((0.0,), row.learning_rate))
     return row.errors == HashEvaluator().evaluate(row.topology, fidelity, Split.TEST, settings.seed).errors
 
 

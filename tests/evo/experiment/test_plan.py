@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity
-from evo.experiment.plan import cost, plan, seconds_per_step
+from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.header import records_of
@@ -104,7 +104,8 @@ def test_the_fidelities_are_those_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_cost_counts_steps_over_targets_and_rates() -> None:
-    assert cost(Fidelity(3, 50, (0.1, 0.2))) == 300
+    assert Fidelity(3, 50, (0.1, 0.2)).cost == 300
+    assert Fidelity(3, 50, (0.1, 0.2), (0.0, 0.1, 0.3)).cost == 900
     evolution = next(phase for phase in plan(recipe(fidelity={"rates": (0.3, 1.0, 3.0)})) if phase.name == "evolution")
     assert evolution.cost == evolution.evaluations * 2 * 5 * 3
 

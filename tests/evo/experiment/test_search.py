@@ -241,9 +241,12 @@ def test_each_split_has_its_fidelity_and_the_test_targets_are_read_last_and_once
     assert set(splits[-tested:]) == {Split.TEST}
     asked = {split: {task.fidelity for task in finished.tasks if task.split is split} for split in Split}
     assert asked == {
-        Split.SEARCH: {fidelity.search, fidelity.search.promoted(fidelity.race_targets, fidelity.rates[0])},
+        Split.SEARCH: {
+            fidelity.search,
+            fidelity.search.promoted(fidelity.race_targets, Score((0.0,), fidelity.rates[0])),
+        },
         Split.VALIDATION: {fidelity.validation},
-        Split.TEST: {fidelity.test(fidelity.validation_rates[0])},
+        Split.TEST: {fidelity.test(Score((0.0,), fidelity.validation_rates[0]))},
     }
 
 

@@ -124,8 +124,8 @@ def test_errors_of_another_evaluator_are_not_called_relative(finished: History, 
     history = by_mine(finished, factor)
     assert history.champion is not None
     for figure, wanted in (
-        (progress(history), "error by Mine on the search targets"),
-        (front(history), "error by Mine on the search targets"),
+        (progress(history), "error by Mine on the search split"),
+        (front(history), "error by Mine on the search split"),
         (final_table(history), "difference of error by Mine from the baseline"),
     ):
         figure.savefig(io.BytesIO())

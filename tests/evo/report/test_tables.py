@@ -12,6 +12,7 @@ from evo.console import search as console_search
 from evo.experiment.search import Result
 from evo.report.listing import runs
 from evo.report.tables import comparison_table, runs_table, spread_table, verdict
+from evo.report.text import Words
 from evo.storage.history import History
 from evo.storage.records import GenerationRecord
 from evo.storage.results import FinalTable
@@ -37,7 +38,7 @@ def without_error(finished: History) -> History:
 
 def test_every_row_has_its_error_and_its_difference(finished: History) -> None:
     table = table_of(finished)
-    text = printed(comparison_table(table, "relative error"))
+    text = printed(comparison_table(table, Words("relative error")))
     equal = sum(row.difference is not None and row.difference.mean == 0 for row in table.rows)
     assert "Relative error on 12 test targets" in text and text.count("the baseline") == 2
     assert (text.count("±"), text.count(" equal")) == (len(table.rows) - 1 - equal, equal)
@@ -45,14 +46,14 @@ def test_every_row_has_its_error_and_its_difference(finished: History) -> None:
 
 
 def test_a_member_can_be_copied_whole_from_a_terminal_of_80_columns(finished: History) -> None:
-    assert "…" not in printed(comparison_table(table_of(finished), "relative error"), width=80)
+    assert "…" not in printed(comparison_table(table_of(finished), Words("relative error")), width=80)
 
 
 def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, tmp_path: Path) -> None:
     history = without_error(finished)
     table = table_of(history)
     assert "does not beat parallel butterfly" in printed(verdict(table))
-    assert " 0 " in printed(comparison_table(table, "relative error")) and " 0 " in printed(
+    assert " 0 " in printed(comparison_table(table, Words("relative error"))) and " 0 " in printed(
         spread_table({1: table, 2: table})
     )
     stopped = next(place for place, one in enumerate(history.records) if isinstance(one, GenerationRecord)) + 1
@@ -66,7 +67,7 @@ def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, 
 
 
 def test_no_interval_is_shown_where_errors_are_no_sample(finished: History) -> None:
-    text = printed(comparison_table(table_of(by_mine(finished)), "error by Mine"))
+    text = printed(comparison_table(table_of(by_mine(finished)), Words("error by Mine")))
     assert "Error by Mine on 12 test targets" in text and "elative" not in text
     assert "±" not in text and "deterministic" in text
 

@@ -183,7 +183,7 @@ def test_a_run_that_was_stopped_says_how_far_it_got_and_how_to_go_on(finished: H
     assert isinstance(last, GenerationRecord)
     assert "was stopped" in text and f"{last.candidates} candidates" in text and f"{last.best:.4f}" in text
     assert f'evofabric resume "{stopped.folder}"' in text
-    assert "test targets yet" in text
+    assert "test split yet" in text
 
 
 def test_the_state_of_a_run_is_its_last_word(finished: History, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ packed = st.sampled_from([to_text(one) for one in (butterfly(4, 2), clos(8, 2, 3
 programs = st.builds(Program, canary=words, packages=st.dictionaries(words, words, max_size=3))
 scores = st.builds(Score, st.lists(floats, min_size=1, max_size=4).map(tuple), st.none() | positive)
 fidelities = st.builds(
-    Fidelity, st.integers(1, 10**6), st.integers(1, 10**6), st.lists(positive, min_size=1, max_size=3).map(tuple)
+    Fidelity, st.integers(1, 10**6), st.integers(1, 10**6), *2 * [st.lists(positive, min_size=1, max_size=3).map(tuple)]
 )
 races = st.builds(Race, st.none() | floats, st.integers(1, 10**6))
 origins = st.builds(Origin, words, words, st.none() | counts, st.lists(counts, max_size=2).map(tuple), words)
@@ -57,6 +57,7 @@ rows = st.builds(
     n_edges=counts,
     depth=counts,
     learning_rate=st.none() | floats,
+    weight_decay=st.none() | floats,
     error=intervals,
     difference=st.none() | intervals,
 )

@@ -1,0 +1,242 @@
+"""A user's data: read, checked, and split into parts that never mix.
+
+Examples are shuffled by a fixed key before anything is split off, for data are often sorted by class. A part is read
+only by the :class:`evaluators.task.Split` of its name. Inputs, and quantities to be predicted, are standardised by the
+training part alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evaluators.rng import generator
+from evaluators.task import Split
+from evaluators.training.files import arrays_of
+from evaluators.training.labels import Kind, labels
+
+_FEWEST = 20
+"""Examples in the smallest part."""
+_USUAL = 5000
+"""Examples in the search and the validation part, where that is a tenth to a fifth of all."""
+_FAR = 8.0
+"""Standard deviations at which inputs are cut off: a pixel that is lit in one image of thousands would be at hundreds.
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples: ``x`` is float32 of shape ``(examples, inputs)``, ``y`` as :class:`evaluators.training.labels.Labels`
+    has it.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data in four parts; made by :meth:`of` from arrays and by :meth:`read` from a file.
+
+    Parameters
+    ----------
+    train:
+        What models are trained on.
+    search, validation, test:
+        What the splits of these names are scored on; :meth:`part` gives them.
+    classes:
+        Names of the classes, in the order of their numbers; empty for regression.
+    fingerprint:
+        SHA-256 of all arrays as they were given.
+    """
+
+    train: Part
+    search: Part
+    validation: Part
+    test: Part
+    classes: tuple[str, ...]
+    fingerprint: str
+
+    @property
+    def inputs(self) -> int:
+        """Inputs of an example."""
+        return int(self.train.x.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """Outputs that a model needs: one a class, or one a quantity."""
+        return len(self.classes) or int(self.train.y.shape[1])
+
+    def part(self, split: Split) -> Part:
+        """The examples that a split is scored on."""
+        return {Split.SEARCH: self.search, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
+
+    def __str__(self) -> str:
+        what = f"{len(self.classes)} classes" if self.classes else f"{self.outputs} quantities"
+        sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
+        still = int((self.train.x == 0).all(axis=0).sum())
+        unchanging = f"; {still} inputs never change" if still else ""
+        return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}"
+
+    @staticmethod
+    def read(name: str, kind: Kind | None = None) -> Data:
+        """Data from an ``.npz`` file with ``x_train``, ``y_train`` and perhaps ``x_test``, ``y_test``; or "digits".
+
+        Parameters
+        ----------
+        name:
+            Path of the file, or ``"digits"`` for the 1,797 handwritten digits of 8 x 8 that come with scikit-learn.
+        kind:
+            As for :meth:`of`.
+
+        Raises
+        ------
+        ValueError
+            In one line, for what cannot be read, is larger than this machine's memory, or :meth:`of` refuses.
+        """
+        arrays = arrays_of(name)
+        try:
+            return Data.of(**arrays, kind=kind)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    @staticmethod
+    def of(
+        x_train: ArrayLike,
+        y_train: ArrayLike,
+        x_test: ArrayLike | None = None,
+        y_test: ArrayLike | None = None,
+        kind: Kind | None = None,
+    ) -> Data:
+        """Data from arrays.
+
+        Parameters
+        ----------
+        x_train, x_test:
+            One row, image or other array an example: whatever its shape, it is flattened.
+        y_train, y_test:
+            Labels or quantities, see :mod:`evaluators.training.labels`. Without a test part a fifth is split off.
+        kind:
+            Classification or regression, where the arrays alone do not tell.
+
+        Raises
+        ------
+        ValueError
+            In one line, for arrays that do not fit together, that hold NaN, or from which nothing can be learned.
+        """
+        given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+        arrays = {name: np.asarray(array) for name, array in given.items() if array is not None}
+        if len(arrays) == 3:
+            alone = next(name for name in arrays if name.endswith("_test"))
+            raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")
+        x = {name: _inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
+        _check_shapes(arrays, x)
+        found = labels(arrays["y_train"], arrays.get("y_test"), kind)
+        order = generator(0, "data", "order").permutation(len(found.train))
+        outside = 0 if "x_test" in x else len(order) // 5
+        places, of_test = order[outside:], order[:outside]
+        size = _part_size(len(places))
+        smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
+        if smallest < _FEWEST:
+            raise ValueError(
+                f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
+                f"test would have {smallest}, and {_FEWEST} are the least"
+            )
+        parts = {
+            "search": (x["x_train"], found.train, places[:size]),
+            "validation": (x["x_train"], found.train, places[size : 2 * size]),
+            "train": (x["x_train"], found.train, places[2 * size :]),
+            "test": (x["x_train"], found.train, of_test),
+        }
+        if "x_test" in x:
+            assert found.test is not None
+            parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
+        if found.classes:
+            _check_classes_are_met(found.classes, found.train[parts["train"][2]])
+        chosen = {name: (of_x[at].astype(np.float32), of_y[at]) for name, (of_x, of_y, at) in parts.items()}
+        return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
+
+
+def _part_size(examples: int) -> int:
+    """Examples of the search part and of the validation part: a fifth up to 5,000, or a tenth where that is more."""
+    return max(min(_USUAL, examples // 5), examples // 10)
+
+
+def _inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Inputs, one row an example; images of any layout are flattened as they lie."""
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {x.dtype}: numbers are wanted")
+    if x.ndim < 2 or 0 in x.shape:
+        raise ValueError(
+            f"{name} has shape {x.shape}: (examples, inputs), or (examples, height, width, ...), is wanted"
+        )
+    x = x.reshape(len(x), -1)
+    if x.dtype.kind == "f":
+        finite = np.isfinite(x).all(axis=1)
+        if not finite.all():
+            wrong = np.flatnonzero(~finite)
+            raise ValueError(f"{name} is not a finite number in {len(wrong)} examples, the first at {wrong[0]}")
+    return x
+
+
+def _check_shapes(arrays: Mapping[str, NDArray[Any]], x: Mapping[str, NDArray[Any]]) -> None:
+    for one in x:
+        other = "y" + one[1:]
+        if arrays[other].ndim == 0 or len(arrays[other]) != len(x[one]):
+            told = f"{one} has shape {arrays[one].shape} and {other} {arrays[other].shape}"
+            raise ValueError(f"{told}: both need one entry an example")
+    if len({each.shape[1] for each in x.values()}) > 1:
+        told = " and ".join(f"{name} {arrays[name].shape[1:]}" for name in x)
+        raise ValueError(f"examples differ in shape: in {told}")
+
+
+def _check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
+    """Raise ValueError where a class has no example to train on."""
+    missing = np.flatnonzero(np.bincount(trained_on, minlength=len(classes)) == 0)
+    if len(missing):
+        raise ValueError(
+            f"class {classes[missing[0]]} has so few examples that none is in the training part: leave it out, or add "
+            "more"
+        )
+
+
+def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]]) -> dict[str, Part]:
+    """Parts whose inputs, and quantities, have mean 0 and variance 1 in the training part.
+
+    What never changes there is 0 everywhere.
+    """
+    middle, scale = _moments(parts["train"][0])
+    if not scale.any():
+        raise ValueError("no input ever changes in the training part: there is nothing to tell examples apart by")
+    for x, _ in parts.values():
+        x -= middle
+        x *= scale
+        np.clip(x, -_FAR, _FAR, out=x)
+    if parts["train"][1].dtype != np.float32:
+        return {name: Part(x, y) for name, (x, y) in parts.items()}
+    of_y = _moments(parts["train"][1])
+    return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
+
+
+def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean of every column, and the inverse of its standard deviation, 0 where it never changes."""
+    still = (values == values[0]).all(axis=0)
+    deviation = values.std(axis=0, dtype=np.float64)
+    scale = np.where(still, 0.0, 1 / np.where(still | (deviation == 0), 1.0, deviation))
+    return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
+
+
+def _fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(array.astype(str).tobytes() if array.dtype == object else np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,151 @@
+"""What a recipe names of the user's own, data to train on or matrices to fit, and what follows from them.
+
+Sizes, fingerprint and defaults are filled in before a recipe's values are checked, so that everything behind sees a
+whole recipe; and a journal's recipe, which has all of them, is compared with the files as they are now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+
+if TYPE_CHECKING:
+    from evaluators.reconstruction.own_targets import OwnTargets
+    from evaluators.training.data import Data
+
+NAME = r"^[\w.]+:\w+$"
+"""Of a class or function of the user's, ``package.module:name``."""
+RECONSTRUCTION = "evaluators.reconstruction:MatrixReconstruction"
+TRAINING = "evaluators.training:TrainedAccuracy"
+"""The evaluator of recipes that have a section ``[training]``."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+TRAINING_FIDELITY: Mapping[str, Any] = {
+    "targets": 1,
+    "steps": 4,
+    "rates": (0.003, 0.01, 0.03),
+    "race_targets": 3,
+    "validation_targets": 3,
+    "validation_steps": 16,
+    "validation_rates": (0.003, 0.01, 0.03),
+    "validation_weight_decays": (0.0, 0.1, 0.3),
+    "test_targets": 5,
+}
+"""Defaults where models are trained. Four epochs rank topologies as sixteen do (rank correlation 0.8 to 0.9), one does
+not; fewer epochs on all examples rank better than more on fewer examples."""
+
+
+class TrainingSettings(Section):
+    """A user's data, and the model that is trained on them with a candidate's cascades as its layers."""
+
+    data: str
+    """An ``.npz`` file with x_train, y_train and perhaps x_test, y_test; or "digits" (scikit-learn's)."""
+    task: Literal["classification", "regression"] | None = None
+    """What y is, where the data alone do not tell."""
+    hidden: tuple[Count, ...] | None = None
+    """Widths of the hidden layers, whose weight matrices are the cascades; so far all of one size."""
+    model: Annotated[str, Field(pattern=NAME)] | None = None
+    """Instead, a function ``package.module:function`` of your own: ``(cascades, outputs) -> torch.nn.Module``, given a
+    list of cascades of n_in x n_out. Its inputs are flat, ``(batch, inputs)``."""
+    places: Count = 1
+    """How many cascades a model of your own takes."""
+    batch_size: Count | None = None
+    """By default 256, or fewer where that makes less than 25 steps an epoch."""
+
+    @model_validator(mode="after")
+    def _one_model(self) -> TrainingSettings:
+        if (self.hidden is None) == (self.model is None):
+            raise ValueError('either hidden = [256, 256], say, or model = "package.module:function" is wanted')
+        if self.hidden is not None and self.places != 1:
+            raise ValueError("places is for a model of your own: hidden says how many there are")
+        return self
+
+
+class Found(Section):
+    """What was found in the data or targets that a recipe names; filled in when they are read."""
+
+    fingerprint: str
+    about: str
+    """In words: sizes, and what each split has."""
+
+
+def completed(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values with what follows from the data or targets that it names: sizes, fingerprint and defaults.
+
+    Raises
+    ------
+    ValueError
+        For data or targets that cannot be used, or that contradict the recipe.
+    """
+    if values.get("training") is not None and values.get("targets") is not None:
+        raise ValueError("training and targets exclude each other: candidates are scored by one of them")
+    if values.get("training") is not None:
+        return _with_data(values)
+    return _with_targets(values) if values.get("targets") is not None else values
+
+
+def _with_data(values: dict[str, Any]) -> dict[str, Any]:
+    from evaluators.training.data import Data
+    from evaluators.training.evaluator import place_of
+
+    try:
+        training = TrainingSettings.model_validate(values["training"])
+    except ValidationError:
+        return values  # it is said of the section
+    _check_evaluator(values, "training", TRAINING)
+    data = Data.read(training.data, training.task)
+    found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
+    fidelity = values.get("fidelity") or {}
+    if isinstance(fidelity, dict):
+        found["fidelity"] = {**TRAINING_FIDELITY, **fidelity}
+    if training.hidden is not None:
+        return _with_size(found, place_of(data.inputs, training.hidden), f"{training.data} and hidden widths")
+    if not {"n_in", "n_out"} <= values.keys():
+        raise ValueError("n_in and n_out are wanted beside training.model: the sizes of the cascades that it takes")
+    return found
+
+
+def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
+    from evaluators.reconstruction.own_targets import OwnTargets
+
+    name, transpose = values["targets"], values.get("transpose_targets")
+    if not isinstance(name, str) or not isinstance(transpose, bool | None):
+        return values  # it is said of the key
+    _check_evaluator(values, "targets", RECONSTRUCTION)
+    own = OwnTargets.read(name, transpose)
+    return _with_size(_with_found(values, name, own), (own.n_in, own.n_out), f"targets in {name}")
+
+
+def _check_evaluator(values: Mapping[str, Any], key: str, wanted: str) -> None:
+    given = values.get("evaluator", wanted)
+    if given != wanted:
+        raise ValueError(f"{key} is for the evaluator {wanted!r}, and the recipe has {given!r}: leave one of them out")
+
+
+def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> dict[str, Any]:
+    """The values with what was found; ValueError where something else was found before."""
+    given, found = values.get("found"), what.fingerprint
+    before = given.get("fingerprint") if isinstance(given, dict) else None
+    if before is not None and before != found:
+        raise ValueError(
+            f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
+            "put the old ones back, or begin a new run"
+        )
+    return values | {"found": {"fingerprint": found, "about": str(what)}}
+
+
+def _with_size(values: dict[str, Any], size: tuple[int, int], what: str) -> dict[str, Any]:
+    for key, found in zip(("n_in", "n_out"), size, strict=True):
+        if values.get(key, found) != found:
+            raise ValueError(
+                f"{key} = {values[key]}, but the {what} make layers of {size[0]} x {size[1]}: leave it out"
+            )
+    return values | {"n_in": size[0], "n_out": size[1]}
