@@ -21,8 +21,8 @@ The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parame
 
 
 def cascades_of(topology: Topology, places: int) -> list[SparseCascade]:
-    """A topology's cascade for every place, each with weights of its own."""
-    return [SparseCascade(topology) for _ in range(places)]
+    """A topology's cascade for every place, each with weights of its own; the kernel gives equal bits everywhere."""
+    return [SparseCascade(topology, way="fused") for _ in range(places)]
 
 
 class Perceptron(nn.Module):
