@@ -6,13 +6,13 @@ constants of :mod:`topologies.kernel.way` come from.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from statistics import median
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -107,22 +107,28 @@ def _kept(cascade: SparseCascade, rows: int) -> int:
 
 
 def _peak(name: str, n: int, rows: int) -> int:
-    """The peak of resident memory of three training steps in a process of its own, in bytes."""
+    """Bytes by which resident memory rises at most in training steps, measured in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.layers", "--peak", name, str(n), str(rows)]
-    return int(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _print_peak(name: str, n: int, rows: int) -> None:
-    import resource
-
     torch.set_num_threads(1)
-    found = dict(layers(n))
-    module = nn.Linear(n, n) if name == "dense" else SparseCascade(found[name])
-    SparseCascade(found["clos"])(torch.randn(2, n)).sum().backward()  # both have the kernels loaded
-    nn.Linear(n, n)(torch.randn(2, n)).sum().backward()
+    module = nn.Linear(n, n) if name == "dense" else SparseCascade(dict(layers(n))[name])
+    x, gradient = torch.randn(rows, n, requires_grad=True), torch.randn(rows, n)
+    _step(nn.Linear(n, n), x[:2].detach().requires_grad_(), gradient[:2])  # libraries are loaded, kernels compiled
+    _step(SparseCascade(butterfly(n, 2)), x.detach().requires_grad_(), gradient)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _resident("VmRSS")
     for _ in range(3):
-        _step(module, torch.randn(rows, n, requires_grad=True), torch.randn(rows, n))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+        _step(module, x, gradient)
+    print(_resident("VmHWM") - before)
+
+
+def _resident(field: str) -> int:
+    """A field of what Linux says of this process's memory, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 def ways_table(widths: Sequence[int] = (16, 32, 64, 128, 256, 1024), batches: Sequence[int] = (32, 512)) -> Table:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.kernel.compiled import compiled
-from topologies.kernel.places import place, which
+from topologies.kernel.places import has_names, which
 from topologies.kernel.simd import at
 from topologies.kernel.tiles import put
 from topologies.kernel.wiring import CONSTANT, END, NEURON, TRAINABLE, WIDTH, Wiring
@@ -66,7 +66,7 @@ def _arrange(edges, weight, trainable, constant):  # type: ignore[no-untyped-def
 def _sort(edges, stage, kind, counts, sources, way, first):  # type: ignore[no-untyped-def]
     """A counting sort of one stage's edges by source, from place ``first`` on; returns the place after them."""
     neuron, end = edges.stages[stage, NEURON], edges.stages[stage, END]
-    edge, base, starts = edges.stages[stage, kind], way.firsts[stage], way.starts
+    edge, base, starts, named = edges.stages[stage, kind], way.firsts[stage], way.starts, has_names(edges, stage)
     last = edge
     for k in range(neuron, end):
         last += at(counts, k)
@@ -79,7 +79,7 @@ def _sort(edges, stage, kind, counts, sources, way, first):  # type: ignore[no-u
         put(starts, j, total)
     # The starts are those of the next source until its own edges have been put before it, last one first.
     for k in range(end - 1, neuron - 1, -1):
-        target = place(edges, stage, k)
+        target = np.int64(at(edges.names, k)) if named else k - neuron
         for _ in range(at(counts, k)):
             last -= 1
             source = base + at(sources, last)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from topologies.kernel.backwards import restore, ways_back
 from topologies.kernel.compiled import compiled
-from topologies.kernel.places import place
+from topologies.kernel.places import has_names
 from topologies.kernel.simd import LANES, aligned, at, fma, fold
 from topologies.kernel.simd import store as store_aligned
 from topologies.kernel.threads import in_parallel
@@ -88,8 +88,9 @@ def _arranged(edges: Edges, weight: _Floats) -> _Floats:
 def _push(edges, stage, weight, before, after, adds, tiles):  # type: ignore[no-untyped-def]
     """One stage forwards: from the tiles at ``before`` to those at ``after``, which it adds to or sets."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
-    for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        target = after + place(edges, stage, k)
+    neuron, named = edges.stages[stage, NEURON], has_names(edges, stage)
+    for k in range(neuron, edges.stages[stage, END]):
+        target = after + (np.int64(at(edges.names, k)) if named else k - neuron)
         total = load(tiles, target) if adds else splat(tiles, np.float32(0))
         end = edge + at(edges.trainable_counts, k)
         for e in range(edge, end):

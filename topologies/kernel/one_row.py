@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.kernel.compiled import compiled
-from topologies.kernel.places import place, which
+from topologies.kernel.places import has_names, which
 from topologies.kernel.simd import at
 from topologies.kernel.tiles import put
-from topologies.kernel.wiring import CONSTANT, END, NEURON, TRAINABLE, WIDTH, Wiring
+from topologies.kernel.wiring import CONSTANT, END, NEURON, PAIRED, TRAINABLE, WIDTH, Wiring
 
 _Floats = NDArray[np.float32]
 
@@ -62,17 +62,25 @@ def _hidden(edges, part, weight, values):  # type: ignore[no-untyped-def]
 def _push(edges, stage, weight, values, before, sums, after):  # type: ignore[no-untyped-def]
     """Add what arrives over one stage's edges to the sums of its neurons."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
-    for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        target = after + place(edges, stage, k)
+    neuron, end, named = edges.stages[stage, NEURON], edges.stages[stage, END], has_names(edges, stage)
+    if edges.stages[stage, PAIRED]:
+        for k in range(end - neuron):
+            target = after + (np.int64(at(edges.names, neuron + k)) if named else k)
+            arriving = at(weight, which(edges, edge + k)) * at(values, before + at(edges.trainable_sources, edge + k))
+            arriving += at(values, before + at(edges.constant_sources, constant + k))
+            put(sums, target, at(sums, target) + arriving)
+        return
+    for k in range(neuron, end):
+        target = after + (np.int64(at(edges.names, k)) if named else k - neuron)
         total = at(sums, target)
-        end = edge + at(edges.trainable_counts, k)
-        for e in range(edge, end):
+        last = edge + at(edges.trainable_counts, k)
+        for e in range(edge, last):
             total += at(weight, which(edges, e)) * at(values, before + at(edges.trainable_sources, e))
-        edge = end
-        end = constant + at(edges.constant_counts, k)
-        for e in range(constant, end):
+        edge = last
+        last = constant + at(edges.constant_counts, k)
+        for e in range(constant, last):
             total += at(values, before + at(edges.constant_sources, e))
-        constant = end
+        constant = last
         put(sums, target, total)
 
 
@@ -97,16 +105,26 @@ def _backward(edges, weight, x, arriving, values, wanted, leaving, gradient):  #
 def _pull(edges, stage, weight, values, before, arriving, after, wanted, gradient):  # type: ignore[no-untyped-def]
     """Set the gradients of a stage's weights and add those of its sources, from those that arrive at its targets."""
     edge, constant = edges.stages[stage, TRAINABLE], edges.stages[stage, CONSTANT]
-    for k in range(edges.stages[stage, NEURON], edges.stages[stage, END]):
-        here = at(arriving, after + place(edges, stage, k))
-        end = edge + at(edges.trainable_counts, k)
-        for e in range(edge, end):
+    neuron, end, named = edges.stages[stage, NEURON], edges.stages[stage, END], has_names(edges, stage)
+    if edges.stages[stage, PAIRED]:
+        for k in range(end - neuron):
+            here = at(arriving, after + (np.int64(at(edges.names, neuron + k)) if named else k))
+            source, mine = before + at(edges.trainable_sources, edge + k), which(edges, edge + k)
+            put(gradient, mine, here * at(values, source))
+            put(wanted, source, at(wanted, source) + here * at(weight, mine))
+            source = before + at(edges.constant_sources, constant + k)
+            put(wanted, source, at(wanted, source) + here)
+        return
+    for k in range(neuron, end):
+        here = at(arriving, after + (np.int64(at(edges.names, k)) if named else k - neuron))
+        last = edge + at(edges.trainable_counts, k)
+        for e in range(edge, last):
             source, mine = before + at(edges.trainable_sources, e), which(edges, e)
             put(gradient, mine, here * at(values, source))
             put(wanted, source, at(wanted, source) + here * at(weight, mine))
-        edge = end
-        end = constant + at(edges.constant_counts, k)
-        for e in range(constant, end):
+        edge = last
+        last = constant + at(edges.constant_counts, k)
+        for e in range(constant, last):
             source = before + at(edges.constant_sources, e)
             put(wanted, source, at(wanted, source) + here)
-        constant = end
+        constant = last

@@ -6,15 +6,12 @@ import numpy as np
 
 from topologies.kernel.compiled import compiled
 from topologies.kernel.simd import at
-from topologies.kernel.wiring import NEURON
 
 
 @compiled
-def place(edges, stage, neuron):  # type: ignore[no-untyped-def]
-    """The place of a neuron among those of its layer: outputs that a part among several reaches have names."""
-    if edges.parts > 1 and stage % edges.depth == edges.depth - 1:
-        return np.int64(at(edges.names, neuron))
-    return np.int64(neuron - edges.stages[stage, NEURON])
+def has_names(edges, stage):  # type: ignore[no-untyped-def]
+    """Whether the neurons of a stage are outputs that a part among several reaches, and have names."""
+    return edges.parts > 1 and stage % edges.depth == edges.depth - 1
 
 
 @compiled

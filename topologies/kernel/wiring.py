@@ -27,7 +27,7 @@ from topologies.topology import Layer, Topology
 
 _Integers = NDArray[np.integer]
 
-NEURON, END, TRAINABLE, CONSTANT, WIDTH = range(5)
+NEURON, END, TRAINABLE, CONSTANT, WIDTH, PAIRED = range(6)
 """Columns of :attr:`Wiring.stages`."""
 
 
@@ -60,8 +60,9 @@ class Wiring:
     widths:
         Neurons of every layer, inputs first, ``(depth + 1,)``.
     stages:
-        A row for every stage, ``(parts * depth, 5)``: the first of the neurons that its edges go to and one past their
-        last, its first trainable and its first constant edge, and how many neurons its edges may come from.
+        A row for every stage, ``(parts * depth, 6)``: the first of the neurons that its edges go to and one past their
+        last, its first trainable and its first constant edge, how many neurons its edges may come from, and whether one
+        edge of either kind goes into each of its neurons, as in a parallel butterfly.
     trainable_counts, constant_counts:
         Edges of either kind into each neuron.
     trainable_sources, constant_sources:
@@ -103,7 +104,8 @@ class Wiring:
         trainable, constant, sources, constant_sources, names, order = map(np.concatenate, columns)
         sizes = np.array([[s.names.size, s.trainable_sources.size, s.constant_sources.size] for s in stages])
         firsts = np.cumsum(sizes, axis=0) - sizes
-        table = np.column_stack([firsts[:, 0], firsts[:, 0] + sizes[:, 0], firsts[:, 1:], before])
+        paired = [np.all(s.trainable_counts == 1) and np.all(s.constant_counts == 1) for s in stages]
+        table = np.column_stack([firsts[:, 0], firsts[:, 0] + sizes[:, 0], firsts[:, 1:], before, paired])
         widths = np.array(topology.widths)
         source = _smallest(max(before) - 1, np.uint16)
         count = _smallest(max(trainable.max(), constant.max()), np.uint8)
@@ -135,7 +137,7 @@ class Wiring:
             int(widths[0]),
             int(widths[-1]),
             widths,
-            stages.reshape(-1, WIDTH + 1),
+            stages.reshape(-1, PAIRED + 1),
             counts,
             constant_counts,
             sources,
@@ -182,7 +184,7 @@ class Wiring:
         """The topology whose wiring this is."""
         edges: list[list[tuple[_Integers, _Integers, bool]]] = [[] for _ in self.widths[1:]]
         before: _Integers = np.arange(0)
-        for number, (neuron, end, trainable, constant, width) in enumerate(self.stages.tolist()):
+        for number, (neuron, end, trainable, constant, width, _) in enumerate(self.stages.tolist()):
             layer = number % len(edges)
             named = self.names[neuron:end] if self.names.size else np.arange(end - neuron)
             before = np.arange(width) if layer == 0 else before
