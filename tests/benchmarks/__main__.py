@@ -28,6 +28,13 @@ def main() -> None:
             console.print(jax_table())
         else:
             console.print("pip install evofabric[bench] for the comparison with JAX", markup=False)
+        if importlib.util.find_spec("sparseprop"):
+            from tests.benchmarks.against_sparseprop import BATCHES, sparseprop_table
+
+            for rows in BATCHES:
+                console.print(sparseprop_table(rows))
+        else:
+            console.print("pip install --no-build-isolation sparseprop for the comparison with SparseProp")
         console.print(size_table())
     console.print(cores_table())
 
