@@ -1,4 +1,4 @@
-"""`make bench`: the reconstruction kernel against the loops it replaces, and how it scales, in one run."""
+"""`make bench`: the reconstruction kernel beside the loops it replaces, its scaling, and sparse layers, in one run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 
 from tests.benchmarks.against_loops import loops_table
+from tests.benchmarks.layers import layer_tables
 from tests.benchmarks.problems import one_core
 from tests.benchmarks.scaling import cores_table, size_table
 
@@ -28,6 +29,8 @@ def main() -> None:
             console.print(jax_table())
         else:
             console.print("pip install evofabric[bench] for the comparison with JAX", markup=False)
+        for measure in layer_tables():
+            console.print(measure())
         if importlib.util.find_spec("sparseprop"):
             from tests.benchmarks.against_sparseprop import BATCHES, sparseprop_table
 
