@@ -1,7 +1,8 @@
-"""What a lifted topology is worth in a trained model: digits of 16 x 16 pixels, two 256 -> 256 cascades with ReLU.
+"""What a lifted topology is worth in a trained model: grey images of 16 x 16 pixels, two 256 -> 256 cascades with ReLU.
 
 Run with `python -m tests.benchmarks.lifted_training CHAMPION mnist.npz`, the first a topology file or a run's folder
-whose topology lifts to 256 x 256, the second with x_train, y_train, x_test and y_test; takes a few minutes.
+whose topology lifts to 256 x 256, the second with x_train, y_train, x_test and y_test, grey or in colour; takes a few
+minutes.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def digits(path: Path) -> tuple[Digits, Digits, Digits]:
     data = np.load(path)
 
     def pixels(name: str) -> Tensor:
-        images = torch.from_numpy(data[name]).float()[:, None] / 255
-        return functional.interpolate(images, size=(SIDE, SIDE), mode="bilinear", antialias=True).flatten(1)
+        images = data[name] if data[name].ndim == 3 else data[name].mean(axis=3)  # colours become grey
+        grey = torch.from_numpy(images).float()[:, None] / 255
+        return functional.interpolate(grey, size=(SIDE, SIDE), mode="bilinear", antialias=True).flatten(1)
 
     x, x_test = pixels("x_train"), pixels("x_test")
     mean, deviation = x.mean(), x.std()
@@ -51,7 +53,7 @@ def digits(path: Path) -> tuple[Digits, Digits, Digits]:
 def network(topology: Topology | None) -> nn.Module:
     """Two hidden layers, by a topology or dense."""
     size = SIDE * SIDE
-    hidden = [nn.Linear(size, size) if topology is None else SparseCascade(topology) for _ in range(2)]
+    hidden = [nn.Linear(size, size) if topology is None else SparseCascade(topology, way="fused") for _ in range(2)]
     return nn.Sequential(hidden[0], nn.ReLU(), hidden[1], nn.ReLU(), nn.Linear(size, 10))
 
 

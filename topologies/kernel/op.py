@@ -100,7 +100,9 @@ def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way
 
 
 def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring) -> Tensor:
-    """The outputs, computed that way."""
+    """The outputs, computed that way; scalar loops know rows only."""
+    if way == "one_row" and x.dim() > 2:
+        way = "fused"
     if way in _KERNELS and not _is_transformed():
         try:
             return _Compiled.apply(x, weight, bias, wiring, way)  # type: ignore[no-any-return, no-untyped-call]
@@ -247,7 +249,7 @@ def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way
     wiring = Wiring.read(image)
     way = _chosen(x, wiring, way)
     if way in _KERNELS:
-        return _gradients(way, x, weight, arriving, wiring)
+        return _gradients("fused" if x.dim() > 2 else way, x, weight, arriving, wiring)
     wiring = _kept(image.numpy().tobytes())
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()

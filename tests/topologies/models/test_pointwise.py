@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tests.topologies.models.cascades import product, small
 from topologies import clos
+from topologies.kernel.way import Way
 from topologies.models import SparseConv1x1, replace_conv1x1
 
 
@@ -133,3 +134,14 @@ def test_autocast_gives_the_dtype_that_conv2d_gives() -> None:
         y, reference = sparse(x), sparse.to_conv2d()(x)
     assert y.dtype == reference.dtype
     torch.testing.assert_close(y, reference, rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("way", [None, "one_row"])
+def test_one_image_of_one_pixel(way: Way | None) -> None:
+    module = SparseConv1x1(small())
+    module.cascade.way = way
+    x = torch.randn(1, 12, 1, 1, requires_grad=True)
+    y, expected = module(x), module.to_conv2d()(x)
+    torch.testing.assert_close(y, expected)
+    found, right = (torch.autograd.grad(one.square().sum(), x)[0] for one in (y, expected))
+    torch.testing.assert_close(found, right)
