@@ -84,7 +84,8 @@ def trained_table(champion: Topology, path: Path) -> None:
     training, validation, test = digits(path)
     lifted = resize(champion, SIDE * SIDE, SIDE * SIDE)
     rows: dict[str, Topology | None] = {"champion, lifted": lifted, **rivals(lifted), "dense": None}
-    result = table(f"MNIST, 16 x 16, {EPOCHS} epochs, {SEEDS} seeds", "layers", "trainable", "test %", "rate")
+    title = f"{path.stem}, {SIDE} x {SIDE}, {EPOCHS} epochs, {SEEDS} seeds"
+    result = table(title, "layers", "trainable", "test %", "rate")
     for name, topology in rows.items():
         rates = DENSE_RATES if topology is None else SPARSE_RATES
         first = [trained(topology, rate, 0, training) for rate in rates]
