@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -35,7 +36,7 @@ _CompileError: type[Exception] = ImportError
 def _do_without_kernels(error: Exception) -> None:
     """Compute in plain PyTorch from now on, and say so."""
     _KERNELS.clear()
-    reason = str(error).strip().partition("\n")[0]
+    reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]  # Numba colours its words
     logging.getLogger(__name__).warning(
         "sparse layers are computed in plain PyTorch, several times slower, because: %s", reason
     )

@@ -396,7 +396,7 @@ def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Pat
         connection.execute("drop table latest_metrics")
     command = [sys.executable, "-m", "evofabric", "track", str(run)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (told.returncode, told.stdout) == (2, "")
+    assert (told.returncode, told.stdout) == (2, "filing ...\n")
     assert told.stderr.startswith("evofabric: MLflow in ") and told.stderr.endswith(": no such table: latest_metrics\n")
     assert told.stderr.count("\n") == 1
 
