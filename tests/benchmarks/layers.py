@@ -64,15 +64,15 @@ def _step(module: nn.Module, x: Tensor, gradient: Tensor) -> tuple[float, float]
 def training_table(rows: int, widths: Sequence[int] = WIDTHS) -> Table:
     """Time of a training step, and of its forward pass, over the dense layer's."""
     result = table(f"Training step over nn.Linear's, {rows} rows (forward pass)", "layer", *map(str, widths))
-    cells: dict[str, list[str]] = {}
+    cells: dict[str, dict[int, str]] = {}
     for n in widths:
         names, topologies = zip(*layers(n), strict=True)
         dense, *sparse = times([nn.Linear(n, n), *map(SparseCascade, topologies)], rows, n)
-        cells.setdefault("nn.Linear, ms", []).append(f"{1e3 * dense[1]:.2f} ({1e3 * dense[0]:.2f})")
+        cells.setdefault("nn.Linear, ms", {})[n] = f"{1e3 * dense[1]:.2f} ({1e3 * dense[0]:.2f})"
         for name, (forward, both) in zip(names, sparse, strict=True):
-            cells.setdefault(name, []).append(f"{both / dense[1]:.2f} ({forward / dense[0]:.2f})")
+            cells.setdefault(name, {})[n] = f"{both / dense[1]:.2f} ({forward / dense[0]:.2f})"
     for name, row in cells.items():
-        result.add_row(name, *row)
+        result.add_row(name, *(row.get(n, "-") for n in widths))
     return result
 
 
