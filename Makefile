@@ -32,7 +32,7 @@ search: $(READY)
 	@$(PY) -m evofabric search runs/quick.toml
 
 test: $(READY)
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses 2 --dist loadgroup
 
 chaos: $(READY)
 	@$(PY) -m tests.chaos

@@ -15,6 +15,18 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
+TOGETHER = {"chaos", "cluster", "evo"}
+"""Folders whose tests start Ray, servers and whole searches, which would look at each other's."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in two processes, those that must not meet run in one of them, one after the other."""
+    for item in items:
+        if TOGETHER.intersection(item.path.parts) or item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("together"))
+
+
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray on this machine that all tests share, with at least two cores and two GPUs that are not there."""

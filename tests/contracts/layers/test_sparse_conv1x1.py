@@ -23,7 +23,6 @@ class TestSparseConv1x1(LayerContract):
         "with constants": parallel_butterfly(16, 2, 4),
         "not square": clos(20, 4, 3, 5),
     }
-    ways = ("fused", None)
     batches = ((), (0,), (1,), (5,))
 
     def build(self, topology: Topology, way: str | None, **options: Any) -> SparseConv1x1:

@@ -95,10 +95,10 @@ class Company(Layer):
         sys.setswitchinterval(1e-6)  # so that threads take turns within a call, even on one core
         try:
             with ThreadPoolExecutor(2) as threads:
-                together = list(threads.map(work.__getitem__, list(range(len(work))) * 20))
+                together = list(threads.map(work.__getitem__, list(range(len(work))) * 8))
         finally:
             sys.setswitchinterval(interval)
-        assert_close(together, alone * 20)
+        assert_close(together, alone * 8)
 
     def test_forked_workers_of_a_data_loader(self, way: str | None) -> None:
         """A fork has the memory of the process that made it but none of its threads."""

@@ -12,11 +12,16 @@ import pytest
 HOME = Path(__file__).parents[3]
 PROGRAM = """
 import numpy as np
-from topologies import butterfly
-from topologies.kernel import one_row
-from topologies.kernel.wiring import Wiring
-ones = np.ones((1, 4), np.float32)
-print(one_row.forward(Wiring.of(butterfly(4, 2)), ones, np.ones(8, np.float32), ones[0])[0, 0])
+from topologies.kernel.small import first
+print(first(np.ones(1, np.float32)))
+"""
+KERNEL = """
+from topologies.kernel.compiled import compiled
+from topologies.kernel.tiles import put
+@compiled
+def first(array):
+    put(array, 0, array[0] + array[0])
+    return array[0]
 """
 
 pytestmark = pytest.mark.kernel
@@ -30,6 +35,7 @@ def _run(folder: Path) -> tuple[str, bool]:
 
 def test_an_edit_of_an_imported_file_is_noticed(tmp_path: Path) -> None:
     shutil.copytree(HOME / "topologies", tmp_path / "topologies", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "topologies" / "kernel" / "small.py").write_text(KERNEL)
     first, compiled = _run(tmp_path)
     assert compiled
     assert _run(tmp_path) == (first, False)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -66,23 +63,6 @@ def test_which_way(rows: int, dtype: torch.dtype, device: torch.device, way: str
 
 def test_small_layers_of_many_edges_are_folded_for_many_rows() -> None:
     assert choose(Wiring.of(clos(32, 8, 9, 8)), torch.float32, CPU, 4096) == "folded"
-
-
-def test_an_exported_program_runs_in_a_process_that_has_imported_topologies(tmp_path: Path) -> None:
-    layer = SparseCascade(clos(16, 4, 5, 4)).eval()
-    batch = torch.export.Dim("batch")
-    program = torch.export.export(layer, (torch.randn(7, 16),), dynamic_shapes=({0: batch},))
-    torch.export.save(program, tmp_path / "layer.pt2")
-    x = torch.randn(300, 16)
-    torch.save((x, layer(x).detach()), tmp_path / "expected.pt")
-    code = f"""
-import torch, topologies
-program = torch.export.load({str(tmp_path / "layer.pt2")!r}).module()
-x, expected = torch.load({str(tmp_path / "expected.pt")!r})
-torch.testing.assert_close(program(x), expected)
-torch.testing.assert_close(program(x[:1]), expected[:1])
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
 
 
 def test_kernels_that_cannot_be_compiled_are_done_without(
