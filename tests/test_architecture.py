@@ -78,7 +78,7 @@ LIBRARIES = {
     "mlflow": {"evo/tracking/*.py"},
     "ray": {"cluster/ray_*.py"},
     "sklearn": {"evaluators/training/files.py"},
-    "typer": {"evo/cli.py"},
+    "typer": {"evo/cli/*.py"},
 }
 """The big libraries, and the files that may import them."""
 

@@ -1,0 +1,121 @@
+"""The commands that carry out a recipe: search, resume, tune, proxies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evo.cli.options import Address, Overrides, PoolName, Recipe, Workers, placed
+from evo.cli.terminal import begin, console, say_phase
+
+
+def search(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+    pool: PoolName = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
+) -> None:
+    """Search for the best topology: tune the baseline, evolve, compare on test targets."""
+    from evo.settings import load
+
+    settings = placed(load(recipe, overrides or ()), ray_address, workers, pool)
+    from evo.console.search import search_and_show, show_plan
+
+    begin("estimating the cost" if dry_run else None)
+    if dry_run:
+        show_plan(settings, console)
+        return
+    tables = {
+        seed: search_and_show(settings.model_copy(update={"seed": seed}), None, console).table
+        for seed in range(settings.seed, settings.seed + seeds)
+    }
+    if seeds > 1:
+        from evo.report.tables import spread_table
+
+        console.print(spread_table(tables))
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.", show_default=False)],
+    ray_address: Address = None,
+    workers: Workers = None,
+    pool: PoolName = None,
+    generations: Annotated[int | None, typer.Option(help="Extend the search to this many generations.")] = None,
+    fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
+    before_record: Annotated[
+        int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
+    ] = None,
+) -> None:
+    """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
+    _one_thread()
+    from evo.console.search import search_and_show
+    from evo.settings import validate, validate_as
+    from evo.storage import header
+    from evo.storage.checkpoint import cut
+
+    begin()
+    if before_record is not None:
+        cut(run, before_record)
+    folder = header.fork(run.resolve()) if fork else run.resolve()
+    recipe = header.recipe_of(folder, generations)
+    if "budgets" in recipe:
+        from evo.studies.proxies.console import study_and_show
+        from evo.studies.proxies.study import StudySettings
+
+        study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
+        return
+    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console)
+
+
+def tune(
+    recipe: Recipe,
+    family: Annotated[str, typer.Option(help="A hand-derived family.")] = "parallel_butterfly",
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
+    from evo.experiment.compare import tuning
+    from evo.report.numbers import significant
+    from evo.report.tables import trials_table
+    from evo.settings import load
+    from evo.storage.names import BASELINES
+
+    begin("starting workers", say=True)
+    if family not in BASELINES:
+        raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
+    settings = placed(load(recipe, overrides or ()), ray_address, workers)
+    trials, best = tuning(settings, family, say_phase)
+    console.print(trials_table(trials))
+    console.print(
+        f"best, ranked at full fidelity: [bold]{best.label}[/bold], test error {significant(best.error.mean)} "
+        f"({significant(best.error.low)} to {significant(best.error.high)})"
+    )
+
+
+def proxies(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+    pool: PoolName = None,
+) -> None:
+    """Study how well scores that need no target matrices predict the error, and what they cost."""
+    _one_thread()
+    from evo.settings import load_as
+    from evo.studies.proxies.console import study_and_show
+    from evo.studies.proxies.study import StudySettings
+
+    begin()
+    study_and_show(placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+
+
+def _one_thread() -> None:
+    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")

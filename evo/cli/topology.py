@@ -1,0 +1,113 @@
+"""The commands about single topologies: families, show, score, verify, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from evo.cli.options import Address, Names, Overrides, Workers, placed
+from evo.cli.terminal import begin, console, say_phase
+
+
+def families() -> None:
+    """List the families of topologies, their parameters and an example of each."""
+    from evo.report.tables import families_table
+
+    begin("listing")
+    console.print(families_table())
+
+
+def show(
+    names: Names,
+    out: Annotated[Path, typer.Option(help="Folder for the pictures of layers and masks.")] = Path(),
+    controllability: Annotated[
+        Path | None, typer.Option(help="Draw K, control of each input at each output, side by side to this file.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Draw the error of every entry beside K to this file; trains for seconds.")
+    ] = None,
+    spectrum: Annotated[Path | None, typer.Option(help="Draw the tangent spaces' Gram spectra to this file.")] = None,
+    requirements: Annotated[
+        bool, typer.Option("--requirements", help="Print how it stands to the paper's requirements (VII-E).")
+    ] = False,
+    reading: Annotated[
+        Literal["uniform", "trained", "fair"], typer.Option(help="How K is read; the last two are trained.")
+    ] = "uniform",
+) -> None:
+    """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
+    from evo.console.show import draw_each, draw_together
+    from evo.report.tables import requirements_table, summary_table
+    from evo.tracking.registry import resolve
+
+    begin("measuring and drawing")
+    topologies = {name: resolve(name) for name in names}
+    for name, topology in topologies.items():
+        console.print(summary_table(name, topology))
+        if requirements:
+            console.print(requirements_table(name, topology))
+    asked = any((controllability, errors, spectrum))
+    together = draw_together(topologies, controllability, errors, spectrum, reading)
+    for path in together if asked else draw_each(topologies, out):
+        console.print(f"drawn to {path}")
+
+
+def score(
+    names: Names,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+) -> None:
+    """Compare topologies with the tuned baseline on test targets."""
+    from evo.experiment.compare import scores
+    from evo.report.tables import comparison_table
+    from evo.report.text import words_of
+    from evo.settings import overridden, validate
+    from evo.tracking.registry import resolve
+
+    begin("starting workers", say=True)
+    found = [resolve(name) for name in names]
+    if len({(one.n_in, one.n_out) for one in found}) > 1:
+        sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
+        raise ValueError(f"only topologies of one size can be compared: {sizes}")
+    size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
+    settings = placed(validate(overridden(size, overrides or ())), ray_address, workers)
+    topologies = dict(zip(names, found, strict=True))
+    console.print(comparison_table(scores(settings, topologies, say_phase), words_of(settings.evaluator)))
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A run's folder or champion file.", show_default=False)],
+) -> None:
+    """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
+    from evo.experiment.compare import verify as verified
+
+    begin("training the champion again", say=True)
+    found = verified(file)
+    stated = found.stated_interval
+    console.print(f"stated    {found.stated:.6f}  (95 % interval {stated.low:.6f} to {stated.high:.6f})")
+    console.print(f"found     {found.found.mean:.6f}")
+    if not found.agrees:
+        console.print("[red]The error found lies outside the stated interval.[/red]")
+        raise typer.Exit(1)
+    exact = "to the last bit" if found.found.mean == found.stated else "within the stated interval"
+    console.print(f"[green]They agree {exact}.[/green]")
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="X", help="A file, run's folder or expression.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="Where to write: .npz (dense masks) or .safetensors.", show_default=False)
+    ],
+) -> None:
+    """Write a topology as dense masks (0 absent, 1 trainable, 2 constant) or as a topology file."""
+    from evo.tracking.registry import resolve
+    from topologies.files import save
+    from topologies.masks import save_masks
+
+    begin("writing")
+    writers = {".npz": save_masks, ".safetensors": save}
+    if file.suffix not in writers:
+        raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
+    console.print(f"written to {writers[file.suffix](resolve(name), file)}")
