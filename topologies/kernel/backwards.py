@@ -33,7 +33,7 @@ class Way(NamedTuple):
 def ways_back(wiring: Wiring, weight: _Floats) -> tuple[Way, Way]:
     """Trainable and constant edges on the way back: made for every call, since to keep them would double a layer."""
     firsts, size = wiring.back
-    n_trainable, n_constant = weight.size, wiring.constant_sources.size
+    n_trainable, n_constant = weight.size, wiring.edges.constant_sources.size
     memory = np.empty(2 * (size + n_trainable) + n_constant, np.int32)
     middle, end = 2 * size + n_trainable, 2 * (size + n_trainable)
     order = memory[middle:end]

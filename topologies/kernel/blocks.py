@@ -23,7 +23,7 @@ from topologies.topology import Layer, Topology
 _ROWS = 512
 """Rows of a batch over which the multiplying out of layers is spread where the cut is chosen."""
 _MOVE = 24.0
-"""Cost of moving one value between runs, in dense multiply-accumulates, measured on a CPU."""
+"""What moving one value between runs is taken to cost, in dense multiply-accumulates: it decides where to cut."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class _Word(event.Listener):  # type: ignore[misc]
         ours = event.data["dispatcher"].py_func.__module__.startswith(__package__)
         if ours and not self.said:
             self.said = True
-            _log.warning("compiling the kernels of sparse layers for this machine: about ten seconds, once")
+            _log.warning("compiling the kernels of sparse layers for this machine: about twenty seconds, once")
 
     def on_end(self, event: Any) -> None:
         """Nothing is said."""

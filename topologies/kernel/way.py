@@ -1,8 +1,8 @@
 """Which way to apply a cascade: a pure function of the topology, dtype, device and number of rows.
 
 Nothing is timed at run time. Costs count a forward and a backward pass, since what a layer is for is training, in units
-of a multiply-accumulate of a dense product. Those of a CPU are what ``python -m tests.benchmarks.layers --ways``
-measures; on other devices nothing has been measured, and products of dense blocks are preferred.
+of a multiply-accumulate of a dense product. Those of a CPU are fitted to what ``python -m tests.benchmarks.layers
+--ways`` measures; on other devices nothing has been measured, and products of dense blocks are preferred.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ def choose(
     if rows == 0:
         return "plain"
     dense = wiring.n_in * wiring.n_out
+    trainable, constant = wiring.edges.trainable_sources.size, wiring.edges.constant_sources.size
     if kernels and device.type == "cpu" and dtype in COMPILED:
         if rows == 1:
             return "one_row"
-        edges = fused_cost(wiring.trainable_sources.size, wiring.constant_sources.size, wiring.widths.tolist())
+        edges = fused_cost(trainable, constant, wiring.widths.tolist())
         return "folded" if wiring.n_in * edges + rows * dense + _FUSED_CALL < rows * edges else "fused"
-    edges = _PLAIN_EDGE * (wiring.trainable_sources.size + wiring.constant_sources.size)
+    edges = _PLAIN_EDGE * (trainable + constant)
     costs: dict[Way, float] = {"folded": wiring.n_in * edges + rows * dense, "plain": rows * edges}
     if blocks is not None:
         costs["blocks"] = rows * blocks

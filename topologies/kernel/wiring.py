@@ -1,8 +1,8 @@
 """The edges of a cascade in the order in which the compiled kernels read them, as one array of bytes.
 
 One array, because that is what a program exported from PyTorch can carry; and small, because it lives as long as its
-layer: two bytes an edge and two a neuron, where a :class:`topologies.topology.Topology` has nine an edge. The topology
-can be made from it again.
+layer: two bytes an edge and about two a neuron, where a :class:`topologies.topology.Topology` has nine an edge; with
+several parts, four more for each weight. The topology can be made from it again.
 
 A cascade falls into *parts*: hidden neurons that hang together only through inputs and outputs, like the copies of a
 parallel butterfly. The hidden values of a part are needed by nobody else, so kernels go through the cascade part by
@@ -32,7 +32,26 @@ NEURON, END, TRAINABLE, CONSTANT, WIDTH, PAIRED = range(6)
 
 
 class Edges(NamedTuple):
-    """What the kernels read of a :class:`Wiring`."""
+    """The edges as the kernels read them, part by part, layer by layer, target by target.
+
+    Attributes
+    ----------
+    parts, depth, n_in, n_out:
+        Parts of the cascade, its layers, inputs and outputs.
+    stages:
+        A row for every stage, ``(parts * depth, 6)``: the first of the neurons that its edges go to and one past their
+        last, its first trainable and its first constant edge, how many neurons its edges may come from, and whether one
+        edge of either kind goes into each of its neurons, as in a parallel butterfly.
+    trainable_counts, constant_counts:
+        Edges of either kind into each neuron.
+    trainable_sources, constant_sources:
+        Where these edges come from: the place among the part's neurons of the layer before.
+    names:
+        What number each neuron has in its layer. Empty where there is one part, whose neurons are whole layers. The
+        last stage of a part among several has only the outputs that it has edges to.
+    order:
+        Which of the cascade's trainable weights each trainable edge has. Empty where they are in order.
+    """
 
     parts: int
     depth: int
@@ -49,7 +68,7 @@ class Edges(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """The edges of a cascade, part by part, layer by layer, target by target.
+    """What a layer keeps of its topology.
 
     Attributes
     ----------
@@ -59,19 +78,8 @@ class Wiring:
         Sizes of the dense layer that the cascade replaces.
     widths:
         Neurons of every layer, inputs first, ``(depth + 1,)``.
-    stages:
-        A row for every stage, ``(parts * depth, 6)``: the first of the neurons that its edges go to and one past their
-        last, its first trainable and its first constant edge, how many neurons its edges may come from, and whether one
-        edge of either kind goes into each of its neurons, as in a parallel butterfly.
-    trainable_counts, constant_counts:
-        Edges of either kind into each neuron.
-    trainable_sources, constant_sources:
-        Where these edges come from: the place among the part's neurons of the layer before.
-    names:
-        What number each neuron has in its layer. Empty where there is one part, whose neurons are whole layers. The
-        last stage of a part among several has only the outputs that it has edges to.
-    order:
-        Which of the cascade's trainable weights each trainable edge has. Empty where they are in order.
+    edges:
+        What the kernels read.
     derived:
         What other ways than the compiled kernels have made of the wiring, by their name and device.
     """
@@ -80,21 +88,16 @@ class Wiring:
     n_in: int
     n_out: int
     widths: NDArray[np.int64]
-    stages: NDArray[np.int64]
-    trainable_counts: _Integers
-    constant_counts: _Integers
-    trainable_sources: _Integers
-    constant_sources: _Integers
-    names: _Integers
-    order: _Integers
+    edges: Edges
     derived: dict[tuple[str, torch.device], Any] = field(default_factory=dict)
 
     @staticmethod
     def of(topology: Topology) -> Wiring:
         """The wiring of a topology, in time proportional to its edges; layers of equal topologies share it."""
-        if topology not in _made:
-            _made[topology] = Wiring._of(topology)
-        return _made[topology]
+        made = _made.get(topology)
+        if made is None:
+            made = _made[topology] = Wiring._of(topology)
+        return made
 
     @staticmethod
     def _of(topology: Topology) -> Wiring:
@@ -131,33 +134,15 @@ class Wiring:
             dtype = _KINDS[kind]
             arrays.append(whole[start : start + size * dtype.itemsize].view(dtype))
             start += _padded(size * dtype.itemsize)
-        widths, stages, counts, constant_counts, sources, constant_sources, names, order = arrays
-        return Wiring(
-            image,
-            int(widths[0]),
-            int(widths[-1]),
-            widths,
-            stages.reshape(-1, PAIRED + 1),
-            counts,
-            constant_counts,
-            sources,
-            constant_sources,
-            names,
-            order,
-        )
-
-    @cached_property
-    def edges(self) -> Edges:
-        """What the kernels read."""
-        depth = self.widths.size - 1
-        arrays = (self.trainable_counts, self.constant_counts, self.trainable_sources, self.constant_sources)
-        sizes = (len(self.stages) // depth, depth, self.n_in, self.n_out)
-        return Edges(*sizes, self.stages, *arrays, self.names, self.order)
+        widths, stages, *others = arrays
+        n_in, n_out, depth = int(widths[0]), int(widths[-1]), widths.size - 1
+        stages = stages.reshape(-1, PAIRED + 1)
+        return Wiring(image, n_in, n_out, widths, Edges(len(stages) // depth, depth, n_in, n_out, stages, *others))
 
     @cached_property
     def back(self) -> tuple[NDArray[np.int64], int]:
         """For the way back, where a place for each source of a stage and one more begin, and how many there are."""
-        widths = self.stages[:, WIDTH] + 1
+        widths = self.edges.stages[:, WIDTH] + 1
         return np.cumsum(widths) - widths, int(widths.sum())
 
     @cached_property
@@ -172,7 +157,7 @@ class Wiring:
 
     @property
     def _hidden(self) -> NDArray[np.int64]:
-        return self.stages[:, WIDTH].reshape(-1, self.widths.size - 1)[:, 1:]
+        return self.edges.stages[:, WIDTH].reshape(-1, self.edges.depth)[:, 1:]
 
     def __deepcopy__(self, _: dict[int, Any]) -> Wiring:
         return self
@@ -182,21 +167,22 @@ class Wiring:
 
     def topology(self) -> Topology:
         """The topology whose wiring this is."""
-        edges: list[list[tuple[_Integers, _Integers, bool]]] = [[] for _ in self.widths[1:]]
+        found: list[list[tuple[_Integers, _Integers, bool]]] = [[] for _ in self.widths[1:]]
+        edges = self.edges
         before: _Integers = np.arange(0)
-        for number, (neuron, end, trainable, constant, width, _) in enumerate(self.stages.tolist()):
-            layer = number % len(edges)
-            named = self.names[neuron:end] if self.names.size else np.arange(end - neuron)
+        for number, (neuron, end, trainable, constant, width, _) in enumerate(edges.stages.tolist()):
+            layer = number % edges.depth
+            named = edges.names[neuron:end] if edges.names.size else np.arange(end - neuron)
             before = np.arange(width) if layer == 0 else before
             for first, counts, sources, kind in (
-                (trainable, self.trainable_counts, self.trainable_sources, True),
-                (constant, self.constant_counts, self.constant_sources, False),
+                (trainable, edges.trainable_counts, edges.trainable_sources, True),
+                (constant, edges.constant_counts, edges.constant_sources, False),
             ):
                 targets = np.repeat(named, counts[neuron:end])
-                edges[layer].append((before[sources[first : first + targets.size]], targets, kind))
+                found[layer].append((before[sources[first : first + targets.size]], targets, kind))
             before = named
         layers = []
-        for (n_in, n_out), of_layer in zip(pairwise(self.widths.tolist()), edges, strict=True):
+        for (n_in, n_out), of_layer in zip(pairwise(self.widths.tolist()), found, strict=True):
             ends = [np.concatenate(column) for column in zip(*((a, b) for a, b, _ in of_layer), strict=True)]
             kinds = np.concatenate([np.full(a.size, kind) for a, _, kind in of_layer])
             layers.append(Layer(n_in, n_out, ends[0], ends[1], kinds))

@@ -177,7 +177,7 @@ class SparseCascade(nn.Module):
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""
         sizes = f"in_features={self.in_features}, out_features={self.out_features}, depth={self.depth}"
-        edges = f"trainable={self.edge_weight.numel()}, constant={self._wiring.constant_sources.size}"
+        edges = f"trainable={self.edge_weight.numel()}, constant={self._wiring.edges.constant_sources.size}"
         return f"{sizes}, {edges}, bias={self.bias is not None}"
 
     def __getstate__(self) -> dict[str, Any]:

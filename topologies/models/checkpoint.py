@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from topologies import files
 from topologies.models.kinds import KINDS, Kind, cascade_of, sparse_kind_of
-from topologies.models.places import names_of, swap
+from topologies.models.places import modules_at, names_of, swap
 from topologies.packing import pack
 from topologies.topology import Topology
 
@@ -223,12 +223,7 @@ def _built(model: nn.Module, layer: _Sparse, topology: Topology) -> nn.Module:
     kind: Kind | None = next((kind for kind in KINDS if kind.name == layer.kind), None)
     if kind is None:
         raise ValueError(f"{name} stands for a {layer.kind!r}, which this evofabric does not know")
-    found = []
-    for place in layer.names:
-        try:
-            found.append(model.get_submodule(place))
-        except AttributeError:
-            raise ValueError(f"{place}: the saved model has a sparse layer here, this one has none") from None
+    found = modules_at(model, layer.names, "{}: the saved model has a sparse layer here, this one has none")
     module, sizes = found[0], (topology.n_in, topology.n_out)
     if isinstance(module, kind.sparse):
         if cascade_of(module).topology != topology:

@@ -8,7 +8,7 @@ from torch import nn
 
 from topologies.models.changes import Change, Plan
 from topologies.models.kinds import kind_of
-from topologies.models.places import swap
+from topologies.models.places import modules_at, swap
 from topologies.models.plan import plan
 from topologies.names import Source
 
@@ -56,12 +56,7 @@ def convert(model: nn.Module, plan_or_topology: Plan | Source | None = None, **o
 
 def _sparse(model: nn.Module, change: Change) -> nn.Module:
     """The module that takes the place of a layer."""
-    found = []
-    for name in change.names:
-        try:
-            found.append(model.get_submodule(name))
-        except AttributeError:
-            raise ValueError(f"the plan was made for another model: this one has no layer {change.names[0]}") from None
+    found = modules_at(model, change.names, "the plan was made for another model: this one has no layer {}")
     kind = kind_of(found[0])
     if kind is None or kind.name != change.kind or kind.sizes(found[0]) != (change.n_in, change.n_out):
         wanted = f"a {change.kind} of {change.n_in} x {change.n_out}"

@@ -33,6 +33,17 @@ def names_of(model: nn.Module) -> dict[nn.Module, list[str]]:
     return {module: places for module, places in names.items() if module not in parts}
 
 
+def modules_at(model: nn.Module, names: Iterable[str], complaint: str) -> list[nn.Module]:
+    """The modules that stand there; ValueError with the ``complaint``, whose {} is the place, where there is none."""
+    found = []
+    for name in names:
+        try:
+            found.append(model.get_submodule(name))
+        except AttributeError:
+            raise ValueError(complaint.format(name)) from None
+    return found
+
+
 def swap(model: nn.Module, replacements: Iterable[tuple[Sequence[str], nn.Module]]) -> nn.Module:
     """Put each module at all of its places in a model, and hand over the hooks of the one that was there.
 
