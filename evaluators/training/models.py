@@ -21,7 +21,7 @@ The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parame
 
 
 def cascades_of(topology: Topology, places: int) -> list[SparseCascade]:
-    """A topology's cascade for every place, each with weights of its own; the kernel gives equal bits everywhere."""
+    """A topology's cascade for every place, each with weights of its own; the kernel's bits depend on no thread."""
     return [SparseCascade(topology, way="fused") for _ in range(places)]
 
 
