@@ -14,6 +14,7 @@ from typing import Any
 
 from numba import config, njit
 from numba.core import event
+from numba.core.caching import IndexDataCacheFile
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +31,25 @@ def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # "no locator available"
         return njit(nogil=True, error_model="numpy")(function)
-    file = dispatcher._cache._cache_file
-    file._source_stamp = (file._source_stamp, _sources())
+    old = dispatcher._cache._cache_file
+    folder, base = dispatcher._cache.cache_path, old._index_name.removesuffix(".nbi")
+    dispatcher._cache._cache_file = _Files(folder, base, (old._source_stamp, _sources()))
     return dispatcher
+
+
+class _Files(IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's files, but compiled code has a name of its own, made of what it is compiled for.
+
+    Numba counts: two processes that compile for two types at once give both the same name, and later each finds the
+    other's code, which computes something else. Here a race loses an entry of the index at most.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        """Write the code first, then the index that names it."""
+        digest = hashlib.sha256(repr((key, self._source_stamp)).encode()).hexdigest()
+        name = f"{self._index_name.removesuffix('.nbi')}.{digest[:32]}.nbc"
+        self._save_data(name, data)
+        self._save_index(self._load_index() | {key: name})
 
 
 def _sources() -> bytes:
