@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from topologies.kernel.compiled import _Files
+
 HOME = Path(__file__).parents[3]
 PROGRAM = """
 import numpy as np
@@ -66,3 +68,18 @@ torch.testing.assert_close(y, x @ layer.dense())
     done = subprocess.run([sys.executable, "-c", program], env=path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "numba" in done.stderr
+
+
+def test_two_processes_that_compile_at_once_never_find_each_others_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sees the other's index before both have written their code."""
+    first, second = (_Files(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(_Files, "_load_index", lambda self: {})
+        first.save("for tiles of 16", "code 16")
+        second.save("for tiles of 64", "code 64")
+    for key, code in (("for tiles of 16", "code 16"), ("for tiles of 64", "code 64")):
+        assert _Files(str(tmp_path), "kernel", "stamp").load(key) in (code, None)
+    first.save("for tiles of 16", "code 16")
+    assert [first.load(key) for key in ("for tiles of 16", "for tiles of 64")] == ["code 16", "code 64"]
