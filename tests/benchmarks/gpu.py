@@ -102,9 +102,9 @@ def ours(population: Sequence[Topology], schedule: Schedule) -> tuple[float, flo
 def padded_seconds(population: Sequence[Topology], schedule: Schedule, device: torch.device) -> float:
     """Seconds of all steps of the padded chain, captured in a CUDA graph and replayed."""
     step, _ = padded_chain(population, schedule, device)
-    side = torch.cuda.Split()
+    side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.split(side):
+    with torch.cuda.stream(side):
         for _ in range(3):
             step()
     torch.cuda.current_stream().wait_stream(side)
