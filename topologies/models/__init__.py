@@ -12,18 +12,22 @@ from topologies.models.fold import fold
 from topologies.models.groups import parameter_groups
 from topologies.models.plan import plan
 from topologies.models.pointwise import SparseConv1x1
-from topologies.models.replace import replace_conv1x1, replace_linear
+from topologies.models.replace import replace_conv1d, replace_conv1x1, replace_linear
+from topologies.models.separable import SparseConv2d, replace_conv2d
 
 __all__ = [
     "Plan",
     "SparseCascade",
     "SparseConv1x1",
+    "SparseConv2d",
     "convert",
     "fold",
     "load",
     "parameter_groups",
     "plan",
+    "replace_conv1d",
     "replace_conv1x1",
+    "replace_conv2d",
     "replace_linear",
     "save",
 ]

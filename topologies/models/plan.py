@@ -70,11 +70,15 @@ def plan(
     wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
     left = chosen(exclude, every_name, "exclude")
     entries = [
-        Skip(places, type(module).__name__, "excluded")
-        if not left.isdisjoint(places)
-        else _entry(module, places, obstacle(model, module, names, owners), chooser)
+        entry
         for module, places in layers.items()
         if not wanted.isdisjoint(places)
+        for entry in _entries(
+            module,
+            places,
+            "excluded" if not left.isdisjoint(places) else obstacle(model, module, names, owners),
+            chooser,
+        )
     ]
     changes = tuple(entry for entry in entries if isinstance(entry, Change))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
@@ -89,20 +93,29 @@ def _is_layer(module: nn.Module, targets: Patterns) -> bool:
     return (kind_of(module) or sparse_kind_of(module)) is not None or isinstance(module, WITHOUT_SPARSE_FORM)
 
 
-def _entry(module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser) -> Change | Skip:
-    """What becomes of a layer: its change, or why there is none, ``reason`` where it is known already."""
+def _entries(
+    module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser
+) -> list[Change] | list[Skip]:
+    """What becomes of a layer: the changes of all its matrices, or why there is none, ``reason`` where it is known."""
     kind = kind_of(module)
     if reason is not None or kind is None:
-        return Skip(places, type(module).__name__, reason or "")
-    n_in, n_out = kind.sizes(module)
-    try:
-        choice = chooser.choice(n_in, n_out)
-    except OtherSizesError as problem:
-        raise OtherSizesError(f"{places[0]}: {problem}") from None
-    if isinstance(choice, str):
-        return Skip(places, type(module).__name__, choice)
-    weight: nn.Parameter = module.weight  # type: ignore[assignment]
-    return Change(places, kind.name, n_in, n_out, weight.element_size(), *choice)
+        return [Skip(places, type(module).__name__, reason or "")]
+    changes = []
+    for matrix in kind.matrices(module):
+        try:
+            found = chooser.choice(matrix)
+        except OtherSizesError as problem:
+            raise OtherSizesError(f"{places[0]}: {problem}") from None
+        if isinstance(found, str):
+            return [Skip(places, type(module).__name__, found)]
+        sized, choice = found
+        size = next(module.parameters()).element_size()
+        changes.append(
+            Change(
+                places, kind.name, matrix.path, sized.n_in, sized.n_out, sized.n_dense, sized.n_beside, size, *choice
+            )
+        )
+    return changes
 
 
 def _warn_of_unconnected(changes: Sequence[Change]) -> None:
