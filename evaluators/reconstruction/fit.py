@@ -1,11 +1,12 @@
 """A cascade's weights fitted to a dense layer's: training in place of a fresh draw.
 
 >>> import topologies.models as tm
->>> model = tm.convert(model, density=0.1, weights=fit)
+>>> model = tm.convert(model, density=0.1, diagonal=True, weights=fit)
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,12 @@ from topologies.topology import Topology
 
 RATES = (0.15, 0.6, 1.2, 2.4)
 """Peak learning rates, for matrices of unit mean square: deep cascades and large ones take the smaller."""
+
+
+_ALL_CONSTANT = (
+    "every layer of the topology has constant edges, so that its product cannot be small; tm.plan's diagonal=True, or "
+    "a family's, adds a layer without"
+)
 
 
 class FittedWeights(NamedTuple):
@@ -66,6 +73,12 @@ def fit(
     ------
     ValueError
         When the sizes differ, an entry is not finite, or a number of steps, rates or restarts is none.
+
+    Warns
+    -----
+    UserWarning
+        When what was found is no nearer to the matrix than zero is. That happens where every layer has constant edges
+        and the matrix is small: paths of constants count 1 whatever is trained.
     """
     from evaluators.reconstruction.cpu import train
 
@@ -89,7 +102,14 @@ def fit(
     best = int(np.argmin(losses))
     found = weights[best] if factor is None else (weights[best] * factor).astype(np.float32)
     left = float(losses[best]) * (1.0 if factor is None else scale**2)
-    return FittedWeights(np.ascontiguousarray(found), left / energy if energy else 0.0, float(peaks[best]))
+    error = left / energy if energy else 0.0
+    if error >= 1:
+        warnings.warn(
+            f"the fit is no nearer to the matrix than zero is (relative error {error:.2f}): "
+            + ("more steps or other rates may help" if factor is not None else _ALL_CONSTANT),
+            stacklevel=2,
+        )
+    return FittedWeights(np.ascontiguousarray(found), error, float(peaks[best]))
 
 
 def _factors(topology: Topology, scale: float) -> NDArray[np.float64] | None:

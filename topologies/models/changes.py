@@ -164,10 +164,14 @@ def _rows(entries: Iterable[_Entry], look: Callable[[_Entry], tuple[object, ...]
     for place, entry in enumerate(entries):
         shared = place if len(entry.names) > 1 else None  # a module at several places has a row of its own
         groups.setdefault((_NUMBER.sub("#", entry.names[0]), shared, look(entry)), []).append(entry)
-    return [
-        (_together([entry.names[0] for entry in group]) if len(group) > 1 else _alone(group[0]), group[0])
-        for group in groups.values()
-    ]
+    return [(_names(group), group[0]) for group in groups.values()]
+
+
+def _names(group: Sequence[Change | Skip]) -> str:
+    """The names of layers that share a row, and how many matrices of each do."""
+    names = list(dict.fromkeys(entry.names[0] for entry in group))
+    text = _together(names) if len(names) > 1 else _alone(group[0])
+    return text if len(group) == len(names) else f"{text}, {len(group) // len(names)} matrices"
 
 
 def _alone(entry: Change | Skip) -> str:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from topologies.kernel.way import predicted_time
 from topologies.models.matrices import Matrix
 from topologies.names import DEFAULT_FAMILY, OtherSizesError, Source, at_sizes, checked
 from topologies.reach import unconnected_share
-from topologies.topology import Topology
+from topologies.topology import Layer, Topology
 
 ROWS = 512
 """The batch for which times are predicted."""
@@ -42,11 +44,17 @@ class Chooser:
     budget: int | None
     lift: bool
     only_if_faster: bool
+    diagonal: bool
     _known: dict[Matrix, tuple[Matrix, Choice] | str] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(
-        topology: Source | None, density: float | None, budget: int | None, lift: bool, only_if_faster: bool
+        topology: Source | None,
+        density: float | None,
+        budget: int | None,
+        lift: bool,
+        only_if_faster: bool,
+        diagonal: bool,
     ) -> Chooser:
         """The rule of a plan's arguments.
 
@@ -69,7 +77,7 @@ class Chooser:
             given = "density" if budget is None else "budget"
             raise ValueError(f"{given} goes with a family's name, such as 'clos', or none; {topology!r} says it itself")
         file = Path(topology).name if isinstance(topology, str | Path) and isinstance(source, Topology) else None
-        return Chooser(source, file, density, budget, lift, only_if_faster)
+        return Chooser(source, file, density, budget, lift, only_if_faster, diagonal)
 
     def choice(self, matrix: Matrix) -> tuple[Matrix, Choice] | str:
         """The topology of a matrix, and the matrix as the budget made it, or the reason why there is none.
@@ -92,14 +100,20 @@ class Chooser:
                 return f"its {dense:,} dense weights are within the budget"
             matrix = matrix.within(budget)
             edges = budget - matrix.n_beside
+            if matrix.n_beside:  # filters so many that what is left is enough for a dense mixing
+                edges = min(edges, matrix.n_in * matrix.n_out - 1)
+            if self.diagonal:
+                edges -= matrix.n_out
             if edges < 1:
-                return f"its filters alone have {matrix.n_beside:,} weights, and {budget:,} are wanted"
+                return f"{budget:,} weights are fewer than its filters and its diagonal layer have"
         try:
             topology, text, lifted = at_sizes(self.source, matrix.n_in, matrix.n_out, edges, lift=self.lift)
         except OtherSizesError:
             raise
         except ValueError as problem:
             return f"{problem}"
+        if self.diagonal:
+            topology, text = with_diagonal(topology), f"{text}, diagonal"
         if topology.n_trainable + matrix.n_beside >= dense:
             beside = f" and the filters' {matrix.n_beside:,}" if matrix.n_beside else ""
             return (
@@ -112,6 +126,17 @@ class Chooser:
         unconnected = unconnected_share(topology) if lifted else 0.0
         words = f"{self.file or text}{', lifted' if lifted else ''}"
         return matrix, Choice(topology, words, time, unconnected)
+
+
+def with_diagonal(topology: Topology) -> Topology:
+    """The topology with a trainable weight behind every output (appendix A).
+
+    Without it every layer of most families has constant edges, so that some paths count 1 whatever is trained, and the
+    product cannot be small all over.
+    """
+    outputs = np.arange(topology.n_out)
+    last = Layer(topology.n_out, topology.n_out, outputs, outputs, np.ones(topology.n_out, dtype=np.bool_))
+    return Topology((*topology.layers, last))
 
 
 def _time(topology: Topology, matrix: Matrix) -> float:

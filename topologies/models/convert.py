@@ -22,7 +22,7 @@ def convert(
 
     >>> convert(model, plan(model, density=0.1))
     >>> convert(model, "champion.safetensors", targets=r"blocks\\.\\d+\\.mlp", lift=True)
-    >>> convert(model, plan(model, density=0.1), weights=evaluators.reconstruction.fit)
+    >>> convert(model, plan(model, density=0.1, diagonal=True), weights=evaluators.reconstruction.fit)
 
     All sparse layers are built before the first takes its place, so a model is converted or left as it is. The edges
     start from a fresh draw, in the order of the plan, so that equal seeds of torch give equal models; or near the dense

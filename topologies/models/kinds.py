@@ -8,9 +8,22 @@ from typing import Any
 
 from torch import nn
 
+from topologies.models.attention import (
+    SparseMultiheadAttention,
+    attention_matrices,
+    attention_parameters,
+    replace_attention,
+)
 from topologies.models.cascade import SparseCascade
 from topologies.models.matrices import Matrix
 from topologies.models.pointwise import SparseConv1x1
+from topologies.models.recurrent import (
+    SparseGRU,
+    SparseLSTM,
+    recurrent_matrices,
+    replace_recurrent,
+    topologies_by_name,
+)
 from topologies.models.replace import replace_conv1d, replace_conv1x1, replace_linear
 from topologies.models.separable import SparseConv2d, replace_conv2d
 from topologies.models.start import Fit
@@ -89,6 +102,14 @@ def _of_kernel(conv: nn.Conv2d) -> tuple[Matrix, ...]:
     return (Matrix("cascade", conv.in_channels, conv.out_channels, filters * conv.out_channels, filters),)
 
 
+def _recurrent(module: nn.LSTM | nn.GRU, topologies: Topologies, weights: Fit | None) -> nn.Module:
+    return replace_recurrent(module, topologies_by_name(topologies), weights=weights)
+
+
+def _flat(module: nn.RNNBase) -> set[str]:
+    return {name for names in module._all_weights for name in names}
+
+
 KINDS = (
     Kind(
         "Linear",
@@ -124,6 +145,33 @@ KINDS = (
         SparseConv2d.to_conv2d,
         obstacle=_without_groups,
     ),
+    Kind(
+        "LSTM",
+        _of(nn.LSTM),
+        SparseLSTM,
+        recurrent_matrices,
+        _recurrent,
+        SparseLSTM.to_lstm,
+        _flat,
+    ),
+    Kind(
+        "GRU",
+        _of(nn.GRU),
+        SparseGRU,
+        recurrent_matrices,
+        _recurrent,
+        SparseGRU.to_gru,
+        _flat,
+    ),
+    Kind(
+        "MultiheadAttention",
+        _of(nn.MultiheadAttention),
+        SparseMultiheadAttention,
+        attention_matrices,
+        lambda module, topologies, weights: replace_attention(module, topologies, weights=weights),
+        SparseMultiheadAttention.to_multihead_attention,
+        attention_parameters,
+    ),
 )
 """All kinds; what is folded of a sparse class that two have is the first one's."""
 
@@ -131,7 +179,6 @@ WITHOUT_SPARSE_FORM = (
     nn.modules.conv._ConvNd,
     nn.RNNBase,
     nn.RNNCellBase,
-    nn.MultiheadAttention,
     nn.Bilinear,
 )
 """Layers of matrices that have no sparse form here, and are listed so that nobody takes them for converted."""

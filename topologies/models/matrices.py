@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from math import ceil
 
 from topologies.names import Source, at_sizes
 from topologies.topology import Topology
@@ -37,13 +36,16 @@ class Matrix:
     is_folded: bool = False
 
     def within(self, budget: int) -> Matrix:
-        """The same for a budget of weights: of a convolution, with the fewest filters a channel that can use it up.
+        """The same for a budget of weights: of a convolution, with as many filters a channel as leave most to mix.
 
-        With n filters a channel a separable convolution has at most n (k² c + c c_out) weights.
+        n filters a channel take n k² c weights of the budget, and what mixes them has at most n c c_out.
         """
         if not self.n_beside:
             return self
-        multiplier = max(1, ceil(budget / (self.n_beside + self.n_in * self.n_out)))
+        even = budget // (self.n_beside + self.n_in * self.n_out)
+        multiplier = max(
+            (max(1, even), even + 1), key=lambda n: min(budget - n * self.n_beside, n * self.n_in * self.n_out)
+        )
         return replace(self, n_in=multiplier * self.n_in, n_beside=multiplier * self.n_beside)
 
     def fits(self, n_in: int, n_out: int) -> bool:

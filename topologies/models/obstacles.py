@@ -13,8 +13,9 @@ from topologies.models.places import Names
 _READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
 """Modules that compute with the weights of children which they never call.
 
-The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2``; but the weight
-of a cascade is a tensor that it declines, so that it calls them instead.
+The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2`` and of its
+attention; but the weight of a cascade is a tensor that it declines, and a sparse attention tells it that its weights
+are not to be read together, so that it calls them instead.
 """
 
 _OF_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")

@@ -27,6 +27,7 @@ def plan(
     exclude: Patterns = (),
     lift: bool = False,
     only_if_faster: bool = False,
+    diagonal: bool = False,
 ) -> Plan:
     """What converting a model would change; nothing is changed, and no weight is drawn.
 
@@ -50,6 +51,9 @@ def plan(
         Whether a topology of other sizes is brought to a layer's by :func:`topologies.resize`.
     only_if_faster:
         Whether layers that are predicted to train no faster than the dense one are left as they are.
+    diagonal:
+        Whether every topology ends in one weight more for each output, within a density or budget. Dense weights, which
+        are small, can only be fitted with it where all layers of a topology have constants, as most families' do.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def plan(
     UserWarning
         When a lifted topology leaves inputs and outputs of a layer unconnected.
     """
-    chooser = Chooser.of(topology, density, budget, lift, only_if_faster)
+    chooser = Chooser.of(topology, density, budget, lift, only_if_faster, diagonal)
     names = names_of(model)
     owners = owners_of(names)
     layers = {module: tuple(names[module]) for module in names if _is_layer(module, targets)}
@@ -81,7 +85,8 @@ def plan(
         )
     ]
     changes = tuple(entry for entry in entries if isinstance(entry, Change))
-    skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
+    within = tuple(f"{name}." for change in changes for name in change.names)  # parts that go with their layer
+    skipped = tuple(entry for entry in entries if isinstance(entry, Skip) and not entry.names[0].startswith(within))
     _warn_of_unconnected(changes)
     return Plan(changes, skipped, sum(one.numel() for one in model.parameters() if not is_lazy(one)))
 

@@ -62,6 +62,14 @@ def test_parameters_after_are_those_of_the_converted_model() -> None:
         assert plan.n_parameters_after == sum(parameter.numel() for parameter in model.parameters())
 
 
+def test_a_diagonal_layer_at_the_end_is_within_the_budget() -> None:
+    for change in tm.plan(mobile(), density=0.4, diagonal=True).changes:
+        assert change.n_sparse <= 0.4 * change.n_dense
+        last = change.topology.layers[-1]
+        assert last.n_in == last.n_out == last.n_trainable and (last.sources == last.targets).all()
+        assert change.text.endswith(", diagonal")
+
+
 def test_an_expression_takes_its_sizes_from_each_layer() -> None:
     plan = tm.plan(mlp(), "butterfly(depth=8)", targets=["0", "2"])
     assert [change.topology for change in plan.changes] == [butterfly(48, 8, n_out=64), butterfly(64, 8, n_out=96)]
@@ -150,13 +158,13 @@ class TestReasons:
         assert reasons(plan) == {"head": "its weight is also embedding.weight"}
 
     def test_attention_reads_its_weights_and_recurrent_layers_have_no_form(self) -> None:
-        plan = tm.plan(nn.ModuleDict({"encoder": transformer(), "lstm": nn.LSTM(8, 8)}), density=0.4)
+        plan = tm.plan(nn.ModuleDict({"encoder": transformer(), "rnn": nn.RNN(8, 8)}), density=0.4)
         assert {name.rpartition(".")[2] for name in layers(plan)} == {"linear1", "linear2"}
         found = reasons(plan)
         assert (
             found["encoder.layers.0.self_attn.out_proj"] == "MultiheadAttention reads its weight rather than calls it"
         )
-        assert found["encoder.layers.0.self_attn"] == found["lstm"] == "it has no sparse form here"
+        assert found["encoder.layers.0.self_attn"] == found["rnn"] == "it has no sparse form here"
 
     @pytest.mark.parametrize(
         ("change", "reason"),

@@ -125,8 +125,8 @@ class TestConverted:
 
     def test_what_is_too_little_for_the_filters_is_said(self) -> None:
         (skip,) = tm.plan(nn.Conv2d(64, 4, 3), density=0.2).skipped
-        assert skip.reason == "its filters alone have 576 weights, and 460 are wanted"
-        (skip,) = tm.plan(nn.Conv2d(64, 2, 2), "butterfly(depth=4)").skipped
+        assert skip.reason == "460 weights are fewer than its filters and its diagonal layer have"
+        (skip,) = tm.plan(nn.Conv2d(64, 2, 2), "butterfly(depth=60)").skipped
         assert "and the filters' 256 are no fewer than its 512 weights" in skip.reason
 
     def test_saved_and_loaded_and_folded(self, tmp_path: Any) -> None:
