@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.rng import generator
 from topologies.initialise import initial_weights
+from topologies.names import resolve
 from topologies.topology import Topology
 
 RATES = (0.15, 0.6, 1.2, 2.4)
@@ -40,7 +42,7 @@ class FittedWeights(NamedTuple):
 
 
 def fit(
-    topology: Topology,
+    topology: Topology | str | Path,
     matrix: ArrayLike,
     *,
     steps: int = 1000,
@@ -57,7 +59,7 @@ def fit(
     Parameters
     ----------
     topology:
-        Of the matrix's sizes.
+        Of the matrix's sizes; or its name, as :func:`topologies.names.resolve` takes it.
     matrix:
         ``(n_in, n_out)``: an ``nn.Linear`` keeps it turned, ``linear.weight.T``.
     steps:
@@ -83,6 +85,7 @@ def fit(
     from evaluators.reconstruction.cpu import train
 
     wanted = np.asarray(matrix, dtype=np.float32)
+    topology = topology if isinstance(topology, Topology) else resolve(topology)
     if wanted.shape != (topology.n_in, topology.n_out):
         sizes = f"{topology.n_in} x {topology.n_out} and the matrix is of shape {wanted.shape}"
         raise ValueError(f"the topology is {sizes}: (n_in, n_out) is wanted, an nn.Linear's weight turned")

@@ -113,7 +113,7 @@ class SparseMultiheadAttention(nn.Module):
         batched = query.dim() == 3
         heads = [self._heads(cascade(x), batched) for cascade, x in ((self.q, query), (self.k, key), (self.v, value))]
         mask = self._mask(attn_mask, key_padding_mask, heads[0], heads[1].shape[2], batched)
-        q, k, v, mask = self._with_extra(*heads, mask)
+        q, (k, v, mask) = heads[0], self._with_extra(heads[1], heads[2], mask)
         dropout = self.dropout if self.training else 0.0
         weights = None
         if need_weights:
@@ -140,7 +140,7 @@ class SparseMultiheadAttention(nn.Module):
     @property
     def in_proj_bias(self) -> Tensor | None:
         """The biases of q, k and v one after another, or None."""
-        biases = [one.bias for one in (self.q, self.k, self.v) if one.bias is not None]
+        biases: list[Tensor] = [one.bias for one in (self.q, self.k, self.v) if one.bias is not None]
         return torch.cat(biases) if biases else None
 
     def reset_parameters(self) -> None:
@@ -215,9 +215,7 @@ class SparseMultiheadAttention(nn.Module):
             total = hidden if total is None else total + hidden
         return total
 
-    def _with_extra(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def _with_extra(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """With the keys and values that every query sees beside those given: learned ones, and zeros."""
         batch, heads, _, width = k.shape
         extra = 0
@@ -229,7 +227,7 @@ class SparseMultiheadAttention(nn.Module):
         if self.add_zero_attn:
             k, v = (functional.pad(one, (0, 0, 0, 1)) for one in (k, v))
             extra += 1
-        return q, k, v, functional.pad(mask, (0, extra)) if mask is not None and extra else mask
+        return k, v, functional.pad(mask, (0, extra)) if mask is not None and extra else mask
 
 
 def attention_matrices(dense: nn.MultiheadAttention) -> tuple[Matrix, ...]:
@@ -240,8 +238,9 @@ def attention_matrices(dense: nn.MultiheadAttention) -> tuple[Matrix, ...]:
 
 def attention_parameters(dense: nn.MultiheadAttention) -> set[str]:
     """The names of a dense layer's parameters, those that are None included."""
-    own = {"in_proj_weight", "in_proj_bias", "bias_k", "bias_v", *(f"{name}_proj_weight" for name in "qkv")}
-    return own | {"out_proj.weight", "out_proj.bias"}
+    extra = {"bias_k", "bias_v"} if dense.bias_k is not None else set[str]()
+    own = {"in_proj_weight", "in_proj_bias", *(f"{name}_proj_weight" for name in "qkv")}
+    return own | extra | {"out_proj.weight", "out_proj.bias"}
 
 
 def replace_attention(

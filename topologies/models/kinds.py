@@ -164,7 +164,7 @@ KINDS = (
         _flat,
     ),
     Kind(
-        "MultiheadAttention",
+        "Attention",
         _of(nn.MultiheadAttention),
         SparseMultiheadAttention,
         attention_matrices,

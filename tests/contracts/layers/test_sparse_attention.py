@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -37,11 +38,12 @@ class TestSparseMultiheadAttention(LayerContract):
         "with constants": parallel_butterfly(8, 2, 3),
     }
     batches = ((), (0,), (1,), (5,))
-    same_bits, rounding = False, 8
+    same_bits = False
 
     def build(self, topology: Topology, way: str | None, **options: Any) -> ToItself:
-        """Two heads."""
-        return ToItself(SparseMultiheadAttention(topology.n_in, 2, topology, batch_first=True, **options))
+        """Two heads, and a learned key beside the others: without it no output depends on the keys' bias."""
+        learned = {"add_bias_kv": options.get("bias", True)}
+        return ToItself(SparseMultiheadAttention(topology.n_in, 2, topology, batch_first=True, **learned, **options))
 
     def inputs(self, module: nn.Module, *batch: int) -> Tensor:
         """Three steps of standard normal numbers."""
@@ -61,5 +63,22 @@ class TestSparseMultiheadAttention(LayerContract):
         dense = {"layer.in_proj_weight": torch.cat(three), "layer.out_proj.weight": out}
         if layer.q.bias is not None:
             dense["layer.in_proj_bias"] = torch.cat([parameters[f"layer.{name}.bias"] for name in "qkv"])
-            dense["layer.out_proj.bias"] = parameters["layer.out_proj.bias"]
+            dense |= {f"layer.{name}": parameters[f"layer.{name}"] for name in ("out_proj.bias", "bias_k", "bias_v")}
         return dense
+
+    @pytest.mark.parametrize("reduced", [torch.bfloat16, torch.float16])
+    @pytest.mark.parametrize("rows", [1, 200])
+    def test_autocast_trains_the_parameters(
+        self, way: str | None, topology: Topology, rows: int, reduced: torch.dtype
+    ) -> None:
+        """All gradients together: those of the keys are small differences of large numbers."""
+        module = self.make(topology, way)
+        x = self.inputs(module, rows)
+        parameters = list(module.parameters())
+        with torch.autocast("cpu", dtype=reduced):
+            y = module(x)
+        found = torch.autograd.grad(y, parameters, torch.ones_like(y))
+        exact = torch.autograd.grad(module(x).sum(), parameters)
+        assert {gradient.dtype for gradient in found} == {torch.float32}
+        ours, true = (torch.cat([one.flatten() for one in all_]) for all_ in (found, exact))
+        assert (ours - true).norm() < 8 * torch.finfo(reduced).eps * true.norm()

@@ -157,14 +157,13 @@ class TestReasons:
         assert [change.names for change in plan.changes] == [("first", "second")]
         assert reasons(plan) == {"head": "its weight is also embedding.weight"}
 
-    def test_attention_reads_its_weights_and_recurrent_layers_have_no_form(self) -> None:
-        plan = tm.plan(nn.ModuleDict({"encoder": transformer(), "rnn": nn.RNN(8, 8)}), density=0.4)
-        assert {name.rpartition(".")[2] for name in layers(plan)} == {"linear1", "linear2"}
-        found = reasons(plan)
-        assert (
-            found["encoder.layers.0.self_attn.out_proj"] == "MultiheadAttention reads its weight rather than calls it"
-        )
-        assert found["encoder.layers.0.self_attn"] == found["rnn"] == "it has no sparse form here"
+    def test_parts_that_are_read_and_recurrent_layers_without_gates(self) -> None:
+        model = nn.ModuleDict({"encoder": transformer(), "rnn": nn.RNN(8, 8)})
+        found = reasons(tm.plan(model, density=0.4, exclude=["self_attn"]))
+        part = "encoder.layers.0.self_attn.out_proj"
+        assert found[part] == "excluded" and found["rnn"] == "it has no sparse form here"
+        found = reasons(tm.plan(model, density=0.4, targets=[part]))
+        assert found == {part: "MultiheadAttention reads its weight rather than calls it"}
 
     @pytest.mark.parametrize(
         ("change", "reason"),
@@ -275,6 +274,7 @@ class TestTheTable:
         monkeypatch.setenv("COLUMNS", "120")
         text = str(tm.plan(nn.Sequential(*(transformer() for _ in range(3))), density=0.4))
         assert "0-2.layers.0,1.linear1 (6)" in text
+        assert "6), 4 matrices" in " ".join(text.split())
         odd = nn.ModuleList([nn.ModuleList(nn.Linear(48, 48) for _ in range(count)) for count in (1, 2)])
         assert "{0.0,1.0,1.1} (3)" in str(tm.plan(odd, density=0.4))
 
