@@ -1,6 +1,7 @@
 """Whole models made sparse: sizes before and after, and whether everything that is done with a model still works.
 
-Run with `python -m tests.benchmarks.models`, which needs `pip install evofabric[bench]`; takes a few minutes.
+Run with `python -m tests.benchmarks.models`, which needs `pip install evofabric[bench]`; takes a few minutes. With
+`--sizes` it measures parameters, products and the time of a training step instead, dense and at two densities.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,13 +47,118 @@ def of_timm(name: str) -> Callable[[], nn.Module]:
     return build
 
 
+class Encoder(nn.Module):
+    """``nn.TransformerEncoder`` of the size of BERT's small sister, over vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(512, 8, 2048, dropout=0.0, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+        self.head = nn.Linear(512, 512)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.encoder(x))  # type: ignore[no-any-return]
+
+
+class Recurrent(nn.Module):
+    """A language model of two layers of LSTM over vectors that stand for 96 characters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(256, 512, num_layers=2, batch_first=True)
+        self.head = nn.Linear(512, 96)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rnn(x)[0])  # type: ignore[no-any-return]
+
+
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str]]] = {
     "MLP 784-1024-1024-10": (mlp, (784,), ["4"]),
-    "MobileNet v2": (of_timm("mobilenetv2_100"), (3, 224, 224), ["classifier"]),
-    "ViT-S/16": (of_timm("vit_small_patch16_224"), (3, 224, 224), ["head"]),
-    "ConvNeXt-T": (of_timm("convnext_tiny"), (3, 224, 224), ["head"]),
+    "ResNet-18": (of_timm("resnet18"), (3, 224, 224), ["conv1", "fc"]),
+    "MobileNet v1": (of_timm("mobilenetv1_100"), (3, 224, 224), ["conv_stem", "classifier"]),
+    "MobileNet v2": (of_timm("mobilenetv2_100"), (3, 224, 224), ["conv_stem", "classifier"]),
+    "ViT-S/16": (of_timm("vit_small_patch16_224"), (3, 224, 224), ["patch_embed", "head"]),
+    "ConvNeXt-T": (of_timm("convnext_tiny"), (3, 224, 224), ["stem", "head"]),
+    "LSTM, two layers": (Recurrent, (64, 256), ["head"]),
+    "nn.TransformerEncoder": (Encoder, (64, 512), ["head"]),
 }
-"""How each model is built, its inputs, and its last layer, which stays dense."""
+"""How each model is built, its inputs, and its first and last layers, which stay dense."""
+
+
+def products(model: nn.Module, shape: tuple[int, ...]) -> float:
+    """Multiplications of a forward pass of one example, in the layers that hold weights, as the layers are used.
+
+    A recurrent layer of cascades multiplies as a dense one does, once its matrices are made.
+    """
+    total = 0.0
+
+    def count(module: nn.Module, given: tuple[Tensor, ...], y: Tensor | tuple[Tensor, ...]) -> None:
+        nonlocal total
+        x, out = given[0], y[0] if isinstance(y, tuple) else y
+        if isinstance(module, nn.Conv2d):
+            total += out.numel() * module.weight[0].numel()
+        elif isinstance(module, tm.SparseConv1x1 | tm.SparseConv2d):
+            total += module.cascade.edge_weight.numel() * out.numel() / module.out_channels
+        elif isinstance(module, tm.SparseCascade):
+            total += module.edge_weight.numel() * x.numel() / module.in_features
+        elif isinstance(module, nn.Linear):
+            total += x.numel() * module.out_features
+        elif isinstance(module, nn.LSTM | tm.SparseLSTM):
+            whole = module if isinstance(module, nn.LSTM) else module.to_lstm()
+            weights = sum(one.numel() for name, one in whole.named_parameters() if "weight" in name)
+            total += weights * x.numel() / x.shape[-1]
+        elif isinstance(module, nn.MultiheadAttention):
+            total += x.numel() * 4 * module.embed_dim
+
+    inner = {part for one in model.modules() if isinstance(one, nn.MultiheadAttention) for part in one.children()}
+    hooks = [one.register_forward_hook(count) for one in model.modules() if one not in inner]
+    with torch.no_grad():
+        model.eval()(torch.zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def sizes_table(console: Console, repeats: int = 3) -> None:
+    """Parameters, products and time of a training step, dense and at two densities; a line is printed as it comes."""
+    headings = ("layers", "parameters, M", "products, M", "ms a step", "over dense")
+    result = table("Training steps of 512 vectors, 16 sequences or 4 images", "model", *headings)
+    for name, (build, shape, kept) in MODELS.items():
+        x, models, layers = torch.randn((512, 16, 4)[len(shape) - 1], *shape), {}, {}
+        for density in (None, 0.1, 0.25):
+            torch.manual_seed(0)
+            model, label = build(), "dense" if density is None else f"{density:.0%}"
+            plan = tm.plan(model, density=density or 0.1, exclude=kept)
+            models[label] = model if density is None else tm.convert(model, plan)
+            there = len({one for change in plan.changes for one in change.names})
+            layers[label] = "" if density is None else f"{there} of {there + len(plan.skipped)}"
+        counts = {label: products(model, shape) for label, model in models.items()}
+        taken = {label: [_step(model.train(), x) for _ in range(1)] for label, model in models.items()}
+        for _ in range(repeats):
+            for label, model in models.items():
+                taken[label].append(_step(model, x))
+        dense = min(taken["dense"][1:])
+        for label, model in models.items():
+            best = min(taken[label][1:])
+            size = sum(one.numel() for one in model.parameters()) / 1e6
+            cells = (
+                layers[label],
+                f"{size:.2f}",
+                f"{counts[label] / 1e6:.0f}",
+                f"{1e3 * best:.0f}",
+                f"{best / dense:.2f}",
+            )
+            result.add_row(f"{name}, {label}", *cells)
+            print(name, label, *cells, sep=" | ", flush=True)
+    console.print(result)
+
+
+def _step(model: nn.Module, x: Tensor) -> float:
+    """Seconds of this process in a forward and a backward pass."""
+    model.zero_grad()
+    start = time.process_time()
+    model(x).square().mean().backward()
+    return time.process_time() - start
 
 
 def size(folder: Path) -> int:
@@ -137,4 +244,7 @@ def models_table(console: Console) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    models_table(Console(width=160))
+    if "--sizes" in sys.argv:
+        sizes_table(Console(width=160))
+    else:
+        models_table(Console(width=160))
