@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import topologies.models as tm
 from tests.benchmarks.problems import table
+from topologies.models.targets import Patterns
 
 DENSITY = 0.1
 BATCH = 2
@@ -72,9 +73,9 @@ class Recurrent(nn.Module):
         return self.head(self.rnn(x)[0])  # type: ignore[no-any-return]
 
 
-MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str]]] = {
+MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Patterns]] = {
     "MLP 784-1024-1024-10": (mlp, (784,), ["4"]),
-    "ResNet-18": (of_timm("resnet18"), (3, 224, 224), ["conv1", "fc"]),
+    "ResNet-18": (of_timm("resnet18"), (3, 224, 224), "conv1|fc"),
     "MobileNet v1": (of_timm("mobilenetv1_100"), (3, 224, 224), ["conv_stem", "classifier"]),
     "MobileNet v2": (of_timm("mobilenetv2_100"), (3, 224, 224), ["conv_stem", "classifier"]),
     "ViT-S/16": (of_timm("vit_small_patch16_224"), (3, 224, 224), ["patch_embed", "head"]),
