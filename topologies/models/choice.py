@@ -120,7 +120,7 @@ class Chooser:
                 f"the topology's {topology.n_trainable:,} trainable edges{beside} are no fewer than its {dense:,} "
                 "weights"
             )
-        time = _time(topology, matrix)
+        time = time_of(topology, matrix)
         if self.only_if_faster and time >= 1:
             return f"it would train no faster: {time:.2f} of the dense layer's time is predicted"
         unconnected = unconnected_share(topology) if lifted else 0.0
@@ -139,7 +139,7 @@ def with_diagonal(topology: Topology) -> Topology:
     return Topology((*topology.layers, last))
 
 
-def _time(topology: Topology, matrix: Matrix) -> float:
+def time_of(topology: Topology, matrix: Matrix) -> float:
     """Time of training on ``ROWS`` rows over the dense layer's; filters count as their share of its products."""
     if matrix.is_folded:  # the identity goes through the cascade, and the dense layer is computed as well
         return 1 + predicted_time(topology, topology.n_in) * topology.n_in / ROWS
