@@ -71,7 +71,7 @@ def test_small_layers_of_many_edges_are_folded_for_many_rows() -> None:
 def test_on_a_gpu_the_way_that_was_fastest_on_an_h200(n: int, rows: int, expected: str) -> None:
     topology = butterfly(n, n.bit_length() - 1)
     cut = blocks.runs(topology)
-    assert choose(Wiring.of(topology), torch.float32, torch.device("cuda"), rows, cut=cut) == way
+    assert choose(Wiring.of(topology), torch.float32, torch.device("cuda"), rows, cut=cut) == expected
 
 
 def test_kernels_that_cannot_be_compiled_are_done_without(
