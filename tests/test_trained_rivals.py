@@ -57,7 +57,7 @@ def one_by_one(job: Job, data: Data) -> tuple[list[np.ndarray], float, float]:
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_batch_learns_what_its_networks_learn_alone(name: str, data: Data) -> None:
     jobs = [Job(PAIRS[name], rate, decay, seed, 3) for rate, decay, seed in ((0.01, 0.3, 0), (0.03, 0.0, 1))]
-    for trained in train_all(jobs, OnDevice(data, "cpu"), keep=True):
+    for trained in train_all(jobs, OnDevice(data, "cpu"), keep=True, test=True):
         weights, validation, test = one_by_one(trained.job, data)
         for found, wanted in zip(trained.weights, weights, strict=True):
             np.testing.assert_allclose(found, wanted, atol=2e-4)

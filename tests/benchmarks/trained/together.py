@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 
+import numpy as np
 import torch
 
 from tests.benchmarks.trained.batched import Batch, Job, OnDevice, Trained
@@ -20,7 +21,11 @@ Told = Callable[[str], None]
 
 
 def train_all(
-    jobs: Sequence[Job], data: OnDevice, keep: bool = False, tell: Told = lambda line: None
+    jobs: Sequence[Job],
+    data: OnDevice,
+    keep: bool = False,
+    test: bool = False,
+    tell: Told = lambda line: None,
 ) -> list[Trained]:
     """Train every job, and return what became of them in the same order.
 
@@ -32,6 +37,8 @@ def train_all(
         The examples.
     keep:
         Whether the trained weights are returned as well.
+    test:
+        Whether the test part is read; without it :attr:`Trained.test` is empty.
     tell:
         Takes a line about every batch that is begun.
     """
@@ -44,15 +51,16 @@ def train_all(
         for start in range(0, len(numbers), size):
             chosen = numbers[start : start + size]
             tell(f"{len(chosen)} networks of {_told(jobs[chosen[0]])}")
-            trained = _train_batch([jobs[number] for number in chosen], data, keep)
+            trained = _train_batch([jobs[number] for number in chosen], data, keep, test)
             done.update(zip(chosen, trained, strict=True))
     return [done[number] for number in range(len(jobs))]
 
 
-def _train_batch(jobs: list[Job], data: OnDevice, keep: bool) -> list[Trained]:
+def _train_batch(jobs: list[Job], data: OnDevice, keep: bool, test: bool) -> list[Trained]:
     batch = Batch(jobs, data)
     batch.train(Regrowth(batch) if jobs[0].regrown else None)
-    right = zip(batch.right(data.validation), batch.right(data.test), strict=True)
+    nothing = np.zeros((len(jobs), 0), np.bool_)
+    right = zip(batch.right(data.validation), batch.right(data.test) if test else nothing, strict=True)
     found = [
         Trained(job, *answers, batch.weights(number) if keep or job.regrown else ())
         for number, (job, answers) in enumerate(zip(jobs, right, strict=True))
