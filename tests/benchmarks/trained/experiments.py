@@ -8,11 +8,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from evaluators.rng import generator
 from evaluators.training.data import Data, Part
 from evaluators.training.files import arrays_of
+from tests.benchmarks.trained.accuracies import accuracies
 from tests.benchmarks.trained.batched import OnDevice
 from tests.benchmarks.trained.rows import (
     Row,
@@ -43,6 +46,7 @@ class Job:
     device: str
     epochs: int
     out: Path
+    stem: str = ""
     champions: tuple[Row, ...] = ()
 
     def on(self, data: Data) -> OnDevice:
@@ -108,10 +112,18 @@ def _at_density(name: str, job: Job, widths: tuple[int, ...], density: float) ->
     table(name, feasible(all_rows(setting, job.champions), setting), setting, job.epochs, job.out)
 
 
+def predict(job: Job) -> None:
+    """Accuracies of many kinds of topologies, in order, and what short trainings say of them."""
+    n = job.data.inputs
+    fan = FAN_IN if n >= 256 else FAN_IN // 2
+    accuracies(f"topologies-{job.stem}", Setting(job.on(job.data), (n, n, n), (n * fan,) * 2), fan, job.epochs, job.out)
+
+
 EXPERIMENTS: dict[str, Callable[[Job], None]] = {
     "shuffled": shuffled_inputs,
     "order": in_order,
     "curve": curve,
+    "predict": predict,
     "transfer": transfer,
     "rectangular": rectangular,
     "colour": colour,
@@ -158,6 +170,12 @@ def of_classes(data: Data, classes: Sequence[int]) -> Data:
     return replace(data, classes=tuple(data.classes[one] for one in classes), **parts)
 
 
-def read(path: str) -> Data:
-    """Data from a file; see :meth:`evaluators.training.Data.read`."""
-    return Data.of(**arrays_of(path))
+def read(name: str) -> Data:
+    """Data from a file, see :meth:`evaluators.training.Data.read`; ``mnist.npz:16`` makes images of 16 x 16 of them."""
+    path, _, side = name.partition(":")
+    arrays = arrays_of(path)
+    if side:
+        for key in ("x_train", "x_test"):
+            images = torch.from_numpy(arrays[key].astype(np.float32))[:, None]
+            arrays[key] = functional.adaptive_avg_pool2d(images, int(side))[:, 0].numpy()
+    return Data.of(**arrays)

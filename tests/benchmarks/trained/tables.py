@@ -42,7 +42,7 @@ def table(name: str, rows: Sequence[Row], setting: Setting, epochs: int, out: Pa
     What follows are rows whose masks come from trained rows: RigL's mask and magnitude pruning of the dense one, both
     trained again, and the best rows shuffled.
     """
-    log = Log(out / "trainings.csv", name, _clock(name))
+    log = Log(out / "trainings.csv", name, clock(name))
     lines = _measured(tuned(rows, setting, epochs, log), setting, epochs, log)
     write(name, lines, setting, out)
     if follow and (later := _following(lines, setting, epochs)):
@@ -145,7 +145,7 @@ def _interval(name: str, found: Estimate) -> dict[str, float]:
     return {name: round(found.mean, 5), f"{name} low": round(found.low, 5), f"{name} high": round(found.high, 5)}
 
 
-def _clock(name: str) -> Any:
+def clock(name: str) -> Any:
     """Tells lines with the seconds since now."""
     start = time.perf_counter()
     return lambda line: print(f"{name} {time.perf_counter() - start:7.1f} s  {line}", flush=True)

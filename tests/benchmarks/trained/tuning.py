@@ -77,13 +77,21 @@ class Log:
                 writer.writerow((self.table, row, form, *how))
 
 
-def tuned(rows: Sequence[Row], setting: Setting, epochs: int, log: Log) -> list[Chosen]:
-    """The best form, rate and decay of every row; grids grow until no end wins, :data:`ROUNDS` times at most."""
+def tuned(
+    rows: Sequence[Row],
+    setting: Setting,
+    epochs: int,
+    log: Log,
+    rates: Sequence[float] = RATES,
+    decays: Sequence[float] = DECAYS,
+    rounds: int = ROUNDS,
+) -> list[Chosen]:
+    """The best form, rate and decay of every row; grids grow until no end wins, ``rounds`` times at most."""
     errors: list[dict[Point, float]] = [{} for _ in rows]
     wanted: list[list[Point]] = [
-        [(form, rate, decay) for form in row.forms for rate in RATES for decay in DECAYS] for row in rows
+        [(form, rate, decay) for form in row.forms for rate in rates for decay in decays] for row in rows
     ]
-    for _ in range(1 + ROUNDS):
+    for _ in range(1 + rounds):
         if not any(wanted):
             break
         _try(rows, wanted, errors, setting, epochs, log)
