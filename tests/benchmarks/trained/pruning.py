@@ -83,7 +83,9 @@ def synflow(data: OnDevice, widths: Sequence[int], budgets: Sequence[int], every
             bar = torch.cat([one.flatten() for one in scores]).topk(count).values[-1]
             bars = [bar] * len(masks)
         else:
-            bars = [one.flatten().topk(int(part * one.numel())).values[-1] for one, part in zip(scores, share)]
+            bars = [
+                one.flatten().topk(int(part * one.numel())).values[-1] for one, part in zip(scores, share, strict=True)
+            ]
         masks = [(one >= bar).double() * mask for one, bar, mask in zip(scores, bars, masks, strict=True)]
     return [_flat(one) for one in scores]
 
