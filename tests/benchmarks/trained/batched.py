@@ -331,11 +331,17 @@ class Batch:
                 after(self, done + 1)
 
     def _recorded(self) -> Callable[[], None]:
-        """The step as a graph, which starts as one and not as a hundred kernels."""
+        """The step as a graph, which starts as one and not as a hundred kernels; told where that cannot be had."""
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.step()
+        try:
+            with torch.cuda.graph(graph):
+                self.step()
+        except RuntimeError as error:
+            print(f"the step is not recorded, and slower: {' '.join(str(error).split())[:200]}", flush=True)
+            torch.cuda.synchronize()
+            return self.step
         return graph.replay  # type: ignore[no-any-return]
 
     @torch.no_grad()

@@ -51,7 +51,7 @@ def gaussian(topology: Topology) -> dict[str, float]:
 
 def trained_weights(weights: NDArray[np.float32]) -> Measure:
     """Error of a brief reconstruction of a trained dense network's first weights, ``(n_in, n_out)``."""
-    task = MatrixReconstruction(OwnTargets.of(weights[None]))
+    task = MatrixReconstruction(OwnTargets.of({"weights": weights}))
     few = Fidelity(1, BRIEF.steps, BRIEF.rates)
 
     def measure(topology: Topology) -> dict[str, float]:

@@ -42,13 +42,8 @@ def specimens(near: _Near, fan: int) -> dict[str, Topology]:
         **_random(n, fan),
         **_narrow(near, fan),
     }
-    for name in (
-        "grid patches",
-        "grid patches, 2 layers",
-        "correlation patches",
-        f"butterfly {fan}",
-        f"grid patches, {fan // 2} random",
-    ):
+    patched = ("grid patches", "grid patches, 2 layers", "correlation patches", f"grid patches, {fan // 2} random")
+    for name in (*patched, f"butterfly {fan}"):
         (drawn[f"{name}, shuffled"],) = shuffled((drawn[name],), generator(0, "shuffled", name))
         elsewhere = generator(0, "elsewhere", name).permutation(n)
         drawn[f"{name}, inputs elsewhere"] = reordered(drawn[name], elsewhere)

@@ -82,7 +82,7 @@ def pairing(near: NDArray[np.float64]) -> NDArray[np.int64]:
         joins = np.zeros((len(groups), len(clusters)))
         for row, group in enumerate(groups):
             joins[row, list(group)] = 1
-        clusters = [sum((clusters[one] for one in group), []) for group in groups]
+        clusters = [[place for one in group for place in clusters[one]] for group in groups]
         sums = joins @ sums @ joins.T
     return np.array(clusters[0])
 
