@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -13,14 +14,15 @@ from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
-from evo.settings import Settings, validate
+from evo.own_data import completed
+from evo.settings import Settings, overridden, validate
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
 from evo.storage.run import Run, Watcher, open_run
-from topologies.canonical import canonical
 from topologies.files import read
 from topologies.names import topology_file
+from topologies.stack import AnyTopology, Stack, size_text, the_topology
 from topologies.topology import Topology
 
 
@@ -42,7 +44,33 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
         return trials, compared(run, {BASELINES[family]: best}, BASELINES[family]).first
 
 
-def scores(settings: Settings, topologies: Mapping[str, Topology], watcher: Watcher) -> FinalTable:
+def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) -> Settings:
+    """A recipe that compares topologies: of their size, and of the budget of the largest, unless the overrides say.
+
+    Raises
+    ------
+    ValueError
+        When they have different sizes, or the overrides are wrong.
+    """
+    sizes = {
+        name: size_text([(one.n_in, one.n_out) for one in topology.places]) for name, topology in topologies.items()
+    }
+    if len({(one.n_in, one.n_out) for one in topologies.values()}) > 1:
+        told = ", ".join(f"{name} is {size.replace('x', ' x ')}" for name, size in sizes.items())
+        raise ValueError(f"only topologies of one size can be compared: {told}")
+    first = next(iter(topologies.values()))
+    values = overridden({}, overrides)
+    if values.get("training") is None:
+        values = {"n_in": first.n_in, "n_out": first.n_out} | values
+        places = 1
+    else:
+        values = completed(values)
+        places = len(values["places"]["sizes"]) if values.get("places") else 1
+    budget = max(one.n_trainable if isinstance(one, Stack) else places * one.n_trainable for one in topologies.values())
+    return validate({"budget": budget} | values)
+
+
+def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: Watcher) -> FinalTable:
     """The final table for topologies by name, all of the recipe's size; the baseline comes first.
 
     Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget.
@@ -56,8 +84,18 @@ def scores(settings: Settings, topologies: Mapping[str, Topology], watcher: Watc
         baseline, best = _baseline(run)
         chosen: dict[str, Chosen | None] = {baseline: best}
         for name, topology in topologies.items():
-            chosen[name] = choose(run, name, [Finalist("", canonical(topology))])
+            chosen[name] = choose(run, name, [Finalist("", _at_places(settings, name, topology).canonical)])
         return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
+
+
+def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopology:
+    """The topology as the recipe's evaluator takes it: at every place of a model with several."""
+    if settings.places is None:
+        return the_topology(topology, name)
+    stack = topology if isinstance(topology, Stack) else Stack((topology,) * len(settings.sizes))
+    if not settings.places.layout.admits(stack.sizes):
+        raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(settings.sizes)}")
+    return stack
 
 
 def _baseline(run: Run[Settings]) -> tuple[str, Chosen]:
@@ -108,6 +146,7 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
     fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
     judge = evaluator or evaluator_of(settings)
-    score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
+    form = cast(Topology, topology.canonical)  # or a stack, as the recipe's evaluator takes
+    score = judge.evaluate(form, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
     return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))
