@@ -38,9 +38,10 @@ def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
     the edges; the more edges in a layer, the paler. The places of a stack are drawn one below the other.
     """
     sizes = [_extent(place) for place in topology.places]
-    width, height = max(width for width, _ in sizes), sum(height for _, height in sizes) + _GAP * (len(sizes) - 1)
+    gap = _GAP if isinstance(topology, Stack) else 0.0
+    width, height = max(width for width, _ in sizes), sum(height + gap for _, height in sizes)
     figure = _page(width, height, title or _name(topology), _facts(topology), _line_legend(topology))
-    top = 0.0
+    top = gap / 2
     for number, (place, (across, down)) in enumerate(zip(topology.places, sizes, strict=True), 1):
         axes = _panel(figure, 0.0, top, across, down)
         if isinstance(topology, Stack):
@@ -54,7 +55,7 @@ def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
                 fontsize=8,
             )
         _draw_layers(axes, place, down)
-        top += down + _GAP
+        top += down + gap
     return figure
 
 

@@ -88,6 +88,16 @@ def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTo
         raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
 
 
+def stack_of(source: Source | Stack | None) -> Stack | None:
+    """The stack that a source is, or that its file holds; None of any other source."""
+    if isinstance(source, Stack):
+        return source
+    if not isinstance(source, str | Path) or source in FAMILIES or is_expression(str(source)):
+        return None
+    found = resolve_any(source)
+    return found if isinstance(found, Stack) else None
+
+
 class OtherSizesError(ValueError):
     """A topology that is there, but at other sizes than those of the layer it is meant for."""
 

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from topologies.expression import is_expression
-from topologies.families import FAMILIES
 from topologies.kernel.way import predicted_time
 from topologies.models.changes import Change, Skip
 from topologies.models.choice import ROWS, Choice
-from topologies.names import Source, resolve_any
 from topologies.stack import Stack
-
-
-def stack_of(source: Source | Stack | None) -> Stack | None:
-    """The stack that a source is, or that its file holds; None of any other source."""
-    if isinstance(source, Stack):
-        return source
-    if not isinstance(source, str | Path) or source in FAMILIES or is_expression(str(source)):
-        return None
-    found = resolve_any(source)
-    return found if isinstance(found, Stack) else None
 
 
 class PlaceChooser:

@@ -12,10 +12,10 @@ from topologies.models.changes import Change, Plan, Skip
 from topologies.models.choice import Chooser
 from topologies.models.kinds import WITHOUT_SPARSE_FORM, kind_of, sparse_kind_of
 from topologies.models.obstacles import obstacle, owners_of
-from topologies.models.place_choice import PlaceChooser, stack_of
+from topologies.models.place_choice import PlaceChooser
 from topologies.models.places import names_of
 from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
-from topologies.names import OtherSizesError, Source
+from topologies.names import OtherSizesError, Source, stack_of
 from topologies.stack import Stack
 
 
