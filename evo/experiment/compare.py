@@ -52,22 +52,30 @@ def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) 
     ValueError
         When they have different sizes, or the overrides are wrong.
     """
-    sizes = {
-        name: size_text([(one.n_in, one.n_out) for one in topology.places]) for name, topology in topologies.items()
-    }
-    if len({(one.n_in, one.n_out) for one in topologies.values()}) > 1:
-        told = ", ".join(f"{name} is {size.replace('x', ' x ')}" for name, size in sizes.items())
-        raise ValueError(f"only topologies of one size can be compared: {told}")
     first = next(iter(topologies.values()))
     values = overridden({}, overrides)
-    if values.get("training") is None:
-        values = {"n_in": first.n_in, "n_out": first.n_out} | values
-        places = 1
-    else:
+    places = 1
+    if values.get("training") is not None:
         values = completed(values)
         places = len(values["places"]["sizes"]) if values.get("places") else 1
+    else:
+        _check_one_size(topologies)
+        values = {"n_in": first.n_in, "n_out": first.n_out} | values
     budget = max(one.n_trainable if isinstance(one, Stack) else places * one.n_trainable for one in topologies.values())
     return validate({"budget": budget} | values)
+
+
+def _check_one_size(topologies: Mapping[str, AnyTopology]) -> None:
+    """Raise ValueError unless all are single topologies of one size: without data those alone can be compared."""
+    for name, topology in topologies.items():
+        if isinstance(topology, Stack):
+            raise ValueError(
+                f"{name} holds {len(topology.places)} places ({size_text(topology.sizes)}): say what their model is to "
+                "be trained on, --set training.data=mine.npz --set 'training.hidden=[256, 256]'"
+            )
+    if len({(one.n_in, one.n_out) for one in topologies.values()}) > 1:
+        told = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in topologies.items())
+        raise ValueError(f"only topologies of one size can be compared: {told}")
 
 
 def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: Watcher) -> FinalTable:
@@ -80,11 +88,12 @@ def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: W
     ValueError
         When there is no baseline at the budget.
     """
+    wanted = {name: _at_places(settings, name, topology).canonical for name, topology in topologies.items()}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline, best = _baseline(run)
         chosen: dict[str, Chosen | None] = {baseline: best}
-        for name, topology in topologies.items():
-            chosen[name] = choose(run, name, [Finalist("", _at_places(settings, name, topology).canonical)])
+        for name, topology in wanted.items():
+            chosen[name] = choose(run, name, [Finalist("", topology)])
         return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from tests.topologies.test_packing import topologies
 from topologies import SparseCascade, Stack, Topology, butterfly, clos, load, random_regular
 from topologies.canonical import renumber
 from topologies.draw import draw_masks, draw_topology
@@ -19,7 +20,6 @@ from topologies.masks import load_masks, save_masks
 from topologies.names import at_places, resolve, resolve_any
 from topologies.packing import from_text, to_text
 from topologies.stack import Layout, by_place, size_text, stacked
-from tests.topologies.test_packing import topologies
 
 stacks = st.lists(topologies(), min_size=1, max_size=4).map(lambda places: Stack(tuple(places)))
 quick = settings(max_examples=40, deadline=None)
