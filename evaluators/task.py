@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 
@@ -146,7 +147,10 @@ def _learning_rate(given: Any) -> float:
 
 
 class Evaluator(Protocol):
-    """Anything that scores topologies. A score must depend on the arguments alone."""
+    """Anything that scores topologies. A score must depend on the arguments alone.
+
+    One that scores models with several places is given a :class:`topologies.stack.Stack`, where a recipe asks for one.
+    """
 
     def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
         """The score of one topology; equal arguments give equal bits, whatever ran before."""
@@ -229,7 +233,7 @@ class Task:
     Parameters
     ----------
     topology:
-        In canonical form.
+        In canonical form; a stack, where a model has several places.
     fidelity, split, seed:
         As the evaluator takes them.
     race:
@@ -244,18 +248,18 @@ class Task:
         How the asker recognises the outcome.
     """
 
-    topology: Topology
+    topology: AnyTopology
     fidelity: Fidelity
     split: Split
     seed: int
     race: Race | None = None
-    siblings: tuple[Topology, ...] = ()
+    siblings: tuple[AnyTopology, ...] = ()
     screen: str | None = None
     measures: tuple[str, ...] = ()
     number: int = 0
 
     @property
-    def candidates(self) -> tuple[Topology, ...]:
+    def candidates(self) -> tuple[AnyTopology, ...]:
         """The topology and its siblings."""
         return (self.topology, *self.siblings)
 

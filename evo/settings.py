@@ -6,6 +6,7 @@ import copy
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from evaluators.proxies.registry import check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
+from evo.places import PlaceSettings
+from topologies.stack import Sizes, size_text
 
 
 def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -167,9 +170,14 @@ class RunSettings(Section):
     tracking: TrackingSettings = TrackingSettings()
 
     @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model for which topologies are wanted: of one, most often."""
+        return ((self.n_in, self.n_out),)
+
+    @property
     def label(self) -> str:
         """What the folders of the recipe's runs begin with."""
-        return f"{self.name}-{self.n_in}x{self.n_out}-s{self.seed}"
+        return f"{self.name}-{size_text(self.sizes)}-s{self.seed}"
 
     @property
     def topologies(self) -> tuple[str, ...]:
@@ -184,6 +192,9 @@ class Settings(RunSettings):
     """
 
     budget: int = 640
+    """Trainable edges, of all places of a model together."""
+    places: PlaceSettings | None = None
+    """Of a model with several layers to be made sparse; filled in where they follow from ``[training]``."""
     training: TrainingSettings | None = None
     """Data, and a model to be trained on them: candidates are then scored by its error on examples not trained on."""
     targets: str | None = None
@@ -212,7 +223,12 @@ class Settings(RunSettings):
     @property
     def label(self) -> str:
         """What the folders of the recipe's runs begin with."""
-        return f"{self.name}-{self.n_in}x{self.n_out}-b{self.budget}-s{self.seed}"
+        return f"{self.name}-{size_text(self.sizes)}-b{self.budget}-s{self.seed}"
+
+    @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model."""
+        return self.places.sizes if self.places else ((self.n_in, self.n_out),)
 
     @property
     def topologies(self) -> tuple[str, ...]:
@@ -234,6 +250,8 @@ class Settings(RunSettings):
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
+        if self.evaluator == RECONSTRUCTION and self.places is not None:
+            raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
         decays = {*fidelity.weight_decays, *fidelity.validation_weight_decays}
         if self.evaluator == RECONSTRUCTION and decays != {0.0}:
             raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
@@ -241,10 +259,11 @@ class Settings(RunSettings):
 
     @model_validator(mode="after")
     def _budget_fits(self) -> Settings:
-        least, most = self.n_in + self.n_out, self.n_in * self.n_out
+        least, most = (sum(map(of, self.sizes)) for of in (sum, prod))
         if not min(least, most) <= self.budget <= most:
+            size = "this size" if self.places is None else f"the {len(self.sizes)} places together"
             raise ValueError(
-                f"budget = {self.budget}: between n_in + n_out = {least} and n_in * n_out = {most} for this size"
+                f"budget = {self.budget}: between n_in + n_out = {least} and n_in * n_out = {most} for {size}"
             )
         return self
 

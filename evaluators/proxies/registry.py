@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 _HUGE = 1e300
@@ -82,8 +83,10 @@ PROXIES: dict[str, Callable[[Topology], float]] = {
 """Negated where the measure itself is large for a good topology."""
 
 
-def measure(name: str, topology: Topology) -> float:
+def measure(name: str, topology: AnyTopology) -> float:
     """A proxy's value for a topology, a finite number; small is promising, and what is no number is not at all.
+
+    That of a stack is the sum over its places.
 
     Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
 
@@ -93,7 +96,8 @@ def measure(name: str, topology: Topology) -> float:
         For a name that is not in :data:`PROXIES`.
     """
     check(name)
-    value = np.nan_to_num(PROXIES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    first, *others = (PROXIES[name](place) for place in topology.places)
+    value = np.nan_to_num(sum(others, first), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
     return float(f"{value:.10g}")
 
 

@@ -40,10 +40,11 @@ def show(
     from evo.console.show import draw_each, draw_together
     from evo.report.tables import requirements_table, summary_table
     from evo.tracking.registry import resolve
+    from topologies.stack import by_place
 
     begin("measuring and drawing")
     topologies = {name: resolve(name) for name in names}
-    for name, topology in topologies.items():
+    for name, topology in by_place(topologies).items():
         console.print(summary_table(name, topology))
         if requirements:
             console.print(requirements_table(name, topology))
@@ -60,19 +61,14 @@ def score(
     workers: Workers = None,
 ) -> None:
     """Compare topologies with the tuned baseline on test targets."""
-    from evo.experiment.compare import scores
+    from evo.experiment.compare import for_scores, scores
     from evo.report.tables import comparison_table
     from evo.report.text import words_of
-    from evo.settings import overridden, validate
     from evo.tracking.registry import resolve
 
     begin("starting workers", say=True)
     found = [resolve(name) for name in names]
-    if len({(one.n_in, one.n_out) for one in found}) > 1:
-        sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
-        raise ValueError(f"only topologies of one size can be compared: {sizes}")
-    size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
-    settings = placed(validate(overridden(size, overrides or ())), ray_address, workers)
+    settings = placed(for_scores(dict(zip(names, found, strict=True)), overrides or ()), ray_address, workers)
     topologies = dict(zip(names, found, strict=True))
     console.print(comparison_table(scores(settings, topologies, say_phase), words_of(settings.evaluator)))
 

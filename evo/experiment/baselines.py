@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, count
 
 from evaluators.task import Score, Split, Task
+from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
-from topologies.canonical import canonical
 from topologies.families import FAMILIES, members
 from topologies.families.butterfly import parallel_butterfly
 from topologies.families.family import Member
+from topologies.stack import Stack
 
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
@@ -46,8 +48,17 @@ def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
         )
 
     run.show(PhaseStarted(phase))
-    found = candidates(family, settings.n_in, settings.n_out, settings.budget)
+    found = candidates_of(family, settings)
     return tune(found, evaluate, settings.tuning.trials, settings.seed)
+
+
+def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
+    """The family's members at a recipe's sizes within its budget, see :func:`candidates`; for a model with several
+    places stacks of them.
+    """
+    if settings.places is None:
+        return candidates(family, settings.n_in, settings.n_out, settings.budget)
+    return stack_members(settings.places.layout, settings.budget, partial(candidates, family))
 
 
 def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
@@ -73,7 +84,7 @@ def given_baseline(run: Run[Settings]) -> Chosen | None:
     name, budget = run.settings.baseline, run.settings.budget
     if name is None:
         return None
-    topology = canonical(run.given[name])
+    topology = run.given[name].canonical
     if topology.n_trainable > budget:
         raise ValueError(
             f"baseline {name!r} has {topology.n_trainable} trainable edges, more than the budget of {budget}"
@@ -98,6 +109,21 @@ def baseline_row(chosen: Mapping[str, Chosen]) -> str | None:
     return min(derived, key=lambda name: derived[name].validation.error, default=None)
 
 
+def growth_rule_of(settings: Settings) -> Finalist | None:
+    """The paper's own rule at a recipe's budget; at every place of a model with several, each at its share."""
+    if settings.places is None:
+        return growth_rule(settings.n_in, settings.n_out, settings.budget)
+    sizes = settings.sizes
+    found = [
+        growth_rule(*size, budget) for size, budget in zip(sizes, by_dense_size(sizes, settings.budget), strict=True)
+    ]
+    rules = [one for one in found if one is not None]
+    if len(rules) < len(found):
+        return None
+    label = BETWEEN_PLACES.join(dict.fromkeys(one.label for one in rules))
+    return Finalist(label, Stack(tuple(place for one in rules for place in one.topology.places)))
+
+
 def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
     """The paper's own rule (VII-E): one butterfly deepens up to d layers, then copies are added; None if none fits.
 
@@ -113,4 +139,4 @@ def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
         if topology.n_trainable > budget:
             break
         best = Finalist(f"p = {p}, d = {d}", topology)
-    return best and replace(best, topology=canonical(best.topology))
+    return best and replace(best, topology=best.topology.canonical)

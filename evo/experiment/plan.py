@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from evaluators.task import Fidelity, Score, SlowEvaluator, Split
-from evo.experiment.baselines import candidates
+from evo.experiment.baselines import candidates_of
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
+from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import n_promoted
 from evo.settings import Settings
 from evo.storage.names import BASELINES
 from evo.storage.pools import evaluator_of
-from topologies.canonical import canonical
 from topologies.families import fits
+from topologies.stack import stacked
+from topologies.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ PROMOTED = 10
 def plan(settings: Settings) -> tuple[Phase, ...]:
     """The phases of a search; counts are upper estimates where they depend on results, those of promotions a rule."""
     fidelity = settings.fidelity
-    sizes = {family: len(candidates(family, settings.n_in, settings.n_out, settings.budget)) for family in BASELINES}
+    sizes = {family: len(candidates_of(family, settings)) for family in BASELINES}
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     initial = len(settings.initial_population) + sum(min(trials[family], PER_FAMILY) for family in FAMILIES)
     bred = initial + settings.loop.generations * settings.loop.offspring
@@ -79,9 +82,11 @@ def seconds_per_step(settings: Settings) -> float:
     evaluator = evaluator_of(settings)
     slow = isinstance(evaluator, SlowEvaluator)
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
-    n_in, n_out, budget = (max(2, size // part) for size in (settings.n_in, settings.n_out, settings.budget))
-    found = fits(n_in, n_out, max(budget, n_in + n_out)).values()
-    topology = canonical(max((member.topology() for member in found), key=lambda one: one.n_edges))
+    n_in = max(2, settings.n_in // part)
+    sizes = tuple((max(2, n_in // part), max(2, n_out // part)) for n_in, n_out in settings.sizes)
+    budgets = by_dense_size(sizes, max(2, settings.budget // part))
+    found = stacked(_large(*size, budget) for size, budget in zip(sizes, budgets, strict=True)).canonical
+    topology = cast(Topology, found)  # or a stack, as the recipe's evaluator takes
     steps = 1 if slow else int(min(400, max(4, _WORK / (topology.n_edges * n_in))))
     targets = 1 if slow else 8
     # The first evaluation compiles, and is not measured.
@@ -90,3 +95,9 @@ def seconds_per_step(settings: Settings) -> float:
         evaluator.evaluate(topology, fidelity, Split.SEARCH, settings.seed)
     measured = (time.perf_counter() - start) / fidelity.cost
     return float(measured * (settings.budget / topology.n_trainable) * (settings.n_in / n_in))
+
+
+def _large(n_in: int, n_out: int, budget: int) -> Topology:
+    """The member of a hand-derived family with the most edges, of those that the families would choose."""
+    found = fits(n_in, n_out, max(budget, min(n_in + n_out, n_in * n_out))).values()
+    return max((member.topology() for member in found), key=lambda one: one.n_edges)

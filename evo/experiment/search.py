@@ -14,7 +14,7 @@ from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
-from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule, tuned
+from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule_of, tuned
 from evo.experiment.initial_population import initial_population
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
@@ -35,7 +35,7 @@ from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RowRecor
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
 from evo.variation.bounds import Bounds
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Result:
     """
 
     folder: Path
-    champion: Topology
+    champion: AnyTopology
     champion_file: Path
     table: FinalTable
     digest: str
@@ -138,11 +138,14 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked = settings.bounds
+    asked, sizes = settings.bounds, settings.sizes
+    layout = settings.places.layout if settings.places else None
+    ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
         budget=settings.budget,
-        max_depth=asked.max_depth or (best.depth if best.depth > 1 else 2 * best.n_in.bit_length()),
-        max_width=asked.max_width or max(2 * settings.n_in, 2 * settings.n_out, *best.widths),
+        max_depth=asked.max_depth
+        or (best.depth if best.depth > len(sizes) else len(sizes) * 2 * best.n_in.bit_length()),
+        max_width=asked.max_width or max(2 * max(ends), *best.widths),
         max_edges=asked.max_edges or max(best.n_edges, settings.budget),
     )
     own = {name: run.given[name] for name in settings.initial_population}
@@ -155,9 +158,12 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
         population=settings.loop.population,
         elite=settings.fidelity.finalists,
         limits=(best.n_edges, best.depth),
-        initial_population=initial_population(trials, own, bounds, settings.n_in, settings.n_out, settings.seed),
+        initial_population=initial_population(
+            trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
+        ),
         seed=settings.seed,
         siblings=settings.siblings if settings.screen else 1,
+        layout=layout,
     )
 
 
@@ -170,7 +176,7 @@ def concluded(
     champion = choose(run, EVOLVED, _finalists(evolved))
     if champion is None:
         raise ValueError(f"no candidate could be evaluated: {run.evaluations.last_failure}")
-    rule = growth_rule(settings.n_in, settings.n_out, settings.budget)
+    rule = growth_rule_of(settings)
     entries = {
         EVOLVED: champion,
         baseline: chosen[baseline],
@@ -201,10 +207,10 @@ def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen:
     if trials[PARALLEL_BUTTERFLY] and row not in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
         raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:
+        wanted = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
         raise ValueError(
-            f"there is no baseline: no hand-derived family has a connected member of {settings.n_in} x "
-            f"{settings.n_out} with at most {settings.budget} trainable edges; raise the budget, or give a baseline "
-            "in the recipe"
+            f"there is no baseline: no hand-derived family has a connected member of {wanted} with at most "
+            f"{settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
         )
     return row
 

@@ -8,6 +8,7 @@ on which nothing is chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from evaluators.task import Fidelity, Score, Split, Task
 from evo.settings import Settings
@@ -16,6 +17,7 @@ from evo.storage.evaluations import Request
 from evo.storage.records import Origin
 from evo.storage.results import Chosen, Finalist, FinalTable, final_table
 from evo.storage.run import Run
+from topologies.stack import Stack
 
 
 def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chosen | None:
@@ -77,8 +79,19 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
     for row in (next(iter(chosen)), baseline):
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
-    found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
+    found = [
+        (row, _with_widths(run.settings, chosen[row].finalist), score)
+        for row, score in scores.items()
+        if score is not None
+    ]
     return final_table(found, baseline)
+
+
+def _with_widths(settings: Settings, finalist: Finalist) -> Finalist:
+    """The finalist as the table calls it: with what its hidden widths cost beside the budget, where they are free."""
+    topology = finalist.topology
+    told = settings.places.about_widths(topology.sizes) if settings.places and isinstance(topology, Stack) else ""
+    return replace(finalist, label=", ".join(filter(None, (finalist.label, told))))
 
 
 def _request(

@@ -14,7 +14,7 @@ from evo.algorithm.nsga2 import Policy
 from evo.experiment.initial_population import OWN
 from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.report.text import error_name, words_of
+from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
@@ -267,4 +267,4 @@ def _beside(axes: Axes, place: float, text: str, colour: str, weight: str = "bol
 
 def _task(history: History) -> str:
     settings = history.settings
-    return f"{settings['n_in']} × {settings['n_out']}, {settings['budget']} trainable edges"
+    return f"{shape_text(history)}, {settings['budget']} trainable edges"

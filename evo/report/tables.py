@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import indent
 
 import numpy as np
 from rich import box
@@ -16,11 +17,12 @@ from evo.experiment.search import Result
 from evo.experiment.tune import Trial
 from evo.report.listing import RunSummary
 from evo.report.numbers import difference, ratio, significant
-from evo.report.text import Words
+from evo.report.text import Words, how_to_convert
 from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.families import FAMILIES
 from topologies.families.family import SHARED
 from topologies.measures import Spread, summarise
+from topologies.stack import Stack
 from topologies.topology import Topology
 
 
@@ -203,12 +205,16 @@ def how_to_use(result: Result, store: str | None) -> str:
     """
     look = f"in {store}" if store else f'[bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"'
     ends = result.champion
+    if isinstance(ends, Stack):
+        lines = how_to_convert(result.champion_file, ends)
+    else:
+        lines = f'''from topologies import SparseCascade
+layer = SparseCascade("{result.champion_file}")
+y = layer(x)  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out}); x: (..., {ends.n_in})'''
     return f"""
 Champion: [bold]{result.champion_file}[/bold]
 
-    from topologies import SparseCascade
-    layer = SparseCascade("{result.champion_file}")
-    y = layer(x)  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out}); x: (..., {ends.n_in})
+{indent(lines, "    ")}
 
 Result digest: {result.digest}
 Look at the run in MLflow: {look}

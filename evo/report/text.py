@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from evaluators.controllability.evaluator import Controllability
-from evaluators.controllability.model import Control
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
@@ -17,6 +17,7 @@ from evo.storage.history import History
 from evo.storage.names import BASELINES, RANDOM_SEARCH
 from evo.storage.records import EndRecord, ScoreRecord
 from evo.storage.results import FinalTable, Row, Verdict
+from topologies.stack import AnyTopology, Stack
 
 FILES = {
     "champion.safetensors": "the champion: what a model loads",
@@ -139,11 +140,23 @@ def headline(table: FinalTable) -> str:
     return f"Evolution found a better topology than the hand-derived one{but}."
 
 
-def controls(history: History) -> dict[str, Control]:
+class Controlled(NamedTuple):
+    """How many ratios of inputs a topology controls, and how unevenly; of a stack the sum and the greatest."""
+
+    total: float
+    unfairness: float
+
+
+def controls(history: History) -> dict[str, Controlled]:
     """Uniform K of the champion and of the baseline, by the names of their rows; without a final table none."""
     table = history.table
     rows = (table.first, table.baseline) if table else ()
-    return {row.name: Controllability("uniform").analyse(row.topology) for row in rows}
+    return {row.name: _controlled(row.topology) for row in rows}
+
+
+def _controlled(topology: AnyTopology) -> Controlled:
+    found = [Controllability("uniform").analyse(place) for place in topology.places]
+    return Controlled(sum(one.total for one in found), max(one.unfairness for one in found))
 
 
 def _numbers(history: History, table: FinalTable) -> str:
@@ -188,8 +201,8 @@ def _control(history: History) -> str:
         f"the {name} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
         for name, control in controls(history).items()
     ]
-    n_in, n_out = history.settings["n_in"], history.settings["n_out"]
-    return f"Of the {n_out * (n_in - 1)} there are, {_list(told)}, in the uniform reading of controllability."
+    ratios = sum(n_out * (n_in - 1) for n_in, n_out in history.sizes)
+    return f"Of the {ratios} there are, {_list(told)}, in the uniform reading of controllability."
 
 
 def _origin(history: History) -> str:
@@ -229,7 +242,17 @@ def _mate(candidate: ScoreRecord, candidates: Sequence[ScoreRecord]) -> str:
     return f" (with {other.number}, from `{other.origin.family}`)"
 
 
+def how_to_convert(file: Path, champion: Stack) -> str:
+    """The lines of Python that put all places of a stack into a model."""
+    sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in champion.sizes)
+    return f'import topologies.models as tm\nmodel = tm.convert(model, "{file}")  # with linear layers of {sizes}'
+
+
 def _use(history: History) -> str:
+    champion = history.table and history.table.first.topology
+    if isinstance(champion, Stack):
+        lines = how_to_convert(history.champion_file, champion)
+        return f"#### Use it in place of dense layers\n\n```python\n{lines}\n```"
     n_in, n_out = history.settings["n_in"], history.settings["n_out"]
     return (
         "#### Use it in place of a dense layer\n\n```python\nfrom topologies import SparseCascade\n"
@@ -268,7 +291,12 @@ def _unfinished(history: History) -> str:
 
 def _task(history: History) -> str:
     settings = history.settings
-    return f"{settings['n_in']} × {settings['n_out']} with {settings['budget']} trainable edges{_source(history)}"
+    return f"{shape_text(history)} with {settings['budget']} trainable edges{_source(history)}"
+
+
+def shape_text(history: History) -> str:
+    """Inputs and outputs in words, or of a model with several places those of each."""
+    return ", ".join(f"{n_in} × {n_out}" for n_in, n_out in history.sizes)
 
 
 def _source(history: History) -> str:

@@ -15,6 +15,7 @@ from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.records import EndRecord, GenerationRecord, Header, Plain, Record, ScoreRecord, TableRecord
 from evo.storage.results import Finalist, FinalTable, final_table
 from topologies.names import CHAMPION
+from topologies.stack import Sizes, size_text
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,15 @@ class History:
 
     @property
     def size(self) -> str:
-        """For example "32x32"."""
-        return f"{self.settings['n_in']}x{self.settings['n_out']}"
+        """For example "32x32", or "784-256-128" of a model with two places."""
+        return size_text(self.sizes)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model."""
+        places = self.settings.get("places")
+        found = places["sizes"] if places else [(self.settings["n_in"], self.settings["n_out"])]
+        return tuple((n_in, n_out) for n_in, n_out in found)
 
     @property
     def baseline(self) -> str:

@@ -17,6 +17,9 @@ BASELINES = {
 }
 """The families that are tuned, and what their rows of the final table are called."""
 
+BETWEEN_PLACES = "; "
+"""Between the expressions of the members at a model's places, where they are not all the same."""
+
 GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.function import as_evaluator, imported
-from evaluators.run import canary, proof
+from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator, GpuEvaluator
 from evo.settings import RunSettings, Settings
 
@@ -36,8 +36,8 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
         if gpus is None:
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
-        share, size = Share(cluster.cores_per_worker, gpus), (settings.n_in, settings.n_out)
-        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(*size, evaluator))
+        share, task = Share(cluster.cores_per_worker, gpus), proof_at(settings.sizes, evaluator)
+        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, task)
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
@@ -46,7 +46,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
-    task = proof(settings.n_in, settings.n_out, evaluator)
+    task = proof_at(settings.sizes, evaluator)
     first, second = (canary(evaluator, task) for _ in range(2))
     if first != second:
         raise ValueError(
@@ -81,9 +81,9 @@ def evaluator_of(settings: RunSettings) -> Evaluator:
 
         data = Data.read(training.data, training.task)
         if training.hidden is not None:
-            return TrainedAccuracy(data, training.hidden, batch=training.batch_size)
-        size = (settings.n_in, settings.n_out)
-        return TrainedAccuracy(data, model=training.model, size=size, places=training.places, batch=training.batch_size)
+            free = training.free_widths
+            return TrainedAccuracy(data, training.hidden, free_widths=free, batch=training.batch_size)
+        return TrainedAccuracy(data, model=training.model, sizes=settings.sizes, batch=training.batch_size)
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from evaluators.task import Score
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 CONFIDENCE = 0.95
 
@@ -54,7 +54,7 @@ class Finalist:
     """A candidate for a row: a topology in canonical form and what it is called."""
 
     label: str
-    topology: Topology
+    topology: AnyTopology
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Row:
 
     name: str
     label: str
-    topology: Topology
+    topology: AnyTopology
     learning_rate: float | None
     weight_decay: float | None
     error: Interval

@@ -23,7 +23,7 @@ from evo.report.text import about_family, controls
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY
 from evo.storage.records import ScoreRecord
 from topologies.expression import is_expression, read
 from topologies.families import find
@@ -199,10 +199,13 @@ def _member(best: ScoreRecord) -> dict[str, str]:
         "learning_rate": chosen and chosen.learning_rate,
         "weight_decay": chosen and chosen.weight_decay,
     }
-    if is_expression(label):
-        family, arguments = read(label)
-        parameters = inspect.signature(find(family).build).parameters
-        about |= {f"member.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
+    of_places = label.split(BETWEEN_PLACES)
+    for number, expression in enumerate(of_places, 1):
+        if is_expression(expression):
+            family, arguments = read(expression)
+            parameters = inspect.signature(find(family).build).parameters
+            which = "member" if len(of_places) == 1 else f"member.{number}"
+            about |= {f"{which}.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
     return _flat(about | {name: getattr(best, name) for name in ("n_trainable", "n_edges", "depth", "digest")})
 
 

@@ -25,6 +25,7 @@ from evo.storage.history import History
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
 from tests.evaluators.training.examples import blobs, two_layers
+from topologies.stack import Stack
 
 HOME = Path(__file__).parents[2]
 
@@ -56,7 +57,7 @@ def data_file(folder: Path, seed: int = 0) -> str:
 def trained(data: str, **changes: Any) -> Settings:
     """A search of a minute's training at most, on data."""
     training = {"data": data, "hidden": [8, 8], **changes.pop("training", {})}
-    return validate({**SMALL, "training": training, "fidelity": EPOCHS, **changes})
+    return validate({**SMALL, "budget": 48, "training": training, "fidelity": EPOCHS, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,8 @@ def test_a_search_on_data_repeats_and_its_file_states_what_verify_finds(result: 
     assert again.digest == result.digest and again.table == result.table
     found = verify(result.folder)
     assert found.found.mean == found.stated == result.table.first.error.mean
-    assert result.champion.n_trainable <= 24
+    assert isinstance(result.champion, Stack) and result.champion.sizes == ((8, 8), (8, 8))
+    assert result.champion.n_trainable == 48
     assert all(0 <= error <= 1 for row in result.table.rows for error in row.errors)
 
 
@@ -159,14 +161,16 @@ def test_sizes_and_defaults_follow_from_the_data(tmp_path: Path) -> None:
     assert all(phase.fidelity.steps in (4, 16) for phase in plan(settings))
     wide = validate({"budget": 30, "training": {"data": name, "hidden": [20]}, "n_in": 8, "n_out": 20})
     evaluator = evaluator_of(wide)
-    assert isinstance(evaluator, TrainedAccuracy) and evaluator.size == (8, 20)
+    assert isinstance(evaluator, TrainedAccuracy) and evaluator.sizes == ((8, 20),)
 
 
 def test_a_model_of_ones_own_takes_its_sizes_from_the_recipe(tmp_path: Path) -> None:
-    model = {"model": f"{two_layers.__module__}:two_layers", "places": 2, "hidden": None}
-    settings = trained(data_file(tmp_path), training=model, n_in=8, n_out=8)
+    model = {"model": f"{two_layers.__module__}:two_layers", "sizes": [[8, 8], [8, 8]], "hidden": None}
+    settings = trained(data_file(tmp_path), training=model)
     evaluator = evaluator_of(settings)
-    assert isinstance(evaluator, TrainedAccuracy) and (evaluator.size, evaluator.places) == ((8, 8), 2)
+    assert isinstance(evaluator, TrainedAccuracy) and evaluator.sizes == ((8, 8), (8, 8))
+    alone = trained(data_file(tmp_path), training={**model, "sizes": []}, budget=24, n_in=8, n_out=8)
+    assert alone.places is None and alone.sizes == ((8, 8),)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -174,11 +178,22 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"n_in": 9},
         r"n_in = 9, but the .*mine\.npz and hidden widths make layers of 8 x 8: leave it out",
     ),
-    "layers of two sizes": ({"training": {"hidden": [8, 4]}}, "so far all layers of a search have one size"),
+    "too small for all places": (
+        {"budget": 31},
+        "between n_in \\+ n_out = 32 and n_in \\* n_out = 128 for the 2 places",
+    ),
+    "places that do not follow": (
+        {"places": {"sizes": [[8, 9], [9, 8]]}},
+        "places follow from the .*mine.npz and hidden widths: leave them out",
+    ),
+    "free widths of a model of one's own": (
+        {"training": {"hidden": None, "model": "mine:model", "sizes": [[8, 8]], "free_widths": True}},
+        "training: free_widths goes with hidden",
+    ),
     "no model": ({"training": {"hidden": None}}, r"training: either hidden = \[256, 256\]"),
     "two models": ({"training": {"model": "mine:model"}}, "training: either hidden"),
-    "places twice": ({"training": {"places": 2}}, "training: places is for a model of your own"),
-    "no sizes": ({"training": {"hidden": None, "model": "mine:model"}}, "n_in and n_out are wanted beside"),
+    "sizes twice": ({"training": {"sizes": [[8, 8]]}}, "training: sizes are for a model of your own"),
+    "no sizes": ({"training": {"hidden": None, "model": "mine:model"}}, "sizes are wanted beside"),
     "no such data": ({"training": {"data": "none.npz"}}, 'data = "none.npz": is not there'),
     "another format": ({"training": {"data": __file__}}, r"only \.npz files are read, not \.py"),
     "a misspelt key": ({"training": {"widths": [8]}}, r"unknown key 'training\.widths'"),
@@ -205,8 +220,9 @@ def test_a_recipe_that_contradicts_its_data_is_one_line(name: str, tmp_path: Pat
         ({"targets": "a.npz", "evaluator": "mine:Mine"}, "targets is for the evaluator"),
         ({"evaluator": "evaluators.training:TrainedAccuracy"}, r"needs a section \[training\]"),
         ({"fidelity": {"weight_decays": [0.1]}}, "reconstruction has no weight decay"),
+        ({"places": {"sizes": [[32, 32], [32, 16]]}, "budget": 900}, "reconstruction is of one place"),
     ],
-    ids=["no file", "a number", "another evaluator", "nothing to train on", "decay"],
+    ids=["no file", "a number", "another evaluator", "nothing to train on", "decay", "places"],
 )
 def test_own_targets_and_evaluators_that_do_not_fit_are_one_line(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
