@@ -18,6 +18,7 @@ from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, In
 from evo.algorithm.selection import pareto_front, survivors, tournament
 from evo.variation import crossover, mutate, sample
 from evo.variation.bounds import Bounds
+from evo.variation.space import Space
 from topologies.topology import Topology
 
 ATTEMPTS = 24
@@ -56,6 +57,8 @@ class Rules:
         Generation 0.
     siblings:
         Topologies bred for one candidate, of which the screen chooses one.
+    space:
+        Where inputs are, if that is known.
     """
 
     policy: Policy
@@ -69,6 +72,7 @@ class Rules:
     initial_population: tuple[InitialMember, ...]
     seed: int
     siblings: int = 1
+    space: Space | None = None
 
 
 @dataclass(frozen=True)
@@ -162,12 +166,12 @@ def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring
     way = key.random()
     parents: tuple[Individual, ...] = ()
     if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
-        operator, topology = SAMPLED, sample(rules.n_in, rules.n_out, rules.bounds, key)
+        operator, topology = SAMPLED, sample(rules.n_in, rules.n_out, rules.bounds, key, rules.space)
     elif way < SAMPLE_SHARE + CROSSOVER_SHARE:
         parents = (tournament(state.population, key), tournament(state.population, key))
         mother, father = (parent.topology for parent in parents)
         operator, topology = "crossover", crossover(mother, father, rules.bounds, key)
     else:
         parents = (tournament(state.population, key),)
-        operator, topology = mutate(parents[0].topology, rules.bounds, key) or ("nothing", None)
+        operator, topology = mutate(parents[0].topology, rules.bounds, key, rules.space) or ("nothing", None)
     return None if topology is None else _Offspring(operator, parents, topology.canonical)

@@ -17,6 +17,22 @@ BASELINES = {
 }
 """The families that are tuned, and what their rows of the final table are called."""
 
+REORDERED = {family: f"reordered_{family}" for family in (PARALLEL_BUTTERFLY, "butterfly", "clos", "monarch")}
+"""The families whose best members are tried with re-ordered inputs too, and the names under which they are tuned."""
+
+PATCHES = "patches"
+LOCAL_BUTTERFLY = "local_butterfly"
+
+OF_SPACE = {
+    PATCHES: "patches",
+    LOCAL_BUTTERFLY: "re-ordered local butterfly",
+    **{name: f"re-ordered {BASELINES[family]}" for family, name in REORDERED.items()},
+}
+"""What is tuned beside the families where inputs have places, and what the rows are called."""
+
+ROWS = {**BASELINES, **OF_SPACE}
+"""The rows of the final table of all that is tuned."""
+
 GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"

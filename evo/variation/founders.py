@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evo.variation.edges import Indices, Mask, Masks
+from evo.variation.edges import Indices, Masks
 from evo.variation.local import mixed
 from evo.variation.neighbourhood import Keys, choose, cover, ranks
 from evo.variation.space import Profiles, Space, onward
 from topologies.families.digits import digit_layers, radices
-from topologies.topology import CONSTANT, TRAINABLE, Layer, Topology
+from topologies.topology import CONSTANT, Layer, Topology
 
 
 def patches(space: Space, n_out: int, budget: int, generator: np.random.Generator, share: float = 1.0) -> Topology:
@@ -41,14 +41,14 @@ def patches(space: Space, n_out: int, budget: int, generator: np.random.Generato
     return Topology.from_masks([mask])
 
 
-def local_butterfly(n_in: int, n_out: int, depth: int, reach: int) -> Topology:
-    """A butterfly whose layers change only digits of the ``reach`` lowest place values, so that far neurons never meet.
+def local_butterfly(n_in: int, n_out: int, depth: int, digits: int) -> Topology:
+    """A butterfly whose layers change only the ``digits`` lowest digits in turn, so that far neurons never meet.
 
     It is not connected, and makes sense on inputs in an order: see :func:`reordered`.
     """
     size = max(n_in, n_out)
     layers = digit_layers(radices(size), skip=True)
-    return Topology(tuple(islice(cycle(layers[: max(1, reach)]), depth))).crop(n_in, n_out)
+    return Topology(tuple(islice(cycle(layers[: max(1, digits)]), depth))).crop(n_in, n_out)
 
 
 def reordered(topology: Topology, order: Indices) -> Topology:
@@ -84,7 +84,9 @@ def wire(
         held = np.count_nonzero(mask, axis=0)
         fans = np.minimum(generator.permutation(_even(trained, targets.size)), len(mask) - held)
         spread = generator.uniform(0.0, 1.5) * fans[:, None] * generator.random(near.shape)
-        keys = mixed(np.argsort(np.argsort(near + spread, axis=1), axis=1).astype(np.float64), fans, shares[place], generator)
+        keys = mixed(
+            np.argsort(np.argsort(near + spread, axis=1), axis=1).astype(np.float64), fans, shares[place], generator
+        )
         choose(mask, targets, keys, fans)
         cover(mask, sources, places)
         sources = onward(sources, mask)
@@ -103,7 +105,9 @@ def _turns(near: Keys, homes: Indices, fans: NDArray[np.int64]) -> Keys:
         turns[here] = np.arange(here.size)
     sharing = np.bincount(homes, minlength=near.shape[1])[homes]
     away = (near + turns[:, None]) % sharing[:, None] != 0
-    return np.asarray(np.where(near < sharing[:, None] * fans[:, None], near + away * near.shape[1], near + near.shape[1]))
+    return np.asarray(
+        np.where(near < sharing[:, None] * fans[:, None], near + away * near.shape[1], near + near.shape[1])
+    )
 
 
 def _shares(layers: int, generator: np.random.Generator) -> Sequence[float]:

@@ -46,9 +46,10 @@ def fans_of(mask: Mask, targets: Indices) -> NDArray[np.int64]:
 
 def uneven(fans: NDArray[np.int64], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """As many edges shared out anew, at least one a neuron and at most ``most``: neurons of different sizes."""
-    least = np.minimum(fans, 1)
+    least: NDArray[np.int64] = np.minimum(fans, 1)
     weights = np.exp(generator.normal(0, generator.uniform(0.2, 1.0), fans.size))
-    return least + apportion(int((fans - least).sum()), weights, most - least)
+    total: NDArray[np.int64] = least + apportion(int((fans - least).sum()), weights, most - least)
+    return total
 
 
 def choose(mask: Mask, targets: Indices, keys: Keys, fans: NDArray[np.int64], kind: int = TRAINABLE) -> None:

@@ -6,6 +6,8 @@ fans.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +27,7 @@ def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Mask
     widths = [masks[0].shape[0], *(mask.shape[1] for mask in masks)]
     hidden = np.rint(_perturbed(widths[1:-1], spread, generator)).astype(np.int64)
     widths[1:-1] = np.clip(hidden, 1, max(bounds.max_width, *widths[1:-1], 1)).tolist()
-    shapes = list(zip(widths[:-1], widths[1:], strict=True))
+    shapes = list(pairwise(widths))
     constants = _perturbed([count([mask], CONSTANT) for mask in masks], spread, generator)
     trainable = _perturbed([count([mask], TRAINABLE) for mask in masks], spread, generator)
     new = [np.zeros(shape, dtype=np.int8) for shape in shapes]

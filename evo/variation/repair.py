@@ -31,9 +31,9 @@ _TRIALS = 40
 def repair(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
     """The admissible topology next to these masks, or None where there is none within reach.
 
-    Neurons without any edge go, others get the edge they lack; missing connections are patched by the edges that
-    restore most of them, where connections are asked for; then trainable edges are added or removed to meet the budget, and constants removed
-    to meet ``max_edges``, in proportion to what the layers have.
+    Neurons without any edge go, others get the edge they lack; where connections are asked for, missing ones are
+    patched by the edges that restore most of them; then trainable edges are added or removed to meet the budget, and
+    constants removed to meet ``max_edges``, in proportion to what the layers have.
     """
     widths = (masks[0].shape[0], *(mask.shape[1] for mask in masks))
     if not bounds.admits_widths(widths):
@@ -109,9 +109,7 @@ def connect(masks: Masks, paths: Paths, patches: int, generator: np.random.Gener
     return not paths.missing.any()
 
 
-def thin(
-    masks: Masks, paths: Paths | None, number: int, generator: np.random.Generator, kind: int = TRAINABLE
-) -> int:
+def thin(masks: Masks, paths: Paths | None, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
     """Remove edges of a kind, every layer its part, without losing a connection; returns how many still have to go.
 
     A group of edges goes on trial; where a connection is lost it comes back, and a smaller group is tried. Without

@@ -196,4 +196,4 @@ def _unit(rows: NDArray[np.floating]) -> Profiles:
     """Rows at length 1, or 0, in whole multiples of the grain."""
     lengths = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
     unit = np.divide(rows, lengths, out=np.zeros(rows.shape), where=lengths > 1e-6)
-    return (np.rint(unit * _GRAIN) / _GRAIN).astype(np.float32)
+    return np.asarray(np.rint(unit * _GRAIN) / _GRAIN, dtype=np.float32)

@@ -1,8 +1,8 @@
 """Operators on the order of inputs: layers that join neurons at set distances, and orders with two parts swapped.
 
-The order is :attr:`evo.variation.space.Space.order`, in which aligned blocks of 2, 4, 8, ... inputs are clusters of near
-ones. A hidden neuron has a position in it too: that of the source of its constant edge, which carries it on, or else the
-mean of its sources' positions.
+The order is :attr:`evo.variation.space.Space.order`, in which aligned blocks of 2, 4, 8, ... inputs are clusters of
+near ones. A hidden neuron has a position in it too: that of the source of its constant edge, which carries it on, or
+else the mean of its sources' positions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.variation.bounds import Bounds
-from evo.variation.edges import Indices, Mask, Masks
+from evo.variation.edges import Indices, Masks
 from evo.variation.neighbourhood import choose, cover, fans_of
 from evo.variation.proposal import Operator, operator
 from evo.variation.space import Space, onward
@@ -37,7 +37,7 @@ def strides(space: Space) -> Operator:
         if place == len(masks) - 1 and mask.shape[1] == len(space):
             positions[-1] = np.argsort(space.order)
         rotates = bool(generator.random() < 0.5)
-        steps = _steps(*positions[-2:], rotates)
+        steps = _steps(positions[-2], positions[-1], rotates)
         size = len(mask)
         wanted = max(1, round(np.count_nonzero(mask == TRAINABLE) / mask.shape[1]))
         own = _own(steps[mask == TRAINABLE], wanted)
@@ -115,5 +115,5 @@ def _drawn(number: int, reach: float, size: int, rotates: bool, generator: np.ra
     else:
         steps = generator.integers(0, max(2, int(reach)), number)
     if rotates:
-        return ((steps * generator.choice([-1, 1], number)) % size).tolist()
-    return (steps % size).tolist()
+        steps = steps * generator.choice([-1, 1], number)
+    return [int(step) for step in steps % size]
