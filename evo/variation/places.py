@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import lcm, prod
 
 import numpy as np
@@ -18,6 +19,7 @@ from evo.variation import crossover, mutate, sample
 from evo.variation.bounds import Bounds
 from evo.variation.edges import apportion
 from evo.variation.repair import repair
+from evo.variation.space import Space
 from evo.variation.widths import insert_between, remove_between, shift_between
 from topologies.stack import Layout, Sizes, Stack
 from topologies.topology import Topology
@@ -56,19 +58,23 @@ def admits(stack: Stack, layout: Layout, bounds: Bounds) -> bool:
     )
 
 
-def one_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def one_place(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """One place, or the places that share a topology, changes by an operator for single topologies."""
     units = _units(stack, generator)
     edges = np.array([len(unit) * stack.places[unit[0]].n_edges for unit in units], dtype=np.float64)
     unit = units[int(generator.choice(len(units), p=edges / edges.sum()))]
-    return _mutated(stack, unit, bounds, generator)
+    return _mutated(stack, unit, bounds, generator, space)
 
 
-def every_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def every_place(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """Every place changes by an operator for single topologies, those that share one together."""
     child: Stack | None = stack
     for unit in _units(stack, generator):
-        child = child and _mutated(child, unit, bounds, generator)
+        child = child and _mutated(child, unit, bounds, generator, space)
     return child
 
 
@@ -125,15 +131,23 @@ _FREE: dict[str, tuple[StackOperator, float]] = {
 }
 """Those that change hidden widths, where they are free."""
 
+_BY_TOPOLOGY = (("one_place", one_place), ("every_place", every_place))
+"""Those that change places by operators for single topologies, of which more are to be had where inputs have places."""
+
 STACK_OPERATORS: dict[str, StackOperator] = {name: operator for name, (operator, _) in (_TABLE | _FREE).items()}
 """Every operator with one parent, in a fixed order."""
 
 
 def mutate_stack(
-    parent: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator
+    parent: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
 ) -> tuple[str, Stack] | None:
-    """A child of one parent, and the name of the operator that made it; None after 30 tries without one."""
+    """A child of one parent, and the name of the operator that made it; None after 30 tries without one.
+
+    ``space`` says where the first place's inputs are; the others' follow from the places before.
+    """
     table = _TABLE | _FREE if layout.widths else _TABLE
+    if space is not None:
+        table = table | {name: (partial(operator, space=space), table[name][1]) for name, operator in _BY_TOPOLOGY}
     names = tuple(table)
     chances = np.array([weight for _, weight in table.values()])
     for chosen in generator.choice(len(names), size=_TRIES, p=chances / chances.sum()):
@@ -177,7 +191,9 @@ def fill_stack(stack: Stack, layout: Layout, bounds: Bounds, generator: np.rando
     return fitted(stack.places, layout, bounds, generator)
 
 
-def sample_stack(layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def sample_stack(
+    layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """A random stack: hidden widths where they are free, the division of the budget, then a topology for every place.
 
     Half of those whose places have one size share one topology. None where none was found.
@@ -185,19 +201,20 @@ def sample_stack(layout: Layout, bounds: Bounds, generator: np.random.Generator)
     sizes = _widths(layout, generator)
     shares = np.array(_dense(sizes), dtype=np.float64) ** generator.uniform(0.5, 1.0)
     if len(set(sizes)) == 1 and bounds.budget % len(sizes) == 0 and generator.random() < 0.5:
-        one = _sampled(sizes[0], bounds.budget // len(sizes), bounds, len(sizes), generator)
+        one = _sampled(sizes[0], bounds.budget // len(sizes), bounds, len(sizes), generator, space)
         return None if one is None else Stack((one,) * len(sizes))
     shares *= np.exp(generator.normal(0.0, 0.4, len(sizes)))
-    least = np.minimum([sum(size) for size in sizes], _dense(sizes))
+    fewest = sum if bounds.connected else max
+    least = np.minimum([fewest(size) for size in sizes], _dense(sizes))
     if least.sum() > bounds.budget:
         return None
     budgets = least + apportion(bounds.budget - int(least.sum()), shares, _dense(sizes) - least)
-    found = [
-        _sampled(size, int(budget), bounds, len(sizes), generator) for size, budget in zip(sizes, budgets, strict=True)
-    ]
-    places = [one for one in found if one is not None]
-    if len(places) < len(found):
-        return None
+    places: list[Topology] = []
+    for size, budget in zip(sizes, budgets, strict=True):
+        one = _sampled(size, int(budget), bounds, len(sizes), generator, _after(space, places, size[0]))
+        if one is None:
+            return None
+        places.append(one)
     stack = Stack(tuple(places))
     return stack if admits(stack, layout, bounds) else None
 
@@ -230,15 +247,28 @@ def fitted(places: Sequence[Topology], layout: Layout, bounds: Bounds, generator
     return child if admits(child, layout, bounds) else None
 
 
-def _mutated(stack: Stack, unit: Unit, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def _mutated(
+    stack: Stack, unit: Unit, bounds: Bounds, generator: np.random.Generator, space: Space | None
+) -> Stack | None:
     """The stack with the topology of a unit changed by an operator for single topologies."""
-    found = mutate(stack.places[unit[0]], bounds_of(stack, unit, bounds), generator)
+    place = stack.places[unit[0]]
+    here = _after(space, stack.places[: unit[0]], place.n_in)
+    found = mutate(place, bounds_of(stack, unit, bounds), generator, here)
     if found is None:
         return None
     places = list(stack.places)
     for number in unit:
         places[number] = found[1]
     return Stack(tuple(places))
+
+
+def _after(space: Space | None, places: Sequence[Topology], n_in: int) -> Space | None:
+    """Where the inputs of a place are that stands behind others; None where they are not the outputs of a chain."""
+    for topology in places:
+        if space is None or len(space) != topology.n_in:
+            return None
+        space = space.after(topology)
+    return space if space is not None and len(space) == n_in else None
 
 
 def _with_budget(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
@@ -304,9 +334,14 @@ def _dense(sizes: Sizes) -> NDArray[np.int64]:
 
 
 def _sampled(
-    size: tuple[int, int], budget: int, bounds: Bounds, places: int, generator: np.random.Generator
+    size: tuple[int, int],
+    budget: int,
+    bounds: Bounds,
+    places: int,
+    generator: np.random.Generator,
+    space: Space | None,
 ) -> Topology | None:
     """A topology for one place, with its part of the edges, and of the depth at most."""
     edges = max(budget, bounds.max_edges * budget // bounds.budget)
     room = replace(bounds, budget=budget, max_edges=edges, max_depth=max(1, bounds.max_depth // places))
-    return sample(*size, room, generator)
+    return sample(*size, room, generator, space)
