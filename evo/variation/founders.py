@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evo.variation.edges import Indices, Masks
 from evo.variation.local import mixed
-from evo.variation.neighbourhood import Keys, choose, cover, ranks
+from evo.variation.neighbourhood import Keys, choose, cover, ranked, ranks
 from evo.variation.space import Profiles, Space, onward
 from topologies.families.digits import digit_layers, radices
 from topologies.topology import CONSTANT, Layer, Topology
@@ -84,9 +84,7 @@ def wire(
         held = np.count_nonzero(mask, axis=0)
         fans = np.minimum(generator.permutation(_even(trained, targets.size)), len(mask) - held)
         spread = generator.uniform(0.0, 1.5) * fans[:, None] * generator.random(near.shape)
-        keys = mixed(
-            np.argsort(np.argsort(near + spread, axis=1), axis=1).astype(np.float64), fans, shares[place], generator
-        )
+        keys = mixed(ranked(near + spread), fans, shares[place], generator)
         choose(mask, targets, keys, fans)
         cover(mask, sources, places)
         sources = onward(sources, mask)
@@ -104,10 +102,9 @@ def _turns(near: Keys, homes: Indices, fans: NDArray[np.int64]) -> Keys:
         here = np.flatnonzero(homes == place)
         turns[here] = np.arange(here.size)
     sharing = np.bincount(homes, minlength=near.shape[1])[homes]
-    away = (near + turns[:, None]) % sharing[:, None] != 0
-    return np.asarray(
-        np.where(near < sharing[:, None] * fans[:, None], near + away * near.shape[1], near + near.shape[1])
-    )
+    away = (near - turns[:, None]) % sharing[:, None] != 0
+    within = near < sharing[:, None] * fans[:, None]
+    return ranked(near + near.shape[1] * np.where(within, away, 2))
 
 
 def _shares(layers: int, generator: np.random.Generator) -> Sequence[float]:
