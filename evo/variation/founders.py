@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evo.variation.edges import Indices, Masks
 from evo.variation.local import mixed
-from evo.variation.neighbourhood import Keys, choose, cover, ranks
+from evo.variation.neighbourhood import choose, cover, ranked, ranks
 from evo.variation.space import Profiles, Space, onward
 from topologies.families.digits import digit_layers, radices
 from topologies.topology import CONSTANT, Layer, Topology
@@ -20,8 +20,8 @@ def patches(space: Space, n_out: int, budget: int, generator: np.random.Generato
     """One layer in which every output sees the inputs nearest to its place.
 
     Outputs are at the places of inputs, evenly spread, output j at input j where they are as many, so that the topology
-    suits a second layer after the first too. Of several outputs at one place each sees other inputs near it: every
-    second, say, of twice as many. An input that nobody would see is seen by the output nearest to it.
+    suits a second layer after the first too. Of several outputs at one place each sees other inputs near it, drawn
+    from three times as many, the nearer the likelier. An input that nobody would see is seen by the output nearest to it.
 
     Parameters
     ----------
@@ -35,7 +35,9 @@ def patches(space: Space, n_out: int, budget: int, generator: np.random.Generato
     homes = space.homes(n_out)
     mask = np.zeros((len(space), n_out), dtype=np.int8)
     fans = _even(budget, n_out)
-    near = _turns(ranks(space.profiles, space.profiles[homes], generator), homes, fans)
+    near = ranks(space.profiles, space.profiles[homes], generator)
+    shared = np.bincount(homes)[homes] > 1
+    near = ranked(near + 2 * (shared * fans)[:, None] * generator.random(near.shape))
     choose(mask, np.arange(n_out), mixed(near, fans, share, generator), fans)
     cover(mask, space.profiles, space.profiles[homes])
     return Topology.from_masks([mask])
@@ -84,9 +86,7 @@ def wire(
         held = np.count_nonzero(mask, axis=0)
         fans = np.minimum(generator.permutation(_even(trained, targets.size)), len(mask) - held)
         spread = generator.uniform(0.0, 1.5) * fans[:, None] * generator.random(near.shape)
-        keys = mixed(
-            np.argsort(np.argsort(near + spread, axis=1), axis=1).astype(np.float64), fans, shares[place], generator
-        )
+        keys = mixed(ranked(near + spread), fans, shares[place], generator)
         choose(mask, targets, keys, fans)
         cover(mask, sources, places)
         sources = onward(sources, mask)
@@ -95,19 +95,6 @@ def wire(
 def _even(total: int, number: int) -> NDArray[np.int64]:
     """So many edges shared out evenly."""
     return np.arange(number) * 0 + total // number + (np.arange(number) < total % number)
-
-
-def _turns(near: Keys, homes: Indices, fans: NDArray[np.int64]) -> Keys:
-    """Ranks of which the outputs at one place take turns: of R outputs the r-th prefers ranks r, r + R, ..."""
-    turns = np.zeros(homes.size, dtype=np.int64)
-    for place in np.unique(homes):
-        here = np.flatnonzero(homes == place)
-        turns[here] = np.arange(here.size)
-    sharing = np.bincount(homes, minlength=near.shape[1])[homes]
-    away = (near + turns[:, None]) % sharing[:, None] != 0
-    return np.asarray(
-        np.where(near < sharing[:, None] * fans[:, None], near + away * near.shape[1], near + near.shape[1])
-    )
 
 
 def _shares(layers: int, generator: np.random.Generator) -> Sequence[float]:

@@ -19,11 +19,15 @@ Keys = NDArray[np.float64]
 
 def ranks(sources: Profiles, places: Profiles, generator: np.random.Generator) -> Keys:
     """How near every source is to each place, from 0, shape ``(places, sources)``."""
-    far = generator.random((len(places), len(sources))) - (places @ sources.T) * EXACT
-    order = np.argsort(far, axis=1)
-    ranked = np.empty(order.shape)
-    np.put_along_axis(ranked, order, np.arange(len(sources), dtype=np.float64)[None], axis=1)
-    return ranked
+    return ranked(generator.random((len(places), len(sources))) - (places @ sources.T) * EXACT)
+
+
+def ranked(keys: Keys) -> Keys:
+    """The ranks of keys within their rows, from 0."""
+    order = np.argsort(keys, axis=1)
+    found = np.empty(order.shape)
+    np.put_along_axis(found, order, np.arange(order.shape[1], dtype=np.float64)[None], axis=1)
+    return found
 
 
 def places_of(mask: Mask, sources: Profiles, targets: Indices, generator: np.random.Generator) -> Profiles:
@@ -41,15 +45,15 @@ def places_of(mask: Mask, sources: Profiles, targets: Indices, generator: np.ran
 
 def fans_of(mask: Mask, targets: Indices) -> NDArray[np.int64]:
     """Trainable edges into targets."""
-    return np.asarray(np.count_nonzero(mask[:, targets] == TRAINABLE, axis=0).astype(np.int64))
+    return np.asarray(np.count_nonzero(mask[:, targets] == TRAINABLE, axis=0), dtype=np.int64)
 
 
 def uneven(fans: NDArray[np.int64], most: int, generator: np.random.Generator) -> NDArray[np.int64]:
     """As many edges shared out anew, at least one a neuron and at most ``most``: neurons of different sizes."""
-    least: NDArray[np.int64] = np.minimum(fans, 1)
+    shared: NDArray[np.int64] = np.minimum(fans, 1)
     weights = np.exp(generator.normal(0, generator.uniform(0.2, 1.0), fans.size))
-    total: NDArray[np.int64] = least + apportion(int((fans - least).sum()), weights, most - least)
-    return total
+    shared += apportion(int((fans - shared).sum()), weights, most - shared)
+    return shared
 
 
 def choose(mask: Mask, targets: Indices, keys: Keys, fans: NDArray[np.int64], kind: int = TRAINABLE) -> None:
