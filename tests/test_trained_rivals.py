@@ -16,9 +16,10 @@ from evaluators.training.data import Data
 from evaluators.training.models import Perceptron
 from evaluators.training.training import alone, error, train
 from tests.benchmarks.trained import pruning
-from tests.benchmarks.trained.batched import Batch, Job, OnDevice
+from tests.benchmarks.trained.batched import Batch
 from tests.benchmarks.trained.champions import champion
 from tests.benchmarks.trained.experiments import of_classes
+from tests.benchmarks.trained.jobs import Job, OnDevice
 from tests.benchmarks.trained.pruning import grasp, kept, snip, synflow
 from tests.benchmarks.trained.rigl import masks_of
 from tests.benchmarks.trained.rows import Setting, patch_rows, rigl_row, structured

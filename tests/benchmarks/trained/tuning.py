@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.trained.batched import Job, Trained
+from tests.benchmarks.trained.jobs import Job, Trained
 from tests.benchmarks.trained.rows import Row, Setting
 from tests.benchmarks.trained.together import Told, train_all
 
