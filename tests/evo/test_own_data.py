@@ -179,8 +179,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         r"n_in = 9, but the .*mine\.npz and hidden widths make layers of 8 x 8: leave it out",
     ),
     "too small for all places": (
-        {"budget": 31},
-        "between n_in \\+ n_out = 32 and n_in \\* n_out = 128 for the 2 places",
+        {"budget": 15},
+        "between the greater of n_in and n_out = 16 and n_in \\* n_out = 128 for the 2 places",
     ),
     "places that do not follow": (
         {"places": {"sizes": [[8, 9], [9, 8]]}},
