@@ -59,6 +59,11 @@ class TrainingSettings(Section):
     """How many cascades a model of your own takes."""
     batch_size: Count | None = None
     """By default 256, or fewer where that makes less than 25 steps an epoch."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Folds of a cross-validation that takes the place of the test part, for small data: there is one test training a
+    fold, and together they test every example once by which nothing was chosen (:mod:`evaluators.training.folds`)."""
+    examples: Annotated[int, Field(ge=100)] | None = None
+    """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
 
     @model_validator(mode="after")
     def _one_model(self) -> TrainingSettings:
@@ -101,11 +106,16 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     except ValidationError:
         return values  # it is said of the section
     _check_evaluator(values, "training", TRAINING)
-    data = Data.read(training.data, training.task)
+    data = Data.read(training.data, training.task, training.examples)
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
     if isinstance(fidelity, dict):
-        found["fidelity"] = {**TRAINING_FIDELITY, **fidelity}
+        usual = TRAINING_FIDELITY if training.folds is None else {**TRAINING_FIDELITY, "test_targets": training.folds}
+        found["fidelity"] = {**usual, **fidelity}
+        if training.folds is not None and found["fidelity"]["test_targets"] != training.folds:
+            raise ValueError(
+                f"training.folds = {training.folds} makes one test training a fold: leave fidelity.test_targets out"
+            )
     if training.hidden is not None:
         return _with_size(found, place_of(data.inputs, training.hidden), f"{training.data} and hidden widths")
     if not {"n_in", "n_out"} <= values.keys():

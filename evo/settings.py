@@ -215,6 +215,11 @@ class Settings(RunSettings):
         return f"{self.name}-{self.n_in}x{self.n_out}-b{self.budget}-s{self.seed}"
 
     @property
+    def is_cross_validated(self) -> bool:
+        """Whether the final table's errors are those of folds."""
+        return self.training is not None and self.training.folds is not None
+
+    @property
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))

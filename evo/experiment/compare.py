@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
@@ -16,7 +14,7 @@ from evo.experiment.validation import choose, compared
 from evo.settings import Settings, validate
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
-from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
+from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, error_interval
 from evo.storage.run import Run, Watcher, open_run
 from topologies.canonical import canonical
 from topologies.files import read
@@ -110,4 +108,5 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     judge = evaluator or evaluator_of(settings)
     score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
-    return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))
+    found = error_interval(score, settings.is_cross_validated)
+    return Verification(stated["error"], Interval(stated["error"], low, high), found)

@@ -78,7 +78,7 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
     found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
-    return final_table(found, baseline)
+    return final_table(found, baseline, run.settings.is_cross_validated)
 
 
 def _request(

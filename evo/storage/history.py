@@ -119,7 +119,8 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        return final_table(finalists, self.result.baseline)
+        training = self.settings.get("training")
+        return final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
 
     @cached_property
     def champion(self) -> ScoreRecord | None:

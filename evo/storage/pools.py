@@ -79,11 +79,12 @@ def evaluator_of(settings: RunSettings) -> Evaluator:
     if training is not None:
         from evaluators.training import Data, TrainedAccuracy
 
-        data = Data.read(training.data, training.task)
+        data = Data.read(training.data, training.task, training.examples)
+        batch, folds = training.batch_size, training.folds
         if training.hidden is not None:
-            return TrainedAccuracy(data, training.hidden, batch=training.batch_size)
-        size = (settings.n_in, settings.n_out)
-        return TrainedAccuracy(data, model=training.model, size=size, places=training.places, batch=training.batch_size)
+            return TrainedAccuracy(data, training.hidden, batch=batch, folds=folds)
+        size, places = (settings.n_in, settings.n_out), training.places
+        return TrainedAccuracy(data, model=training.model, size=size, places=places, batch=batch, folds=folds)
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 
