@@ -80,6 +80,8 @@ class Found(Section):
     fingerprint: str
     about: str
     """In words: sizes, and what each split has."""
+    outputs: int | None = None
+    """Of a model: one a class, or one a quantity; None for targets."""
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +151,8 @@ def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> d
             f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
             "put the old ones back, or begin a new run"
         )
-    return values | {"found": {"fingerprint": found, "about": str(what)}}
+    outputs = getattr(what, "outputs", None)
+    return values | {"found": {"fingerprint": found, "about": str(what), "outputs": outputs}}
 
 
 def _with_size(values: dict[str, Any], size: tuple[int, int], what: str) -> dict[str, Any]:

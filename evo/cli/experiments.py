@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evo.cli.options import Address, Overrides, PoolName, Recipe, Workers, placed
-from evo.cli.terminal import begin, console, say_phase
+from evo.cli.options import Address, Json, Overrides, PoolName, Recipe, Workers, placed
+from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
 
 
 def search(
@@ -47,6 +48,7 @@ def resume(
     workers: Workers = None,
     pool: PoolName = None,
     generations: Annotated[int | None, typer.Option(help="Extend the search to this many generations.")] = None,
+    as_json: Json = False,
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
         int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
@@ -54,6 +56,7 @@ def resume(
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
     _one_thread()
+    keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show
     from evo.settings import validate, validate_as
     from evo.storage import header
@@ -70,7 +73,7 @@ def resume(
 
         study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
         return
-    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console)
+    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console, as_json)
 
 
 def tune(
@@ -79,8 +82,10 @@ def tune(
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
+    keep_stdout_for_results(as_json)
     from evo.experiment.compare import tuning
     from evo.report.numbers import significant
     from evo.report.tables import trials_table
@@ -92,6 +97,11 @@ def tune(
         raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
     settings = placed(load(recipe, overrides or ()), ray_address, workers)
     trials, best = tuning(settings, family, say_phase)
+    if as_json:
+        error = {"test_error": best.error.mean, "test_error_interval": [best.error.low, best.error.high]}
+        tried = [{"member": one.expression, "error": one.score and one.error} for one in trials]
+        print(json.dumps({"member": best.label, **error, "trials": tried}))
+        return
     console.print(trials_table(trials))
     console.print(
         f"best, ranked at full fidelity: [bold]{best.label}[/bold], test error {significant(best.error.mean)} "

@@ -21,6 +21,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Evaluators at work; by
 PoolName = Annotated[
     Literal["ray", "in-process"] | None, typer.Option("--pool", help="Evaluate in Ray actors or in this process.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print results as a line of JSON; all else goes to stderr.")]
 Names = Annotated[
     list[str],
     typer.Argument(

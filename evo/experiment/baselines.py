@@ -7,6 +7,9 @@ from dataclasses import replace
 from itertools import chain, count
 
 from evaluators.task import Score, Split, Task
+from evo.algorithm.individual import SAMPLED
+from evo.algorithm.nsga2 import Rules
+from evo.experiment.initial_population import names_of_own
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
 from evo.settings import Settings
@@ -60,6 +63,35 @@ def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Cho
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
     return choose(run, BASELINES[family], finalists)
+
+
+def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
+    """The best member of the initial population whose family has no row of its own; None if there is no such.
+
+    They are ranked by their errors in the search, which are known, and the best few again on the validation targets.
+    """
+    members = [one for one in rules.initial_population if one.family not in (*BASELINES, SAMPLED)]
+    if not members:
+        return None
+    settings = run.settings
+    own = {name: run.given[name] for name in settings.initial_population}
+    called = names_of_own(own, rules.bounds, settings.seed)
+    requests = [
+        Request(
+            phase=names.FOUNDER_ERRORS,
+            number=place,
+            task=Task(topology=one.topology, fidelity=settings.fidelity.search, split=Split.SEARCH, seed=settings.seed),
+            origins=(Origin(family=one.family),),
+        )
+        for place, one in enumerate(members)
+    ]
+    found = zip(members, run.evaluations.evaluate(requests), strict=True)
+    ranked = sorted(((one, score.error) for one, score in found if score is not None), key=lambda pair: pair[1])
+    finalists = [
+        Finalist(called.get(one.topology.digest, one.family), one.topology)
+        for one, _ in ranked[: settings.fidelity.finalists]
+    ]
+    return choose(run, names.BEST_FOUNDER, finalists)
 
 
 def given_baseline(run: Run[Settings]) -> Chosen | None:

@@ -8,6 +8,7 @@ from itertools import islice
 from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
 from evo.experiment.tune import Trial
+from evo.storage.names import OWN
 from evo.variation import fill, sample
 from evo.variation.bounds import Bounds
 from topologies.canonical import canonical
@@ -16,8 +17,6 @@ from topologies.topology import Topology
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
 """The families whose members are taken; random regular topologies are the control among them."""
 PER_FAMILY = 6
-OWN = "own"
-"""The family of the topologies that the recipe names."""
 
 
 def initial_population(
@@ -51,6 +50,11 @@ def initial_population(
     for member in offered:
         found.setdefault(member.topology.digest, member)
     return tuple(found.values())
+
+
+def names_of_own(own: Mapping[str, Topology], bounds: Bounds, seed: int) -> dict[str, str]:
+    """What the recipe calls the user's own members of the initial population, by their digests."""
+    return {_own(name, topology, bounds, seed).digest: name for name, topology in own.items()}
 
 
 def _own(name: str, topology: Topology, bounds: Bounds, seed: int) -> Topology:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evaluators.task import Fidelity, Score, SlowEvaluator, Split
 from evo.experiment.baselines import candidates
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
-from evo.experiment.validation import n_promoted
+from evo.experiment.validation import RETRAININGS, n_promoted
 from evo.settings import Settings
 from evo.storage.names import BASELINES
 from evo.storage.pools import evaluator_of
@@ -50,9 +50,12 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
     ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)]
     ranked += [1] * (1 + (settings.baseline is not None))
+    own = min(len(settings.initial_population), fidelity.finalists)
+    ranked += [own] * bool(own)
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     search, validation = fidelity.search, fidelity.validation
-    tested = len(BASELINES) + 3 + (settings.baseline is not None)
+    tested = len(BASELINES) + 3 + (settings.baseline is not None) + bool(own)
+    afresh = (Phase("the best trained afresh", min(bred, fidelity.finalists), _once_chosen(search, RETRAININGS)),)
     return (
         Phase("tune the hand-derived families", sum(trials.values()), search),
         Phase("evolution", bred, search),
@@ -61,6 +64,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("validation", sum(ranked), validation),
         Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets)),
         Phase("test", tested, _once_chosen(validation, fidelity.test_targets)),
+        *(afresh if settings.training is not None else ()),
     )
 
 
