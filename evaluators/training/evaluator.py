@@ -87,13 +87,13 @@ class TrainedAccuracy:
             raise ValueError(f"folds = {folds}: from {fewest} to {most}")
         self.data, self.size, self.places, self.folds = data, size, places, folds
         self.batch = batch or batch_size(len(data.train))
-        self._model = model
+        self.model = model
         check_model(model_function(model), *size, places, data.inputs, data.outputs)
 
     @property
     def identity(self) -> str:
         """What, beside the topology and how it is trained, decides a score; see :class:`IdentifiedEvaluator`."""
-        model = self._model if isinstance(self._model, str | None) else name_of_function(self._model)
+        model = self.model if isinstance(self.model, str | None) else name_of_function(self.model)
         what = [self.data.fingerprint, *self.size, self.places, model, self.batch]
         what += [] if self.folds is None else ["folds", self.folds]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
@@ -140,7 +140,7 @@ class TrainedAccuracy:
             part, scored = cross_validation.fold_of(self.data, self.folds, index)
         draws = generator(seed, "training", split.key, index)
         with alone(int(draws.integers(2**63 - 1))):
-            model = model_function(self._model)(cascades_of(topology, self.places), self.data.outputs)
+            model = model_function(self.model)(cascades_of(topology, self.places), self.data.outputs)
             train(model, part, epochs, *choice, self.batch, draws)
             error, examples = error_and_errors(model, scored)
             first = error if deciding is split else error_and_errors(model, self.data.part(deciding))[0]

@@ -42,10 +42,10 @@ def show_plan(settings: Settings, console: Console) -> None:
     phases = plan(settings)
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
-    seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
     workers = settings.cluster.workers or usable_cores()
+    seconds = sum(phase.length(workers) for phase in phases) * seconds_per_step(settings)
     console.print(
-        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
+        f"about {seconds / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
         "one evaluation of a large topology; starting and filing the results takes some seconds more",
         soft_wrap=True,
     )
