@@ -29,7 +29,7 @@ _FOLDS = 5
 _STEPS = 2500
 """Training steps that the claimed number of epochs should have on small data, where epochs are short."""
 _FEWEST_GENERATIONS, _MOST_GENERATIONS = 4, 96
-_FEWEST_EXAMPLES = 1000
+_FEWEST_EXAMPLES = 500
 
 
 @dataclass(frozen=True)

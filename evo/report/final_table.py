@@ -131,6 +131,7 @@ def _filled(words: str, width: int) -> list[str]:
     lines = [""]
     for one in words.split("; "):
         if lines[-1] and len(lines[-1]) + len(one) + 3 > width:
+            lines[-1] += ";"
             lines.append("  ")
         lines[-1] += one if not lines[-1].strip() else f"; {one}"
     return lines

@@ -171,11 +171,12 @@ def retrained_words(history: History) -> str:
     if not pairs:
         return ""
     gaps = [after.error - before.error for before, after in pairs]
+    told = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
     means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
     return (
         f"Search error of the {_plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
         f"{_plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
-        f"part {significant(means[1])}: a gap of {difference(interval(np.array(gaps)))}."
+        f"part {significant(means[1])}: a gap of {told}."
     )
 
 
