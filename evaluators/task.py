@@ -95,6 +95,9 @@ class Score:
         The learning rate that was chosen, where there was one to choose.
     weight_decay:
         The weight decay that was chosen, where there was one to choose.
+    example_errors:
+        The error of every training on every test example, packed (:mod:`evaluators.example_errors`), where all
+        trainings were tested on the same ones.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Score:
     errors: tuple[float, ...]
     learning_rate: float | None = None
     weight_decay: float | None = None
+    example_errors: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", _errors(self.errors))

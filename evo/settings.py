@@ -234,6 +234,11 @@ class Settings(RunSettings):
         return self.places.sizes if self.places else ((self.n_in, self.n_out),)
 
     @property
+    def is_cross_validated(self) -> bool:
+        """Whether the final table's errors are those of folds."""
+        return self.training is not None and self.training.folds is not None
+
+    @property
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))

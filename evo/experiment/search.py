@@ -10,15 +10,22 @@ from pathlib import Path
 
 from evaluators.function import Function
 from evaluators.task import Answer, Evaluator, Race, Split, Task
-from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
-from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule_of, tuned
+from evo.experiment.baselines import (
+    baseline_row,
+    best_founder,
+    best_member,
+    given_baseline,
+    growth_rule_of,
+    tuned,
+)
 from evo.experiment.initial_population import initial_population
 from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
-from evo.experiment.validation import choose, compared
+from evo.experiment.validation import choose, compared, retrain
 from evo.settings import Settings
 from evo.storage.champion import keep_best, write_champion
 from evo.storage.checkpoint import Checkpoints
@@ -26,6 +33,7 @@ from evo.storage.evaluations import Request
 from evo.storage.names import (
     BASELINE_ERROR,
     BASELINES,
+    BEST_FOUNDER,
     EVOLVED,
     GIVEN_BASELINE,
     GROWTH_RULE,
@@ -54,6 +62,8 @@ class Result:
     champion_file: Path
     table: FinalTable
     digest: str
+    founder: str | None = None
+    """The family of the champion, where it is a member of the initial population as that was given."""
 
 
 def search(
@@ -96,8 +106,11 @@ def search(
         chosen |= {row: member for row, member in members.items() if member is not None}
         baseline = _baseline(run, trials, chosen)
         reference = _search_error(run, chosen[baseline])
-        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space), reference)
+        rules = rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space)
+        evolved = loop(run, rules, reference)
         sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline], space), reference)
+        best = best_founder(run, rules)
+        chosen |= {BEST_FOUNDER: best} if best else {}
         return concluded(run, chosen, baseline, evolved, sampled)
 
 
@@ -204,8 +217,11 @@ def concluded(
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
+    if settings.training is not None:
+        retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
-    return Result(run.folder, champion.finalist.topology, file, table, digest)
+    founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
+    return Result(run.folder, champion.finalist.topology, file, table, digest, founder)
 
 
 def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Trial]]) -> None:

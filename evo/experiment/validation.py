@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evaluators.task import Fidelity, Score, Split, Task
+from evo.algorithm.individual import Individual
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
@@ -35,6 +36,30 @@ def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chose
         closer = {place: fidelity.validation.promoted(targets, ranked[place]) for place in best}
         ranked = _ranked(run, names.final_validation(row), finalists, closer) or ranked
     return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
+
+
+RETRAININGS = 3
+"""Trainings from new seeds of every finalist of a search on data."""
+
+
+def retrain(run: Run[Settings], elite: Sequence[Individual]) -> None:
+    """Train the best of a search on data afresh, on the validation part, so that the journal has both errors.
+
+    They were chosen for their errors in the search, which are therefore too good; new trainings as long as those, at
+    the same learning rates, tell by how much. Nothing is chosen by them.
+    """
+    requests = [
+        _request(
+            run,
+            names.RETRAINED,
+            place,
+            Finalist("", one.topology),
+            run.settings.fidelity.search.promoted(RETRAININGS, one.score),
+            Split.VALIDATION,
+        )
+        for place, one in enumerate(elite)
+    ]
+    run.evaluations.evaluate(requests)
 
 
 def n_promoted(finalists: int) -> int:
@@ -84,7 +109,7 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
         for row, score in scores.items()
         if score is not None
     ]
-    return final_table(found, baseline)
+    return final_table(found, baseline, run.settings.is_cross_validated)
 
 
 def _with_widths(settings: Settings, finalist: Finalist) -> Finalist:

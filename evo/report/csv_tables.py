@@ -17,6 +17,7 @@ _CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", 
 _TRIAL = ("number", "member", "error", *_CHOSEN)
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
 _ROW = ("topology", "member", "n_trainable", "n_edges", "depth", *_CHOSEN, "error", "error_low", "error_high")
+_FINALIST = ("number", "digest", "search_error", "retrained_error", "gap")
 _DIFFERENCE = ("difference", "low", "high")
 
 
@@ -57,6 +58,21 @@ def final_table_csv(history: History) -> str:
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
         rows.append(values)
     return _csv((*_ROW, *_DIFFERENCE), rows)
+
+
+def finalists_csv(history: History) -> str:
+    """The finalists of a search on data: the error in the search, and the error of new trainings on validation data."""
+    rows = [
+        {
+            "number": before.number,
+            "digest": before.digest,
+            "search_error": before.error,
+            "retrained_error": after.error,
+            "gap": after.error - before.error,
+        }
+        for before, after in history.retrained
+    ]
+    return _csv(_FINALIST, rows)
 
 
 def _about(record: ScoreRecord) -> dict[str, Any]:

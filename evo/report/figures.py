@@ -11,13 +11,12 @@ from matplotlib.patheffects import withStroke
 
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
-from evo.experiment.initial_population import OWN
 from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
 from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY, ROWS
+from evo.storage.names import BASELINES, OWN, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Row, Verdict
 

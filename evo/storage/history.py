@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
@@ -127,7 +128,8 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        return final_table(finalists, self.result.baseline)
+        training = self.settings.get("training")
+        return final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
 
     @cached_property
     def champion(self) -> ScoreRecord | None:
@@ -136,6 +138,19 @@ class History:
             return None
         digest = self.table.first.topology.digest
         return next(one for one in self.scores(Policy.EVOLUTION.value) if one.digest == digest)
+
+    @property
+    def founder(self) -> str | None:
+        """The family of the champion where it is a member of the initial population as that was given; else None."""
+        origin = self.champion.origin if self.champion else None
+        return origin.family if origin and origin.operator == INITIAL else None
+
+    @cached_property
+    def retrained(self) -> list[tuple[ScoreRecord, ScoreRecord]]:
+        """Finalists of a search on data: each one's score in the search, and as it was trained afresh."""
+        searched = {one.digest: one for one in self.scores(Policy.EVOLUTION.value) if one.score}
+        again = [one for one in self.scores(names.RETRAINED) if one.score]
+        return [(searched[one.digest], one) for one in again]
 
     def lineage(self, candidate: ScoreRecord) -> list[ScoreRecord]:
         """The candidates from the initial population or a sample down to ``candidate``, by the first parents."""

@@ -39,7 +39,21 @@ GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
-"""The other rows of the final table."""
+BEST_FOUNDER = "best founder"
+"""The other rows of the final table. The best founder is of the members of the initial population whose family has no
+row of its own, as those that the recipe names."""
+
+FOUNDERS = (GIVEN_BASELINE, *BASELINES.values(), BEST_FOUNDER)
+"""The rows of topologies that a search was given or began with."""
+
+OWN = "own"
+"""The family of the topologies that a recipe names."""
+
+FOUNDER_ERRORS = "founders"
+"""The phase in which the best founder is looked for among scores that are known."""
+
+RETRAINED = "retraining"
+"""The phase in which the best of a search on data are trained afresh, on the validation part."""
 
 BASELINE_ERROR = "baseline"
 """The phase in which the baseline is scored as a candidate is."""
@@ -67,4 +81,4 @@ def test(row: str) -> str:
 
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    return phase.startswith(("validation: ", "final validation: ", "test: "))
+    return phase.startswith(("validation: ", "final validation: ", "test: ", FOUNDER_ERRORS, RETRAINED))

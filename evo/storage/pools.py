@@ -79,11 +79,12 @@ def evaluator_of(settings: RunSettings) -> Evaluator:
     if training is not None:
         from evaluators.training import Data, TrainedAccuracy
 
-        data = Data.read(training.data, training.task)
+        data = Data.read(training.data, training.task, training.examples)
+        batch, folds = training.batch_size, training.folds
         if training.hidden is not None:
             free = training.free_widths
-            return TrainedAccuracy(data, training.hidden, free_widths=free, batch=training.batch_size)
-        return TrainedAccuracy(data, model=training.model, sizes=settings.sizes, batch=training.batch_size)
+            return TrainedAccuracy(data, training.hidden, free_widths=free, batch=batch, folds=folds)
+        return TrainedAccuracy(data, model=training.model, sizes=settings.sizes, batch=batch, folds=folds)
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 
