@@ -20,6 +20,8 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     )
     dense = settings.n_in * settings.n_out
     each = " each" if len(training.hidden) > 1 else ""
+    outputs = settings.found.outputs or 0
+    others = sum(training.hidden) + training.hidden[-1] * outputs + outputs
     bred = {phase.name: phase.evaluations for phase in plan(settings)}["evolution"]
     taken = f", of which {training.examples} are taken" if training.examples is not None else ""
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
@@ -28,7 +30,11 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     shown.add_column(overflow="fold")
     for name, told in (
         ("data", f"{training.data}: {settings.found.about}{taken}"),
-        ("layers", f"{layers}, {settings.budget} trainable edges{each}: {settings.budget / dense:.1%} of {dense}"),
+        (
+            "layers",
+            f"{layers}, {settings.budget} trainable edges{each}: {settings.budget / dense:.1%} of {dense}; {others} "
+            "more parameters in biases and a dense head",
+        ),
         ("timed", f"{chosen.seconds_per_epoch:.2g} s an epoch on one core"),
         ("candidates", f"{bred}, and as many at random; {fidelity.steps} epochs at rate {_listed(fidelity.rates)}"),
         (
