@@ -20,9 +20,8 @@ def patches(space: Space, n_out: int, budget: int, generator: np.random.Generato
     """One layer in which every output sees the inputs nearest to its place.
 
     Outputs are at the places of inputs, evenly spread, output j at input j where they are as many, so that the topology
-    suits a second layer after the first too. Of several outputs at one place each sees other inputs near it, drawn
-    from three times as many, the nearer the likelier. An input that nobody would see is seen by the output nearest to
-    it.
+    suits a second layer after the first too. Of several outputs at one place each sees other inputs near it, drawn from
+    three times as many, the nearer the likelier. An input that nobody would see is seen by the output nearest to it.
 
     Parameters
     ----------

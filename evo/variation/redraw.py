@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.variation.bounds import Bounds
-from evo.variation.edges import Masks, add, apportion, count
+from evo.variation.edges import Mask, Masks, add, apportion, count
 from evo.variation.proposal import operator
-from topologies.topology import CONSTANT, TRAINABLE
+from topologies.topology import ABSENT, CONSTANT, TRAINABLE
 
 _LARGEST = 0.3
 """The greatest standard deviation by which a statistic's logarithm changes."""
+_PAIRINGS = 6
+"""How often ends that met where an edge is already are paired anew, before any absent edge will do."""
 
 
 @operator
@@ -33,11 +35,23 @@ def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Mask
     new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
     for mask, old, wanted in zip(new, masks, constants, strict=True):
         kept = wanted * mask.shape[1] / old.shape[1]  # as many a neuron
-        add(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
+        _scatter(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
     room = [int(np.count_nonzero(mask == 0)) for mask in new]
     for mask, edges in zip(new, apportion(bounds.budget, np.maximum(trainable, 1e-9), room), strict=True):
-        add(mask, int(edges), generator)
+        _scatter(mask, int(edges), generator, TRAINABLE)
     return new
+
+
+def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
+    """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is."""
+    sources, targets = (np.resize(generator.permutation(side), number) for side in mask.shape)
+    for _ in range(_PAIRINGS):
+        sources = generator.permutation(sources)
+        cells, first = np.unique(sources * mask.shape[1] + targets, return_index=True)
+        fits = first[mask.ravel()[cells] == ABSENT]
+        mask[sources[fits], targets[fits]] = kind
+        sources, targets = np.delete(sources, fits), np.delete(targets, fits)
+    add(mask, sources.size, generator, kind)
 
 
 def _perturbed(values: list[int], spread: float, generator: np.random.Generator) -> NDArray[np.float64]:

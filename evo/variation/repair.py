@@ -176,6 +176,6 @@ def _clear(masks: Masks, cells: NDArray[np.intp]) -> None:
 def _layer(mask: Mask) -> Layer:
     """The layer of a mask, edges by target, then source."""
     by_target = mask.T.ravel()
-    cells = np.flatnonzero(by_target)
+    cells = np.flatnonzero(by_target != ABSENT)
     targets, sources = np.divmod(cells.astype(np.int32), mask.shape[0])
     return Layer.in_order(mask.shape[0], mask.shape[1], sources, targets, by_target[cells] == TRAINABLE)

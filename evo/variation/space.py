@@ -122,7 +122,7 @@ class Space:
 
 def onward(profiles: Profiles, mask: NDArray[np.int8]) -> Profiles:
     """Profiles of the targets of a layer's edges: each the normalised mean of its sources'."""
-    return _unit((mask.T != 0).astype(np.float32) @ profiles)
+    return _unit((mask != 0).astype(np.float32).T @ profiles)
 
 
 def paired(nearness: NDArray[np.floating]) -> Indices:

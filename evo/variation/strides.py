@@ -99,7 +99,7 @@ def _own(steps: Indices, most: int) -> list[int]:
 
 def _varied(own: Sequence[int], wanted: int, size: int, rotates: bool, generator: np.random.Generator) -> list[int]:
     """A set of strides, the first few first: a layer's own with one in another's place, or a new one."""
-    reach = np.exp(generator.uniform(np.log(2), np.log(size)))
+    reach = np.exp(generator.uniform(np.log(2), np.log(max(2, size))))
     drawn = _drawn(4 * wanted + 16, reach, size, rotates, generator)
     kept = list(own)
     if kept:
