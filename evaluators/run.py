@@ -63,7 +63,7 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
             failure=None if isinstance(found, Score) else found,
             chosen=one.place,
             entry=entry if place in last and isinstance(entry, Score) else None,
-            measures=one.measures,
+            measures=_noted(plain[place]) | one.measures,
         )
         outcomes.append(Outcome(number=task.number, answer=answer, seconds=seconds, device=device))
     return outcomes
@@ -92,6 +92,17 @@ def _screened(task: Task) -> _Screened:
     except Exception as error:
         return _Screened(0, {}, words(error))
     return _Screened(place, measures)
+
+
+def _noted(task: Task) -> dict[str, float]:
+    """The proxies that are to be noted of a task's own topology, without those that cannot be found, as for want of
+    memory.
+    """
+    found = {}
+    for name in task.noted:
+        with suppress(Exception):
+            found[name] = measure(name, task.topology)
+    return found
 
 
 def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from evaluators.proxies.registry import check
+from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 
@@ -176,6 +176,11 @@ class RunSettings(Section):
         """Names of the topologies that the recipe wants: files, runs' folders or family expressions."""
         return ()
 
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """Proxies that are noted of whatever is evaluated, and decide nothing."""
+        return ()
+
 
 class Settings(RunSettings):
     """A search's recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default.
@@ -204,6 +209,8 @@ class Settings(RunSettings):
     """Topologies bred for every candidate where there is a screen."""
     objectives: tuple[Proxy, ...] = ()
     """Proxies that the search wants small beside the error and the number of edges."""
+    controllability: bool = True
+    """Whether the total and the unfairness of uniform K are noted of every candidate; nothing is chosen by them."""
     bounds: BoundSettings = BoundSettings()
     loop: LoopSettings = LoopSettings()
     fidelity: FidelitySettings = FidelitySettings()
@@ -218,6 +225,11 @@ class Settings(RunSettings):
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """Proxies that are noted of whatever is evaluated, and decide nothing."""
+        return CONTROL if self.controllability else ()
 
     @model_validator(mode="before")
     @classmethod

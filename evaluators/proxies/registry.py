@@ -8,12 +8,20 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from topologies.topology import Topology
 
+if TYPE_CHECKING:
+    from evaluators.controllability.model import Control
+
 _HUGE = 1e300
+
+CONTROL = ("controllability", "unfairness")
+"""The two numbers that are read off uniform K, noted of every candidate unless a recipe says otherwise."""
 
 
 def _capacity(topology: Topology) -> float:
@@ -22,17 +30,23 @@ def _capacity(topology: Topology) -> float:
     return predict(topology)
 
 
-def _controllability(topology: Topology) -> float:
-    from evaluators.controllability.evaluator import Controllability
+@lru_cache(maxsize=1)
+def _control(topology: Topology) -> Control:
+    """Uniform K, kept for the second number that is read off it; ValueError where it would take too much memory."""
+    from evaluators.controllability.evaluator import MEMORY, Controllability
 
-    return -Controllability("uniform").analyse(topology).total
+    if 16 * max(topology.widths) * topology.n_in > MEMORY:
+        raise ValueError(f"uniform K of {topology.n_in} inputs and {max(topology.widths)} neurons a layer is too large")
+    return Controllability("uniform").analyse(topology)
+
+
+def _controllability(topology: Topology) -> float:
+    return -_control(topology).total
 
 
 def _unfairness(topology: Topology) -> float:
     """That of the least fair K there is where a topology has ratios but controls none: it is no good topology."""
-    from evaluators.controllability.evaluator import Controllability
-
-    control = Controllability("uniform").analyse(topology)
+    control = _control(topology)
     return control.unfairness if control.total or not control.wanted else math.sqrt(control.matrix.size - 1)
 
 

@@ -166,7 +166,7 @@ def _under_way(
         unfinished.unlink()
     with log_file(folder):
         counting = current(records)
-        evaluations = Evaluations(journal, pool, show, counting)
+        evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):
