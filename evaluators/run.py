@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
+from evaluators.staged import Staged
 from evaluators.task import (
     Answer,
     BatchEvaluator,
@@ -160,17 +161,28 @@ def words(error: BaseException) -> str:
 
 def proof(n_in: int, n_out: int, evaluator: Evaluator | None = None) -> Task:
     """A small evaluation of a size, by which a worker shows that it computes as the others do."""
-    steps = evaluator.proof_steps if isinstance(evaluator, SlowEvaluator) else 5
-    fidelity = Fidelity(targets=1, steps=steps, rates=(0.1,))
+    fidelity = Fidelity(targets=1, steps=_proof_steps(evaluator), rates=(0.1,))
     return Task(topology=canonical(low_rank(n_in, n_out, 1)), fidelity=fidelity, split=Split.SEARCH, seed=0)
+
+
+def _proof_steps(evaluator: Evaluator | None) -> int:
+    return evaluator.proof_steps if isinstance(evaluator, SlowEvaluator) else 5
 
 
 def canary(evaluator: Evaluator, task: Task) -> str:
     """What comes of a small evaluation: the score to the last bit, or the kind of the failure.
 
     What a failure says may differ between processes, which have other addresses and folders. Evaluators that score by
-    something of the user's say by what, because small evaluations on different data may well end alike.
+    something of the user's say by what, because small evaluations on different data may well end alike. Of two
+    evaluators that are staged, both make one.
     """
+    if isinstance(evaluator, Staged):
+        told = []
+        for split in (Split.SEARCH, Split.VALIDATION):
+            part = evaluator.of(split)
+            fidelity = replace(task.fidelity, steps=_proof_steps(part))
+            told.append(canary(part, replace(task, fidelity=fidelity, split=split)))
+        return ", then ".join(told)
     answer = run(evaluator, [task], "")[0].answer
     found = repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
     return f"{found} by {evaluator.identity}" if isinstance(evaluator, IdentifiedEvaluator) else found

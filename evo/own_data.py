@@ -43,6 +43,10 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
 not; fewer epochs on all examples rank better than more on fewer examples."""
 
 
+OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "inherit_rates")
+"""Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
+
+
 class TrainingSettings(Section):
     """A user's data, and the model that is trained on them with a candidate's cascades as its layers."""
 
@@ -104,8 +108,10 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     data = Data.read(training.data, training.task)
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
-    if isinstance(fidelity, dict):
-        found["fidelity"] = {**TRAINING_FIDELITY, **fidelity}
+    if isinstance(fidelity, dict) and values.get("found") is None:  # a journal's recipe has all that it was begun with
+        searched = values.get("search_by") is None
+        usual = {key: value for key, value in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+        found["fidelity"] = {**usual, **fidelity}
     if training.hidden is not None:
         return _with_size(found, place_of(data.inputs, training.hidden), f"{training.data} and hidden widths")
     if not {"n_in", "n_out"} <= values.keys():

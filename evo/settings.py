@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
+from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
 
 
 def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -211,6 +212,9 @@ class Settings(RunSettings):
     """Proxies that the search wants small beside the error and the number of edges."""
     controllability: bool = True
     """Whether the total and the unfairness of uniform K are noted of every candidate; nothing is chosen by them."""
+    search_by: Annotated[str, Field(pattern=NAME_OR_SHORT)] | None = None
+    """Another evaluator for candidates, "reconstruction" or ``package.module:Class``: then ``evaluator``, or
+    ``[training]``, ranks and tests the finalists alone."""
     bounds: BoundSettings = BoundSettings()
     loop: LoopSettings = LoopSettings()
     fidelity: FidelitySettings = FidelitySettings()
@@ -231,6 +235,11 @@ class Settings(RunSettings):
         """Proxies that are noted of whatever is evaluated, and decide nothing."""
         return CONTROL if self.controllability else ()
 
+    @property
+    def searched_by(self) -> str:
+        """The name of the evaluator that scores candidates."""
+        return self.evaluator if self.search_by is None else whole_name(self.search_by)
+
     @model_validator(mode="before")
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
@@ -242,12 +251,15 @@ class Settings(RunSettings):
         fidelity = self.fidelity
         if self.training is None and self.evaluator == TRAINING:
             raise ValueError(f"evaluator = {TRAINING!r} needs a section [training] that says what to train on")
-        if self.training is not None and min(fidelity.steps, fidelity.validation_steps) < _FEWEST_EPOCHS:
+        check_search_by(self.search_by, self.evaluator, self.targets)
+        epochs = [fidelity.validation_steps, *([fidelity.steps] if self.search_by is None else [])]
+        if self.training is not None and min(epochs) < _FEWEST_EPOCHS:
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
-        decays = {*fidelity.weight_decays, *fidelity.validation_weight_decays}
-        if self.evaluator == RECONSTRUCTION and decays != {0.0}:
+        of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
+        used = ((self.searched_by, of_search), (self.evaluator, of_finalists))
+        if any(name == RECONSTRUCTION and set(decays) != {0.0} for name, decays in used):
             raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
         return self
 

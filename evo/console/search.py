@@ -34,7 +34,8 @@ def show_plan(settings: Settings, console: Console) -> None:
     phases = plan(settings)
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
-    seconds = sum(phase.cost for phase in phases) * seconds_per_step(settings)
+    per_step = seconds_per_step(settings)
+    seconds = sum(phase.seconds(per_step) for phase in phases)
     workers = settings.cluster.workers or usable_cores()
     console.print(
         f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "

@@ -107,7 +107,7 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     settings = validate(provenance.recipe)
     chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
     fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
     return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evaluators.task import Fidelity, Score, SlowEvaluator, Split
+from evaluators.staged import Staged
+from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
 from evo.experiment.baselines import candidates
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
 from evo.experiment.validation import n_promoted
@@ -23,17 +25,25 @@ class Phase:
     name: str
     evaluations: int
     fidelity: Fidelity
+    split: Split = Split.SEARCH
 
     @property
     def cost(self) -> float:
         """Work in training steps."""
         return float(self.evaluations * self.fidelity.cost)
 
+    def seconds(self, per_step: Mapping[Split, float]) -> float:
+        """Seconds of one core, where a step of each split takes so many."""
+        return self.cost * per_step[self.split]
+
 
 _LARGE = 1 << 17
 """Entries of a matrix above which a smaller one is measured."""
 _WORK = 1e9
 """Edges times inputs times steps of a measurement, at most: a second or two."""
+
+EPOCH = 1000.0
+"""Steps of a reconstruction that take about as long as an epoch of training, for a line of progress."""
 
 PROMOTED = 10
 """Of so many candidates one is promoted, as a rule, once the elite is full."""
@@ -53,14 +63,17 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     search, validation = fidelity.search, fidelity.validation
     tested = len(BASELINES) + 3 + (settings.baseline is not None)
+    searched = _once_chosen(search, fidelity.race_targets)
+    both = [Phase("search errors of the rows", tested, searched)] * (settings.search_by is not None)
     return (
         Phase("tune the hand-derived families", sum(trials.values()), search),
         Phase("evolution", bred, search),
         Phase("random search", bred, search),
-        Phase("promotions", promoted, _once_chosen(search, fidelity.race_targets)),
-        Phase("validation", sum(ranked), validation),
-        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets)),
-        Phase("test", tested, _once_chosen(validation, fidelity.test_targets)),
+        Phase("promotions", promoted, searched),
+        Phase("validation", sum(ranked), validation, Split.VALIDATION),
+        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
+        Phase("test", tested, _once_chosen(validation, fidelity.test_targets), Split.TEST),
+        *both,
     )
 
 
@@ -69,14 +82,28 @@ def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
     return fidelity.promoted(targets, Score((0.0,), fidelity.rates[0], fidelity.weight_decays[0]))
 
 
-def seconds_per_step(settings: Settings) -> float:
-    """Seconds that one training step of a topology of the recipe's size and budget takes on this machine.
+def seconds_per_step(settings: Settings) -> dict[Split, float]:
+    """Seconds that one training step on each split takes on this machine: finalists may have another evaluator."""
+    evaluator = evaluator_of(settings)
+    search, final = (evaluator.search, evaluator.final) if isinstance(evaluator, Staged) else (evaluator, None)
+    of_search = _seconds_of(settings, search)
+    of_final = of_search if final is None else _seconds_of(settings, final)
+    return {split: of_search if split is Split.SEARCH else of_final for split in Split}
+
+
+def usual_seconds(settings: Settings) -> dict[Split, float]:
+    """The same where nothing was measured, in units of a step of the search."""
+    longer = settings.search_by is not None and settings.training is not None
+    return {split: EPOCH if longer and split is not Split.SEARCH else 1.0 for split in Split}
+
+
+def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
+    """Seconds that one training step of a topology of the recipe's size and budget takes.
 
     Measured on the member of a hand-derived family with the most edges. A step's work is in proportion to edges times
     inputs, so where that is large a smaller problem of the same proportions is measured, and few steps. An evaluator
     whose steps are long is measured at its own size, and few steps as well.
     """
-    evaluator = evaluator_of(settings)
     slow = isinstance(evaluator, SlowEvaluator)
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
     n_in, n_out, budget = (max(2, size // part) for size in (settings.n_in, settings.n_out, settings.budget))

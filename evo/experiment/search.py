@@ -313,4 +313,5 @@ def _row_record(row: Row) -> RowRecord:
         weight_decay=row.weight_decay,
         error=row.error,
         difference=row.difference,
+        search_error=row.search_error,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluators.task import Fidelity, Score, Split, Task
+from evaluators.task import Fidelity, Race, Score, Split, Task
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
@@ -78,11 +78,33 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
     found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
-    return final_table(found, baseline)
+    return final_table(found, baseline).with_search_errors(_search_errors(run, chosen))
+
+
+def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:
+    """The error of every row's topology by the evaluator that candidates were searched by; none where there is one.
+
+    It is found as that of the best candidates, who are promoted; None where it cannot be.
+    """
+    if run.settings.search_by is None:
+        return {}
+    race = Race(None, run.settings.fidelity.race_targets)
+    requests = [
+        _request(run, names.searched(row), 0, one.finalist, run.settings.fidelity.search, Split.SEARCH, race)
+        for row, one in chosen.items()
+    ]
+    scores = zip(chosen, run.evaluations.evaluate(requests), strict=True)
+    return {row: None if score is None else score.error for row, score in scores}
 
 
 def _request(
-    run: Run[Settings], phase: str, number: int, finalist: Finalist, fidelity: Fidelity, split: Split
+    run: Run[Settings],
+    phase: str,
+    number: int,
+    finalist: Finalist,
+    fidelity: Fidelity,
+    split: Split,
+    race: Race | None = None,
 ) -> Request:
-    task = Task(topology=finalist.topology, fidelity=fidelity, split=split, seed=run.settings.seed)
+    task = Task(topology=finalist.topology, fidelity=fidelity, split=split, seed=run.settings.seed, race=race)
     return Request(phase=phase, number=number, task=task, origins=(Origin(label=finalist.label),))

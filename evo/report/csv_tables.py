@@ -56,8 +56,9 @@ def final_table_csv(history: History) -> str:
         if row.difference:
             ends = (row.difference.mean, row.difference.low, row.difference.high)
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
+        values["search_error"] = row.search_error
         rows.append(values | _control(history.scores(names.test(row.name))[0]))
-    return _csv((*_ROW, *_DIFFERENCE, *_CONTROL), rows)
+    return _csv((*_ROW, *_DIFFERENCE, "search_error", *_CONTROL), rows)
 
 
 def _about(record: ScoreRecord) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def comparison_table(table: FinalTable, words: Words) -> Table:
         box=box.SIMPLE_HEAD,
     )
     shown.add_column("topology", overflow="fold")
-    for heading in ("trainable", "edges", "depth", "error", "difference"):
+    searched = ["in the search"] * table.is_staged
+    for heading in ("trainable", "edges", "depth", "error", "difference", *searched):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in table.rows:
         lines = [f"[bold]{row.name}[/bold]" if row is table.first else row.name]
@@ -48,7 +49,8 @@ def comparison_table(table: FinalTable, words: Words) -> Table:
         lines += ["[dim]some pairs unconnected[/dim]"] * (not row.topology.is_connected)
         counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
         told = "the baseline" if row.difference is None else _coloured(row.difference)
-        shown.add_row("\n".join(lines), *map(str, counts), significant(row.error.mean), told)
+        errors = (significant(row.error.mean), told, *[significant(row.search_error)] * len(searched))
+        shown.add_row("\n".join(lines), *map(str, counts), *errors)
     return shown
 
 

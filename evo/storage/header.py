@@ -56,7 +56,7 @@ def new_header(
         backend=backend,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
-        program=program_of(evaluator or evaluator_of(settings), settings.n_in, settings.n_out),
+        program=program_of(evaluator_of(settings, evaluator), settings.n_in, settings.n_out),
         given={name: to_text(topology) for name, topology in given.items()},
     )
 

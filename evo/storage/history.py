@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evo.algorithm.nsga2 import Policy
+from evo.stages import search_name
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
@@ -49,6 +50,11 @@ class History:
     def settings(self) -> Plain:
         """The recipe, as far as it decides the outcome."""
         return settings_of(self.records)
+
+    @property
+    def searched_by(self) -> str:
+        """The name of the evaluator that scored candidates; the header's is that of finalists."""
+        return search_name(self.settings, self.header.evaluator)
 
     @property
     def is_study(self) -> bool:
@@ -119,7 +125,8 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        return final_table(finalists, self.result.baseline)
+        searched = {row.name: row.search_error for row in self.result.rows}
+        return final_table(finalists, self.result.baseline).with_search_errors(searched)
 
     @cached_property
     def champion(self) -> ScoreRecord | None:

@@ -47,6 +47,11 @@ def test(row: str) -> str:
     return f"test: {row}"
 
 
+def searched(row: str) -> str:
+    """The phase in which a row's topology is scored as candidates are, where finalists are ranked otherwise."""
+    return f"search error: {row}"
+
+
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    return phase.startswith(("validation: ", "final validation: ", "test: "))
+    return phase.startswith(("validation: ", "final validation: ", "search error: ", "test: "))

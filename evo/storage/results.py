@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -69,7 +69,8 @@ class Chosen:
 class Row:
     """A row of the final table: a topology's errors on the test targets, ``difference`` from the baseline's, paired.
 
-    The baseline's own row has no difference.
+    The baseline's own row has no difference. ``search_error`` is the topology's error by the evaluator that candidates
+    were searched by, where that is another one.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Row:
     error: Interval
     difference: Interval | None
     errors: tuple[float, ...]
+    search_error: float | None = None
 
     def minus(self, other: Row) -> Interval:
         """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
@@ -115,6 +117,16 @@ class FinalTable:
     def is_deterministic(self) -> bool:
         """Whether no difference has an uncertainty to state."""
         return all(row.difference is None or row.difference.is_deterministic for row in self.rows)
+
+    def with_search_errors(self, errors: Mapping[str, float | None]) -> FinalTable:
+        """The table with errors by the evaluator that candidates were searched by, by the names of rows."""
+        rows = (replace(row, search_error=errors.get(row.name)) for row in self.rows)
+        return replace(self, rows=tuple(rows))
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether rows have an error by another evaluator besides."""
+        return any(row.search_error is not None for row in self.rows)
 
     def get(self, name: str) -> Row | None:
         """The row of this name, if there is one."""
