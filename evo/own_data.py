@@ -32,6 +32,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
     "targets": 1,
     "steps": 4,
     "rates": (0.003, 0.01, 0.03),
+    "inherit_rates": True,
     "race_targets": 3,
     "validation_targets": 3,
     "validation_steps": 16,

@@ -86,6 +86,9 @@ class FidelitySettings(Section):
     """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
     weight_decays: Decays = (0.0,)
     """Weight decays, each tried with every rate where models are trained; reconstruction has none."""
+    inherit_rates: bool = False
+    """Whether offspring are trained at their parent's best rate and weight decay, or a neighbour of it, instead of at
+    all; with ``[training]`` they are, by default."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16

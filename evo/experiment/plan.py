@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
+from evo.algorithm.nsga2 import Policy
 from evo.experiment.baselines import candidates
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
 from evo.experiment.validation import n_promoted
@@ -65,12 +66,20 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     tested = len(BASELINES) + 3 + (settings.baseline is not None)
     searched = _once_chosen(search, fidelity.race_targets)
     both = [Phase("search errors of the rows", tested, searched)] * (settings.search_by is not None)
+    whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
+    at_one = _once_chosen(search, search.targets)
+    inherited = {policy: [Phase(f"{policy} at inherited rates", heirs, at_one)] * bool(heirs) for policy in Policy}
+    beyond = replace(validation, rates=validation.rates[:1])
+    grown = [Phase("validation beyond the grid", sum(map(n_promoted, ranked)), beyond, Split.VALIDATION)]
     return (
         Phase("tune the hand-derived families", sum(trials.values()), search),
-        Phase("evolution", bred, search),
-        Phase("random search", bred, search),
+        Phase("evolution", whole, search),
+        *inherited[Policy.EVOLUTION],
+        Phase("random search", whole, search),
+        *inherited[Policy.RANDOM],
         Phase("promotions", promoted, searched),
         Phase("validation", sum(ranked), validation, Split.VALIDATION),
+        *(grown if settings.training is not None else ()),
         Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
         Phase("test", tested, _once_chosen(validation, fidelity.test_targets), Split.TEST),
         *both,

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluators.function import Function
-from evaluators.task import Answer, Evaluator, Race, Split, Task
+from evaluators.task import Answer, Evaluator, Fidelity, Race, Split, Task
 from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.inheritance import Grid
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
@@ -138,7 +139,7 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked = settings.bounds
+    asked, fidelity = settings.bounds, settings.fidelity
     bounds = Bounds(
         budget=settings.budget,
         max_depth=asked.max_depth or (best.depth if best.depth > 1 else 2 * best.n_in.bit_length()),
@@ -158,6 +159,7 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
         initial_population=initial_population(trials, own, bounds, settings.n_in, settings.n_out, settings.seed),
         seed=settings.seed,
         siblings=settings.siblings if settings.screen else 1,
+        grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
     )
 
 
@@ -232,7 +234,7 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
             task=Task(
                 topology=siblings[0].topology,
                 siblings=tuple(one.topology for one in siblings[1:]),
-                fidelity=settings.fidelity.search,
+                fidelity=_fidelity(settings, siblings[0]),
                 split=Split.SEARCH,
                 seed=settings.seed,
                 race=pending.race,
@@ -243,6 +245,12 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
         )
         for siblings in pending.groups
     ]
+
+
+def _fidelity(settings: Settings, candidate: Candidate) -> Fidelity:
+    """How a candidate is scored: at what it inherited, or at every learning rate and weight decay."""
+    search = settings.fidelity.search
+    return search if candidate.inherited is None else candidate.inherited.of(search)
 
 
 def _origin(candidate: Candidate) -> Origin:

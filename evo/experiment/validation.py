@@ -8,8 +8,10 @@ on which nothing is chosen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from evaluators.task import Fidelity, Race, Score, Split, Task
+from evo.experiment.grid import added, grown, remark
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
@@ -22,17 +24,40 @@ def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chose
     """The best finalist for a row, at full fidelity on the validation targets; None if none could be evaluated.
 
     All are trained at every learning rate; the best third again on four times as many targets, at the learning rate
-    that each chose. Of equals the first is taken.
+    that each chose. Where models are trained on data, those of the best third that chose an end of the grid are tried
+    beyond it before. Of equals the first is taken.
     """
     fidelity = run.settings.fidelity
     asked = dict.fromkeys(range(len(finalists)), fidelity.validation)
     ranked = _ranked(run, names.validation(row), finalists, asked)
     best = list(ranked)[: n_promoted(len(ranked))]
+    if run.settings.training is not None:
+        ranked = _beyond_the_grid(run, row, finalists, {place: ranked[place] for place in best})
+        best = list(ranked)
     if len(best) > 1:
         targets = 4 * fidelity.validation_targets
         closer = {place: fidelity.validation.promoted(targets, ranked[place]) for place in best}
         ranked = _ranked(run, names.final_validation(row), finalists, closer) or ranked
     return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
+
+
+def _beyond_the_grid(
+    run: Run[Settings], row: str, finalists: Sequence[Finalist], scores: Mapping[int, Score]
+) -> dict[int, Score]:
+    """Scores of the finalists at the places in ``scores``, best first, each at the best of a grid that grew for it."""
+    found, grids = dict(scores), dict.fromkeys(scores, run.settings.fidelity.validation)
+    for step in range(1, names.GRID_STEPS + 1):
+        more = {place: grown(grids[place], found[place]) for place in found}
+        asked = [(place, one) for place, grid in more.items() for one in added(grids[place], grid)]
+        requests = [
+            _request(run, names.beyond(row, step), number, finalists[place], fidelity, Split.VALIDATION)
+            for number, (place, fidelity) in enumerate(asked)
+        ]
+        for (place, _), score in zip(asked, run.evaluations.evaluate(requests), strict=True):
+            if score is not None and score.error < found[place].error:
+                found[place] = score
+        grids = more
+    return dict(sorted(found.items(), key=lambda one: (one[1].error, one[0])))
 
 
 def n_promoted(finalists: int) -> int:
@@ -77,8 +102,15 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
     for row in (next(iter(chosen)), baseline):
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
-    found = [(row, chosen[row].finalist, score) for row, score in scores.items() if score is not None]
+    found = [(row, _remarked(run, chosen[row]), score) for row, score in scores.items() if score is not None]
     return final_table(found, baseline).with_search_errors(_search_errors(run, chosen))
+
+
+def _remarked(run: Run[Settings], one: Chosen) -> Finalist:
+    """The finalist as the table calls it: with the learning rate or weight decay that is from beyond the grid."""
+    settings = run.settings
+    told = remark(settings.fidelity.validation, one.validation) if settings.training is not None else ""
+    return replace(one.finalist, label="; ".join(filter(None, (one.finalist.label, told))))
 
 
 def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:

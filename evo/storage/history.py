@@ -112,7 +112,8 @@ class History:
 
         Baselines are known when evolution begins, the others when the table is there.
         """
-        ranked = self.scores(names.final_validation(row)) or self.scores(names.validation(row))
+        phases = [names.validation(row), *(names.beyond(row, step) for step in range(1, names.GRID_STEPS + 1))]
+        ranked = self.scores(names.final_validation(row)) or [one for phase in phases for one in self.scores(phase)]
         known = self.result or (row in BASELINES.values() and self.scores(Policy.EVOLUTION.value))
         return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 

@@ -23,6 +23,9 @@ RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
 """The other rows of the final table."""
 
+GRID_STEPS = 3
+"""Steps that a grid of learning rates and weight decays may grow, at most."""
+
 BASELINE_ERROR = "baseline"
 """The phase in which the baseline is scored as a candidate is."""
 
@@ -42,6 +45,11 @@ def final_validation(row: str) -> str:
     return f"final validation: {row}"
 
 
+def beyond(row: str, step: int) -> str:
+    """The phase in which the best third is tried at learning rates and weight decays beyond the grid, step by step."""
+    return f"beyond the grid {step}: {row}"
+
+
 def test(row: str) -> str:
     """The phase in which a row's topology is scored on the test targets."""
     return f"test: {row}"
@@ -54,4 +62,4 @@ def searched(row: str) -> str:
 
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    return phase.startswith(("validation: ", "final validation: ", "search error: ", "test: "))
+    return phase.startswith(("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: "))
