@@ -248,6 +248,8 @@ class Task:
         A proxy's name (:mod:`evaluators.proxies.registry`).
     measures:
         Proxies that are wanted of the topology besides its score.
+    noted:
+        Proxies that are noted of it where they can be found. They decide nothing: one that fails is left out.
     number:
         How the asker recognises the outcome.
     """
@@ -260,6 +262,7 @@ class Task:
     siblings: tuple[AnyTopology, ...] = ()
     screen: str | None = None
     measures: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
     number: int = 0
 
     @property
@@ -274,7 +277,7 @@ class Answer:
 
     ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``entry`` is the score with which the
     task's race was entered, where the candidate was promoted and ``score`` is that of the second evaluation.
-    ``measures`` holds the screen's value too.
+    ``measures`` holds the screen's value too, and what was noted.
     """
 
     score: Score | None = None

@@ -33,6 +33,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
     "targets": 1,
     "steps": 4,
     "rates": (0.003, 0.01, 0.03),
+    "inherit_rates": True,
     "race_targets": 3,
     "validation_targets": 3,
     "validation_steps": 16,
@@ -42,6 +43,10 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
 }
 """Defaults where models are trained. Four epochs rank topologies as sixteen do (rank correlation 0.8 to 0.9), one does
 not; fewer epochs on all examples rank better than more on fewer examples."""
+
+
+OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "inherit_rates")
+"""Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
 
 
 class TrainingSettings(Section):
@@ -121,9 +126,12 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
     if isinstance(fidelity, dict):
-        usual = TRAINING_FIDELITY if training.folds is None else {**TRAINING_FIDELITY, "test_targets": training.folds}
-        found["fidelity"] = {**usual, **fidelity}
-        if training.folds is not None and found["fidelity"]["test_targets"] != training.folds:
+        if values.get("found") is None:  # a journal's recipe has all that it was begun with
+            searched = values.get("search_by") is None
+            usual = {key: value for key, value in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+            usual |= {} if training.folds is None else {"test_targets": training.folds}
+            found["fidelity"] = fidelity = {**usual, **fidelity}
+        if training.folds is not None and fidelity.get("test_targets") != training.folds:
             raise ValueError(
                 f"training.folds = {training.folds} makes one test training a fold: leave fidelity.test_targets out"
             )

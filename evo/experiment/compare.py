@@ -152,7 +152,7 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     settings = validate(provenance.recipe)
     chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
     fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     form = cast(Topology, topology.canonical)  # or a stack, as the recipe's evaluator takes
     score = judge.evaluate(form, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]

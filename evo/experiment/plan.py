@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
-from evaluators.task import Fidelity, Score, SlowEvaluator, Split
+from evaluators.staged import Staged
+from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
+from evo.algorithm.nsga2 import Policy
 from evo.experiment.baselines import candidates_at
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
 from evo.experiment.space_baselines import sizes_in_space
@@ -28,6 +31,7 @@ class Phase:
     name: str
     batches: tuple[int, ...]
     fidelity: Fidelity
+    split: Split = Split.SEARCH
 
     @property
     def evaluations(self) -> int:
@@ -43,11 +47,18 @@ class Phase:
         """Training steps one after another, where so many workers share the evaluations of a batch."""
         return float(sum(-(-batch // workers) for batch in self.batches) * self.fidelity.cost)
 
+    def seconds(self, per_step: Mapping[Split, float]) -> float:
+        """Seconds of one core, where a step of each split takes so many."""
+        return self.cost * per_step[self.split]
+
 
 _LARGE = 1 << 17
 """Entries of a matrix above which a smaller one is measured."""
 _WORK = 1e9
 """Edges times inputs times steps of a measurement, at most: a second or two."""
+
+EPOCH = 1000.0
+"""Steps of a reconstruction that take about as long as an epoch of training, for a line of progress."""
 
 PROMOTED = 10
 """Of so many candidates one is promoted, as a rule, once the elite is full."""
@@ -70,16 +81,28 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     again = tuple(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     search, validation = fidelity.search, fidelity.validation
     tested = len(trials) + 3 + (settings.baseline is not None) + bool(own)
-    afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), _once_chosen(search, RETRAININGS))
+    searched = _once_chosen(search, fidelity.race_targets)
+    both = [Phase("search errors of the rows", (tested,), searched)] * (settings.search_by is not None)
+    whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
+    at_one = _once_chosen(search, search.targets)
+    inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
+    beyond = replace(validation, rates=validation.rates[:1])
+    grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
+    again_at_one = _once_chosen(search, RETRAININGS)
+    afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), again_at_one, Split.VALIDATION)
     return (
         Phase("tune the hand-derived families", tuple(trials.values()), search),
-        Phase("evolution", (bred,), search),
-        Phase("random search", (bred,), search),
-        Phase("promotions", (promoted, promoted), _once_chosen(search, fidelity.race_targets)),
-        Phase("validation", tuple(ranked), validation),
-        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets)),
-        Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets)),
-        *([afresh] if settings.training is not None else []),
+        Phase("evolution", (whole,), search),
+        *inherited[Policy.EVOLUTION],
+        Phase("random search", (whole,), search),
+        *inherited[Policy.RANDOM],
+        Phase("promotions", (promoted, promoted), searched),
+        Phase("validation", tuple(ranked), validation, Split.VALIDATION),
+        *([grown] if settings.training is not None else []),
+        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
+        Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets), Split.TEST),
+        *both,
+        *([afresh] if settings.retrains else []),
     )
 
 
@@ -99,16 +122,33 @@ def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
     return fidelity.promoted(targets, Score((0.0,), fidelity.rates[0], fidelity.weight_decays[0]))
 
 
-def seconds_per_step(settings: Settings) -> float:
-    """Seconds that one training step of a topology of the recipe's size and budget takes on this machine.
+def seconds_per_step(settings: Settings) -> dict[Split, float]:
+    """Seconds that one training step on each split takes on this machine: finalists may have another evaluator."""
+    evaluator = evaluator_of(settings)
+    search, final = (evaluator.search, evaluator.final) if isinstance(evaluator, Staged) else (evaluator, None)
+    of_search = _seconds_of(settings, search)
+    of_final = of_search if final is None else _seconds_of(settings, final)
+    return {split: of_search if split is Split.SEARCH else of_final for split in Split}
+
+
+def usual_seconds(settings: Settings) -> dict[Split, float]:
+    """The same where nothing was measured, in units of a step of the search."""
+    longer = settings.search_by is not None and settings.training is not None
+    return {split: EPOCH if longer and split is not Split.SEARCH else 1.0 for split in Split}
+
+
+def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
+    """Seconds that one training step of a topology of the recipe's size and budget takes.
 
     Measured on the member of a hand-derived family with the most edges. A step's work is in proportion to edges times
     inputs, so where that is large a smaller problem of the same proportions is measured, and few steps. An evaluator
     whose steps are long is measured at its own size, and few steps as well.
     """
-    evaluator = evaluator_of(settings)
     if settings.training is not None:
-        return seconds_per_epoch(settings)
+        from evaluators.training import TrainedAccuracy
+
+        if isinstance(evaluator, TrainedAccuracy):
+            return seconds_per_epoch(settings)
     slow = isinstance(evaluator, SlowEvaluator)
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
     n_in = max(2, settings.n_in // part)
@@ -132,11 +172,13 @@ def seconds_per_epoch(settings: Settings) -> float:
     from evaluators.training import TrainedAccuracy
     from evaluators.training.pace import pace
 
-    evaluator = evaluator_of(settings)
+    evaluator, steps = evaluator_of(settings), settings.fidelity.steps
+    if isinstance(evaluator, Staged):
+        evaluator, steps = evaluator.final, settings.fidelity.validation_steps
     assert isinstance(evaluator, TrainedAccuracy)
     found = pace(evaluator, _largest(settings.sizes, settings.budget))
     part = len(evaluator.data.part(Split.SEARCH))
-    return found.training * len(evaluator.data.train) + found.scoring * part / settings.fidelity.steps
+    return found.training * len(evaluator.data.train) + found.scoring * part / steps
 
 
 def _largest(sizes: Sizes, budget: int) -> AnyTopology:

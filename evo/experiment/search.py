@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluators.function import Function
-from evaluators.task import Answer, Evaluator, Race, Split, Task
+from evaluators.task import Answer, Evaluator, Fidelity, Race, Split, Task
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.inheritance import Grid
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
@@ -163,7 +164,7 @@ def rules_of(
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked, sizes = settings.bounds, settings.sizes
+    asked, fidelity, sizes = settings.bounds, settings.fidelity, settings.sizes
     layout = settings.places.layout if settings.places else None
     ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
@@ -191,6 +192,7 @@ def rules_of(
         siblings=settings.siblings if settings.screen else 1,
         layout=layout,
         space=space,
+        grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
     )
 
 
@@ -217,7 +219,7 @@ def concluded(
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
-    if settings.training is not None:
+    if settings.retrains:
         retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
     founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
@@ -268,7 +270,7 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
             task=Task(
                 topology=siblings[0].topology,
                 siblings=tuple(one.topology for one in siblings[1:]),
-                fidelity=settings.fidelity.search,
+                fidelity=_fidelity(settings, siblings[0]),
                 split=Split.SEARCH,
                 seed=settings.seed,
                 race=pending.race,
@@ -279,6 +281,12 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
         )
         for siblings in pending.groups
     ]
+
+
+def _fidelity(settings: Settings, candidate: Candidate) -> Fidelity:
+    """How a candidate is scored: at what it inherited, or at every learning rate and weight decay."""
+    search = settings.fidelity.search
+    return search if candidate.inherited is None else candidate.inherited.of(search)
 
 
 def _origin(candidate: Candidate) -> Origin:
@@ -349,4 +357,5 @@ def _row_record(row: Row) -> RowRecord:
         weight_decay=row.weight_decay,
         error=row.error,
         difference=row.difference,
+        search_error=row.search_error,
     )

@@ -81,7 +81,7 @@ def progress(history: History) -> Figure:
             labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.header.evaluator)} on the search split")
+    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.searched_by)} on the search split")
     head(
         figure,
         "Best so far, against the hand-derived topology",
@@ -123,9 +123,7 @@ def front(history: History) -> Figure:
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
-    axes.set(
-        xlabel="edges, trainable and constant", ylabel=f"{error_name(history.header.evaluator)} on the search split"
-    )
+    axes.set(xlabel="edges, trainable and constant", ylabel=f"{error_name(history.searched_by)} on the search split")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
     head(figure, "Error and edges of every candidate", f"{facts}{_above(shown, high)}")

@@ -26,8 +26,8 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     """
     rows = sorted(table.rows, key=lambda row: (row.error.mean, row is not table.first))
     members = [row.label for row in rows]
-    lines = [_HEADINGS, *(_cells(row, table) for row in rows)]
-    widths = [max(len(cells[place]) for cells in lines) for place in range(len(_HEADINGS))]
+    lines = [(*_HEADINGS, *["in search"] * table.is_staged), *(_cells(row, table) for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     room = width - sum(widths) - 2 * len(widths)
     beside = max(map(len, members)) <= room
     text = Text(no_wrap=True, overflow="ignore")
@@ -92,6 +92,7 @@ def _plain(row: Row, table: FinalTable) -> dict[str, Any]:
         "learning_rate": row.learning_rate,
         "weight_decay": row.weight_decay,
         "errors": list(row.errors),
+        "search_error": row.search_error,
     }
 
 
@@ -103,7 +104,8 @@ def _cells(row: Row, table: FinalTable) -> tuple[str, ...]:
     mark = "*" if row is table.first else _MARKS[table.verdicts[row.name]]
     told = "the baseline" if row.difference is None else difference(row.difference)
     counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
-    return (row.name, mark, significant(row.error.mean), told, *map(str, counts))
+    searched = [significant(row.search_error)] * table.is_staged
+    return (row.name, mark, significant(row.error.mean), told, *map(str, counts), *searched)
 
 
 def _over(table: FinalTable, words: Words) -> str:
@@ -122,6 +124,7 @@ def _legend(table: FinalTable, words: Words) -> Sequence[str]:
     over += " and test examples" if table.first.example_errors else ""
     uncertain = "" if table.is_deterministic else ", with its 95 % interval"
     lines = [", ".join(told) + how, f"difference: from the baseline, paired over {over}{uncertain}"]
+    lines += ["in search: the error by the evaluator that candidates were searched by"] * table.is_staged
     lost = [row.name for row in table.rows if not row.topology.is_connected]
     return [*lines, *([f"some pairs unconnected: {', '.join(lost)}"] if lost else [])]
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from evaluators.controllability.flow import flow_bound
 from evaluators.proxies.graph_measures import requirements
 from evaluators.proxies.matching import ConstraintMatching
+from evaluators.proxies.registry import measure
 from evo.experiment.plan import Phase
 from evo.experiment.tune import Trial
 from evo.report.listing import RunSummary
@@ -67,6 +68,7 @@ def summary_table(name: str, topology: Topology) -> Table:
         ("fan-in, by layer", ", ".join(_spread(fans.fan_in) for fans in summary.fans)),
         ("fan-out, by layer", ", ".join(_spread(fans.fan_out) for fans in summary.fans)),
         ("connectivity", connected),
+        ("controllability", _control(topology)),
         ("frozen entries", frozen + significant(summary.frozen_lower_bound) if summary.frozen_entries else "none"),
     ):
         table.add_row(label, value)
@@ -154,6 +156,16 @@ def spread_table(tables: Mapping[int, FinalTable]) -> Table:
 
 def _meanings(parameters: Mapping[str, str]) -> str:
     return "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in parameters.items())
+
+
+def _control(topology: Topology) -> str:
+    """Total and unfairness of uniform K (paper, section VI)."""
+    ratios = topology.n_out * (topology.n_in - 1)
+    try:
+        total, unfairness = -measure("controllability", topology), measure("unfairness", topology)
+    except ValueError as error:
+        return str(error)
+    return f"{total:.0f} of {ratios} ratios of inputs, unfairness {unfairness:.3f} (uniform reading)"
 
 
 def _spread(spread: Spread) -> str:

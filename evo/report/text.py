@@ -81,6 +81,7 @@ def final_table_markdown(table: FinalTable) -> str:
         "depth",
         "error",
         f"difference from the baseline{uncertain}",
+        *["error in the search"] * table.is_staged,
     )
     lines = [headings, ("---",) * len(headings)]
     for row in table.rows:
@@ -89,7 +90,9 @@ def final_table_markdown(table: FinalTable) -> str:
         counts = (topology.n_trainable, topology.n_edges, topology.depth)
         apart = difference_and_ends(row.difference) if row.difference else "the baseline"
         unconnected = "" if topology.is_connected else " (some pairs unconnected)"
-        lines.append((name, f"`{row.label}`{unconnected}", *map(str, counts), significant(row.error.mean), apart))
+        member = f"`{row.label}`{unconnected}"
+        errors = (significant(row.error.mean), apart, *[significant(row.search_error)] * table.is_staged)
+        lines.append((name, member, *map(str, counts), *errors))
     return "\n".join("| " + " &emsp;| ".join(cells) + " |" for cells in lines).replace("--- &emsp;", "---")
 
 
@@ -324,7 +327,7 @@ def _unfinished(history: History) -> str:
         latest = generations[-1]
         told += (
             f" After {latest.candidates} candidates the best topology within the baseline's edges and depth has a "
-            f"{error_name(history.header.evaluator)} of {significant(latest.best)} on the search split, the baseline "
+            f"{error_name(history.searched_by)} of {significant(latest.best)} on the search split, the baseline "
             f"{significant(latest.baseline) or 'none'}. Nothing was confirmed on the test split yet."
         )
     if history.status != "RUNNING":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
+from evo.stages import search_name
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
@@ -51,6 +52,11 @@ class History:
     def settings(self) -> Plain:
         """The recipe, as far as it decides the outcome."""
         return settings_of(self.records)
+
+    @property
+    def searched_by(self) -> str:
+        """The name of the evaluator that scored candidates; the header's is that of finalists."""
+        return search_name(self.settings, self.header.evaluator)
 
     @property
     def is_study(self) -> bool:
@@ -115,7 +121,8 @@ class History:
 
         Baselines are known when evolution begins, the others when the table is there.
         """
-        ranked = self.scores(names.final_validation(row)) or self.scores(names.validation(row))
+        phases = [names.validation(row), *(names.beyond(row, step) for step in range(1, names.GRID_STEPS + 1))]
+        ranked = self.scores(names.final_validation(row)) or [one for phase in phases for one in self.scores(phase)]
         known = self.result or (row in ROWS.values() and self.scores(Policy.EVOLUTION.value))
         return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 
@@ -129,7 +136,9 @@ class History:
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
         training = self.settings.get("training")
-        return final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
+        searched = {row.name: row.search_error for row in self.result.rows}
+        table = final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
+        return table.with_search_errors(searched)
 
     @cached_property
     def champion(self) -> ScoreRecord | None:

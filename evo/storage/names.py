@@ -55,6 +55,9 @@ FOUNDER_ERRORS = "founders"
 RETRAINED = "retraining"
 """The phase in which the best of a search on data are trained afresh, on the validation part."""
 
+GRID_STEPS = 3
+"""Steps that a grid of learning rates and weight decays may grow, at most."""
+
 BASELINE_ERROR = "baseline"
 """The phase in which the baseline is scored as a candidate is."""
 
@@ -74,11 +77,22 @@ def final_validation(row: str) -> str:
     return f"final validation: {row}"
 
 
+def beyond(row: str, step: int) -> str:
+    """The phase in which the best third is tried at learning rates and weight decays beyond the grid, step by step."""
+    return f"beyond the grid {step}: {row}"
+
+
 def test(row: str) -> str:
     """The phase in which a row's topology is scored on the test targets."""
     return f"test: {row}"
 
 
+def searched(row: str) -> str:
+    """The phase in which a row's topology is scored as candidates are, where finalists are ranked otherwise."""
+    return f"search error: {row}"
+
+
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    return phase.startswith(("validation: ", "final validation: ", "test: ", FOUNDER_ERRORS, RETRAINED))
+    rows = ("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: ")
+    return phase.startswith((*rows, FOUNDER_ERRORS, RETRAINED))

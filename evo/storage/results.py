@@ -71,7 +71,8 @@ class Row:
 
     The baseline's own row has no difference. ``example_errors`` are those of every training on every test example,
     where there are such (:mod:`evaluators.example_errors`), and ``is_cross_validated`` says whether ``errors`` are
-    those of folds: both decide how uncertain the means are (:mod:`evo.storage.estimates`).
+    those of folds: both decide how uncertain the means are (:mod:`evo.storage.estimates`). ``search_error`` is the
+    topology's error by the evaluator that candidates were searched by, where that is another one.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Row:
     errors: tuple[float, ...]
     example_errors: str | None = field(default=None, repr=False)
     is_cross_validated: bool = False
+    search_error: float | None = None
 
     def minus(self, other: Row) -> Interval:
         """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
@@ -139,6 +141,16 @@ class FinalTable:
         held = holm({name: one.p_value for name, one in found.items()})
         sides = {name: Verdict.BETTER if one.mean < 0 else Verdict.WORSE for name, one in found.items()}
         return {name: sides[name] if name in held else Verdict.LEVEL for name in found}
+
+    def with_search_errors(self, errors: Mapping[str, float | None]) -> FinalTable:
+        """The table with errors by the evaluator that candidates were searched by, by the names of rows."""
+        rows = (replace(row, search_error=errors.get(row.name)) for row in self.rows)
+        return replace(self, rows=tuple(rows))
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether rows have an error by another evaluator besides."""
+        return any(row.search_error is not None for row in self.rows)
 
     def get(self, name: str) -> Row | None:
         """The row of this name, if there is one."""
