@@ -86,6 +86,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
     inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
+    grows = settings.training is not None and max(len(validation.rates), len(validation.weight_decays)) > 1
     beyond = replace(validation, rates=validation.rates[:1])
     grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
     again_at_one = _once_chosen(search, RETRAININGS)
@@ -98,7 +99,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         *inherited[Policy.RANDOM],
         Phase("promotions", (promoted, promoted), searched),
         Phase("validation", tuple(ranked), validation, Split.VALIDATION),
-        *([grown] if settings.training is not None else []),
+        *([grown] if grows else []),
         Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
         Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets), Split.TEST),
         *both,

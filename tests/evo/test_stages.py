@@ -20,7 +20,7 @@ from evo.experiment.compare import verify
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.csv_tables import final_table_csv
-from evo.report.tables import comparison_table
+from evo.report.final_table import comparison_table
 from evo.report.text import description, words_of
 from evo.settings import Settings, validate
 from evo.storage.checkpoint import cut
