@@ -36,8 +36,8 @@ from topologies.stack import AnyTopology, Layout
 RECIPE: dict[str, Any] = {
     "seed": 3,
     "budget": 700,
-    "loop": {"generations": 3, "offspring": 4, "population": 6},
-    "tuning": {"trials": 2},
+    "loop": {"generations": 2, "offspring": 4, "population": 6},
+    "tuning": {"trials": 1},
     "cluster": {"pool": "in-process"},
     "fidelity": {
         "steps": 2, "rates": [0.03], "race_targets": 2, "finalists": 2, "validation_targets": 1,
@@ -48,7 +48,7 @@ RECIPE: dict[str, Any] = {
 
 def recipe(**training: Any) -> Settings:
     """A search on digits with two hidden layers of two sizes, as short as can be."""
-    return validate({**RECIPE, "training": {"data": "digits", "hidden": [48, 32], **training}})
+    return validate({**RECIPE, "training": {"data": "digits", "hidden": [48, 32], "batch_size": 216, **training}})
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,13 @@ def test_commands_cope_with_places(result: Result, tmp_path: Path, monkeypatch: 
     assert runner.invoke(app, ["export", run, "masks.npz"]).exit_code == 0
     assert runner.invoke(app, ["export", "masks.npz", "again.safetensors"]).exit_code == 0
     assert load("again.safetensors") == result.champion
-    asked = ["training.data=digits", "training.hidden=[48,32]", "cluster.pool=in-process", "tuning.trials=1"]
+    asked = [
+        "training.data=digits",
+        "training.hidden=[48,32]",
+        "training.batch_size=216",
+        "cluster.pool=in-process",
+        "tuning.trials=1",
+    ]
     asked += [f"fidelity.{name}=2" for name in ("steps", "validation_steps", "test_targets")]
     asked += ["fidelity.validation_targets=1", "fidelity.rates=[0.03]", "fidelity.validation_rates=[0.03]"]
     asked += ["fidelity.validation_weight_decays=[0]"]
