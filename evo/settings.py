@@ -16,6 +16,7 @@ from evaluators.proxies.registry import check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 from evo.places import PlaceSettings
+from evo.space_settings import SpaceSettings, with_space
 from topologies.stack import Sizes, size_text
 
 
@@ -203,6 +204,8 @@ class Settings(RunSettings):
     transpose_targets: bool | None = None
     """Whether they are (outputs, inputs). By default those of .safetensors files are, as PyTorch keeps weights, and
     those of .npz files are (inputs, outputs)."""
+    space: SpaceSettings | None = None
+    """Where inputs are, so that the search can join near ones, and whether layers have to be connected."""
     found: Found | None = None
     """Of the data or targets, filled in when they are read: a run goes on with those alone that it was begun with."""
     initial_population: tuple[str, ...] = ()
@@ -239,7 +242,7 @@ class Settings(RunSettings):
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
-        return completed(values) if isinstance(values, dict) else values
+        return with_space(completed(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:
@@ -257,14 +260,22 @@ class Settings(RunSettings):
             raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
         return self
 
+    @property
+    def connected(self) -> bool:
+        """Whether every input of a candidate has to reach every output."""
+        return self.space is None or self.space.connected is not False
+
     @model_validator(mode="after")
     def _budget_fits(self) -> Settings:
-        least, most = (sum(map(of, self.sizes)) for of in (sum, prod))
+        if self.space is not None:
+            self.space.check(self.n_in, self.training is not None)
+        most = sum(map(prod, self.sizes))
+        least, told = sum(map(sum, self.sizes)), "n_in + n_out"
+        if not self.connected:
+            least, told = sum(map(max, self.sizes)), "the greater of n_in and n_out"
         if not min(least, most) <= self.budget <= most:
             size = "this size" if self.places is None else f"the {len(self.sizes)} places together"
-            raise ValueError(
-                f"budget = {self.budget}: between n_in + n_out = {least} and n_in * n_out = {most} for {size}"
-            )
+            raise ValueError(f"budget = {self.budget}: between {told} = {least} and n_in * n_out = {most} for {size}")
         return self
 
 

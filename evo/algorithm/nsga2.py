@@ -18,6 +18,7 @@ from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, In
 from evo.algorithm.selection import pareto_front, survivors, tournament
 from evo.variation.bounds import Bounds
 from evo.variation.breed import crossed, mutated, sampled
+from evo.variation.space import Space
 from topologies.stack import AnyTopology, Layout
 
 ATTEMPTS = 24
@@ -58,6 +59,8 @@ class Rules:
         Topologies bred for one candidate, of which the screen chooses one.
     layout:
         Of a model with several places: candidates are stacks then.
+    space:
+        Where inputs are, if that is known.
     """
 
     policy: Policy
@@ -72,6 +75,7 @@ class Rules:
     seed: int
     siblings: int = 1
     layout: Layout | None = None
+    space: Space | None = None
 
 
 @dataclass(frozen=True)
@@ -166,12 +170,15 @@ def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring
     parents: tuple[Individual, ...] = ()
     topology: AnyTopology | None
     if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
-        operator, topology = SAMPLED, sampled((rules.n_in, rules.n_out), rules.layout, rules.bounds, key)
+        operator, topology = SAMPLED, sampled((rules.n_in, rules.n_out), rules.layout, rules.bounds, key, rules.space)
     elif way < SAMPLE_SHARE + CROSSOVER_SHARE:
         parents = (tournament(state.population, key), tournament(state.population, key))
         both = [parent.topology for parent in parents]
         operator, topology = "crossover", crossed(both, rules.layout, rules.bounds, key)
     else:
         parents = (tournament(state.population, key),)
-        operator, topology = mutated(parents[0].topology, rules.layout, rules.bounds, key) or ("nothing", None)
+        operator, topology = mutated(parents[0].topology, rules.layout, rules.bounds, key, rules.space) or (
+            "nothing",
+            None,
+        )
     return None if topology is None else _Offspring(operator, parents, topology.canonical)

@@ -14,7 +14,7 @@ from evo.experiment.validation import choose
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
@@ -26,30 +26,26 @@ from topologies.stack import Stack
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
     """Optuna's trials of a family at the run's size and budget, best first."""
-    settings, phase = run.settings, names.tuning(family)
-
-    def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
-        """The trials' scores on the search targets."""
-        return run.evaluations.evaluate(
-            [
-                Request(
-                    phase=phase,
-                    number=trial.number,
-                    task=Task(
-                        topology=trial.topology,
-                        fidelity=settings.fidelity.search,
-                        split=Split.SEARCH,
-                        seed=settings.seed,
-                    ),
-                    origins=(Origin(label=trial.expression, family=family),),
-                )
-                for trial in trials
-            ]
-        )
-
-    run.show(PhaseStarted(phase))
+    settings = run.settings
+    run.show(PhaseStarted(names.tuning(family)))
     found = candidates_of(family, settings)
-    return tune(found, evaluate, settings.tuning.trials, settings.seed)
+    return tune(found, lambda trials: scores(run, family, trials), settings.tuning.trials, settings.seed)
+
+
+def scores(run: Run[Settings], family: str, trials: Sequence[Trial]) -> list[Score | None]:
+    """The scores on the search targets of trials of a family."""
+    fidelity, seed = run.settings.fidelity.search, run.settings.seed
+    return run.evaluations.evaluate(
+        [
+            Request(
+                phase=names.tuning(family),
+                number=trial.number,
+                task=Task(topology=trial.topology, fidelity=fidelity, split=Split.SEARCH, seed=seed),
+                origins=(Origin(label=trial.expression, family=family),),
+            )
+            for trial in trials
+        ]
+    )
 
 
 def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
@@ -70,7 +66,7 @@ def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Cho
     """The best of the first few trials that have a score, at full fidelity on the validation targets, if any has."""
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
-    return choose(run, BASELINES[family], finalists)
+    return choose(run, ROWS[family], finalists)
 
 
 def given_baseline(run: Run[Settings]) -> Chosen | None:

@@ -8,12 +8,13 @@ from itertools import islice
 from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
 from evo.experiment.tune import Trial
+from evo.storage.names import OF_SPACE
 from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
 from topologies.stack import AnyTopology, Layout, Stack
 
-FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
-"""The families whose members are taken; random regular topologies are the control among them."""
+FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular", *OF_SPACE)
+"""What members are taken of; random regular topologies are the control among them."""
 PER_FAMILY = 6
 OWN = "own"
 """The family of the topologies that the recipe names."""

@@ -9,6 +9,7 @@ from typing import cast
 from evaluators.task import Fidelity, Score, SlowEvaluator, Split
 from evo.experiment.baselines import candidates_of
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
+from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import n_promoted
 from evo.settings import Settings
@@ -47,7 +48,8 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     fidelity = settings.fidelity
     sizes = {family: len(candidates_of(family, settings)) for family in BASELINES}
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
-    initial = len(settings.initial_population) + sum(min(trials[family], PER_FAMILY) for family in FAMILIES)
+    trials |= sizes_in_space(settings, trials)
+    initial = len(settings.initial_population) + sum(min(trials.get(family, 0), PER_FAMILY) for family in FAMILIES)
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
     promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
@@ -55,7 +57,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     ranked += [1] * (1 + (settings.baseline is not None))
     again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     search, validation = fidelity.search, fidelity.validation
-    tested = len(BASELINES) + 3 + (settings.baseline is not None)
+    tested = len(trials) + 3 + (settings.baseline is not None)
     return (
         Phase("tune the hand-derived families", sum(trials.values()), search),
         Phase("evolution", bred, search),

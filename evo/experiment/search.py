@@ -16,6 +16,7 @@ from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule_of, tuned
 from evo.experiment.initial_population import initial_population
+from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
 from evo.settings import Settings
@@ -30,11 +31,13 @@ from evo.storage.names import (
     GROWTH_RULE,
     PARALLEL_BUTTERFLY,
     RANDOM_SEARCH,
+    ROWS,
 )
 from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
 from evo.variation.bounds import Bounds
+from evo.variation.space import Space
 from topologies.stack import AnyTopology
 
 
@@ -79,19 +82,22 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
+    space = space_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         given = given_baseline(run)
         trials: dict[str, tuple[Trial, ...]] = {}
         for family in BASELINES:
             trials[family] = tuned(run, family)
             _check_evaluator_works(run, trials)
-        members = {BASELINES[family]: best_member(run, family, found) for family, found in trials.items()}
+        if space is not None:
+            trials |= tuned_in_space(run, space, trials)
+        members = {ROWS[family]: best_member(run, family, found) for family, found in trials.items()}
         chosen = {GIVEN_BASELINE: given} if given else {}
         chosen |= {row: member for row, member in members.items() if member is not None}
         baseline = _baseline(run, trials, chosen)
         reference = _search_error(run, chosen[baseline])
-        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline]), reference)
-        sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline]), reference)
+        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space), reference)
+        sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline], space), reference)
         return concluded(run, chosen, baseline, evolved, sampled)
 
 
@@ -132,7 +138,13 @@ def loop(run: Run[Settings], rules: Rules, reference: float | None) -> Searched:
     return Searched(progress.state, progress.history_digest)
 
 
-def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
+def rules_of(
+    run: Run[Settings],
+    policy: Policy,
+    trials: Mapping[str, Sequence[Trial]],
+    baseline: Chosen,
+    space: Space | None = None,
+) -> Rules:
     """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out.
 
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
@@ -147,6 +159,7 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
         or (best.depth if best.depth > len(sizes) else len(sizes) * 2 * best.n_in.bit_length()),
         max_width=asked.max_width or max(2 * max(ends), *best.widths),
         max_edges=asked.max_edges or max(best.n_edges, settings.budget),
+        connected=settings.connected,
     )
     own = {name: run.given[name] for name in settings.initial_population}
     return Rules(
@@ -164,6 +177,7 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
         seed=settings.seed,
         siblings=settings.siblings if settings.screen else 1,
         layout=layout,
+        space=space,
     )
 
 

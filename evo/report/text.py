@@ -14,7 +14,7 @@ from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference_and_ends, ratio, significant
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, RANDOM_SEARCH
+from evo.storage.names import RANDOM_SEARCH, ROWS
 from evo.storage.records import EndRecord, ScoreRecord
 from evo.storage.results import FinalTable, Row, Verdict
 from topologies.stack import AnyTopology, Stack
@@ -111,7 +111,7 @@ def description(history: History, pictures: str | None = None) -> str:
 
 def about_family(history: History, family: str) -> str:
     """What the tuning of a family was for, and found."""
-    row = BASELINES[family]
+    row = ROWS[family]
     tried = _plural(len(history.scores(names.tuning(family))), "member")
     is_baseline = history.table is not None and history.table.baseline_name == row
     role = "the baseline, the topology to beat" if is_baseline else "a hand-derived family, tuned for comparison"

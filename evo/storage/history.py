@@ -11,7 +11,7 @@ from evo.algorithm.nsga2 import Policy
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
-from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import EndRecord, GenerationRecord, Header, Plain, Record, ScoreRecord, TableRecord
 from evo.storage.results import Finalist, FinalTable, final_table
 from topologies.names import CHAMPION
@@ -115,7 +115,7 @@ class History:
         Baselines are known when evolution begins, the others when the table is there.
         """
         ranked = self.scores(names.final_validation(row)) or self.scores(names.validation(row))
-        known = self.result or (row in BASELINES.values() and self.scores(Policy.EVOLUTION.value))
+        known = self.result or (row in ROWS.values() and self.scores(Policy.EVOLUTION.value))
         return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 
     @cached_property

@@ -20,6 +20,22 @@ BASELINES = {
 BETWEEN_PLACES = "; "
 """Between the expressions of the members at a model's places, where they are not all the same."""
 
+REORDERED = {family: f"reordered_{family}" for family in (PARALLEL_BUTTERFLY, "butterfly", "clos", "monarch")}
+"""The families whose best members are tried with re-ordered inputs too, and the names under which they are tuned."""
+
+PATCHES = "patches"
+LOCAL_BUTTERFLY = "local_butterfly"
+
+OF_SPACE = {
+    PATCHES: "patches",
+    LOCAL_BUTTERFLY: "re-ordered local butterfly",
+    **{name: f"re-ordered {BASELINES[family]}" for family, name in REORDERED.items()},
+}
+"""What is tuned beside the families where inputs have places, and what the rows are called."""
+
+ROWS = {**BASELINES, **OF_SPACE}
+"""The rows of the final table of all that is tuned."""
+
 GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"

@@ -23,7 +23,7 @@ from evo.report.text import about_family, controls
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from topologies.expression import is_expression, read
 from topologies.families import find
@@ -60,7 +60,7 @@ class RunRecord:
 def run_records(history: History) -> tuple[RunRecord, ...]:
     """The search's record, then one for every family tuned so far, the baseline first."""
     search = run_record(history, (*_evolution(history), *_test(history), *_controllability(history)))
-    return (search, *(_family(history, name) for name in BASELINES if history.scores(names.tuning(name))))
+    return (search, *(_family(history, name) for name in ROWS if history.scores(names.tuning(name))))
 
 
 def model_name(history: History) -> str:
@@ -165,7 +165,7 @@ def _controllability(history: History) -> Iterator[Point]:
 
 def _family(history: History, family: str) -> RunRecord:
     """A family's trials; once its best member is known, the member's parameters (p, d, constants, ...) and errors."""
-    row = BASELINES[family]
+    row = ROWS[family]
     trials = history.scores(names.tuning(family))
     best = history.chosen(row)
     of_table = history.table.baseline_name if history.table else BASELINES[PARALLEL_BUTTERFLY]

@@ -12,23 +12,34 @@ import numpy as np
 from evo.variation import crossover, fill, mutate, sample
 from evo.variation.bounds import Bounds
 from evo.variation.places import crossover_stack, fill_stack, mutate_stack, sample_stack
+from evo.variation.space import Space
 from topologies.stack import AnyTopology, Layout, Stack
 
 
 def sampled(
-    size: tuple[int, int], layout: Layout | None, bounds: Bounds, generator: np.random.Generator
+    size: tuple[int, int],
+    layout: Layout | None,
+    bounds: Bounds,
+    generator: np.random.Generator,
+    space: Space | None = None,
 ) -> AnyTopology | None:
     """A random topology of a size or, where there is a layout, a random stack; None where none was found."""
-    return sample(*size, bounds, generator) if layout is None else sample_stack(layout, bounds, generator)
+    if layout is None:
+        return sample(*size, bounds, generator, space)
+    return sample_stack(layout, bounds, generator, space)
 
 
 def mutated(
-    parent: AnyTopology, layout: Layout | None, bounds: Bounds, generator: np.random.Generator
+    parent: AnyTopology,
+    layout: Layout | None,
+    bounds: Bounds,
+    generator: np.random.Generator,
+    space: Space | None = None,
 ) -> tuple[str, AnyTopology] | None:
     """A child of one parent, and the name of the operator that made it; None where none was found."""
     if isinstance(parent, Stack):
-        return mutate_stack(parent, _of(layout), bounds, generator)
-    return mutate(parent, bounds, generator)
+        return mutate_stack(parent, _of(layout), bounds, generator, space)
+    return mutate(parent, bounds, generator, space)
 
 
 def crossed(

@@ -18,13 +18,14 @@ from evo.variation import crossover, mutate, sample
 from evo.variation.bounds import Bounds
 from evo.variation.edges import apportion
 from evo.variation.repair import repair
+from evo.variation.space import Space
 from evo.variation.widths import insert_between, remove_between, shift_between
 from topologies.stack import Layout, Sizes, Stack
 from topologies.topology import Topology
 
 Unit = tuple[int, ...]
 """Places that hold equal topologies and are changed together."""
-StackOperator = Callable[[Stack, Layout, Bounds, np.random.Generator], Stack | None]
+StackOperator = Callable[[Stack, Layout, Bounds, np.random.Generator, Space | None], Stack | None]
 
 _APART = 0.2
 """How often places that hold equal topologies are changed one by one, so that they cease to be equal."""
@@ -56,23 +57,29 @@ def admits(stack: Stack, layout: Layout, bounds: Bounds) -> bool:
     )
 
 
-def one_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def one_place(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """One place, or the places that share a topology, changes by an operator for single topologies."""
     units = _units(stack, generator)
     edges = np.array([len(unit) * stack.places[unit[0]].n_edges for unit in units], dtype=np.float64)
     unit = units[int(generator.choice(len(units), p=edges / edges.sum()))]
-    return _mutated(stack, unit, bounds, generator)
+    return _mutated(stack, unit, bounds, generator, space)
 
 
-def every_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def every_place(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """Every place changes by an operator for single topologies, those that share one together."""
     child: Stack | None = stack
     for unit in _units(stack, generator):
-        child = child and _mutated(child, unit, bounds, generator)
+        child = child and _mutated(child, unit, bounds, generator, space)
     return child
 
 
-def move_budget(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def move_budget(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """Between 5 and 40 % of a place's trainable edges go to another place."""
     units = _units(stack, generator)
     if len(units) < 2:
@@ -96,7 +103,9 @@ def move_budget(stack: Stack, layout: Layout, bounds: Bounds, generator: np.rand
     return Stack(tuple(places))
 
 
-def copy_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def copy_place(
+    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """A place takes over the topology of another place of its size; from then on they share it."""
     pairs = [
         (one, other)
@@ -130,14 +139,17 @@ STACK_OPERATORS: dict[str, StackOperator] = {name: operator for name, (operator,
 
 
 def mutate_stack(
-    parent: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator
+    parent: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
 ) -> tuple[str, Stack] | None:
-    """A child of one parent, and the name of the operator that made it; None after 30 tries without one."""
+    """A child of one parent, and the name of the operator that made it; None after 30 tries without one.
+
+    ``space`` says where the inputs of the first place are.
+    """
     table = _TABLE | _FREE if layout.widths else _TABLE
     names = tuple(table)
     chances = np.array([weight for _, weight in table.values()])
     for chosen in generator.choice(len(names), size=_TRIES, p=chances / chances.sum()):
-        child = table[names[chosen]][0](parent, layout, bounds, generator)
+        child = table[names[chosen]][0](parent, layout, bounds, generator, space)
         if child is not None and child.digest != parent.digest and admits(child, layout, bounds):
             return names[chosen], child
     return None
@@ -177,7 +189,9 @@ def fill_stack(stack: Stack, layout: Layout, bounds: Bounds, generator: np.rando
     return fitted(stack.places, layout, bounds, generator)
 
 
-def sample_stack(layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def sample_stack(
+    layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Stack | None:
     """A random stack: hidden widths where they are free, the division of the budget, then a topology for every place.
 
     Half of those whose places have one size share one topology. None where none was found.
@@ -185,19 +199,22 @@ def sample_stack(layout: Layout, bounds: Bounds, generator: np.random.Generator)
     sizes = _widths(layout, generator)
     shares = np.array(_dense(sizes), dtype=np.float64) ** generator.uniform(0.5, 1.0)
     if len(set(sizes)) == 1 and bounds.budget % len(sizes) == 0 and generator.random() < 0.5:
-        one = _sampled(sizes[0], bounds.budget // len(sizes), bounds, len(sizes), generator)
+        one = _sampled(sizes[0], bounds.budget // len(sizes), bounds, len(sizes), generator, space)
         return None if one is None else Stack((one,) * len(sizes))
     shares *= np.exp(generator.normal(0.0, 0.4, len(sizes)))
-    least = np.minimum([sum(size) for size in sizes], _dense(sizes))
+    fewest = sum if bounds.connected else max
+    least = np.minimum([fewest(size) for size in sizes], _dense(sizes))
     if least.sum() > bounds.budget:
         return None
     budgets = least + apportion(bounds.budget - int(least.sum()), shares, _dense(sizes) - least)
-    found = [
-        _sampled(size, int(budget), bounds, len(sizes), generator) for size, budget in zip(sizes, budgets, strict=True)
-    ]
-    places = [one for one in found if one is not None]
-    if len(places) < len(found):
-        return None
+    places: list[Topology] = []
+    for size, budget in zip(sizes, budgets, strict=True):
+        if places and space is not None:
+            space = space.after(places[-1]) if places[-1].n_out == size[0] else None
+        one = _sampled(size, int(budget), bounds, len(sizes), generator, space)
+        if one is None:
+            return None
+        places.append(one)
     stack = Stack(tuple(places))
     return stack if admits(stack, layout, bounds) else None
 
@@ -230,9 +247,24 @@ def fitted(places: Sequence[Topology], layout: Layout, bounds: Bounds, generator
     return child if admits(child, layout, bounds) else None
 
 
-def _mutated(stack: Stack, unit: Unit, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
+def space_of_place(space: Space | None, places: Sequence[Topology], number: int) -> Space | None:
+    """Where the inputs of a place are: those of the model for the first, the outputs of the place before for others.
+
+    None where nobody knows: where the recipe does not say, or places are not in a chain.
+    """
+    if number == 0 or space is None:
+        return space
+    before = space_of_place(space, places, number - 1)
+    chained = places[number - 1].n_out == places[number].n_in
+    return before.after(places[number - 1]) if chained and before is not None else None
+
+
+def _mutated(
+    stack: Stack, unit: Unit, bounds: Bounds, generator: np.random.Generator, space: Space | None
+) -> Stack | None:
     """The stack with the topology of a unit changed by an operator for single topologies."""
-    found = mutate(stack.places[unit[0]], bounds_of(stack, unit, bounds), generator)
+    near = space_of_place(space, stack.places, unit[0])
+    found = mutate(stack.places[unit[0]], bounds_of(stack, unit, bounds), generator, near)
     if found is None:
         return None
     places = list(stack.places)
@@ -304,9 +336,14 @@ def _dense(sizes: Sizes) -> NDArray[np.int64]:
 
 
 def _sampled(
-    size: tuple[int, int], budget: int, bounds: Bounds, places: int, generator: np.random.Generator
+    size: tuple[int, int],
+    budget: int,
+    bounds: Bounds,
+    places: int,
+    generator: np.random.Generator,
+    space: Space | None,
 ) -> Topology | None:
     """A topology for one place, with its part of the edges, and of the depth at most."""
     edges = max(budget, bounds.max_edges * budget // bounds.budget)
     room = replace(bounds, budget=budget, max_edges=edges, max_depth=max(1, bounds.max_depth // places))
-    return sample(*size, room, generator)
+    return sample(*size, room, generator, space)
