@@ -95,6 +95,9 @@ class Score:
         The learning rate that was chosen, where there was one to choose.
     weight_decay:
         The weight decay that was chosen, where there was one to choose.
+    example_errors:
+        The error of every training on every test example, packed (:mod:`evaluators.example_errors`), where all
+        trainings were tested on the same ones.
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Score:
     errors: tuple[float, ...]
     learning_rate: float | None = None
     weight_decay: float | None = None
+    example_errors: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", _errors(self.errors))
@@ -244,6 +248,8 @@ class Task:
         A proxy's name (:mod:`evaluators.proxies.registry`).
     measures:
         Proxies that are wanted of the topology besides its score.
+    noted:
+        Proxies that are noted of it where they can be found. They decide nothing: one that fails is left out.
     number:
         How the asker recognises the outcome.
     """
@@ -256,6 +262,7 @@ class Task:
     siblings: tuple[AnyTopology, ...] = ()
     screen: str | None = None
     measures: tuple[str, ...] = ()
+    noted: tuple[str, ...] = ()
     number: int = 0
 
     @property
@@ -270,7 +277,7 @@ class Answer:
 
     ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``entry`` is the score with which the
     task's race was entered, where the candidate was promoted and ``score`` is that of the second evaluation.
-    ``measures`` holds the screen's value too.
+    ``measures`` holds the screen's value too, and what was noted.
     """
 
     score: Score | None = None

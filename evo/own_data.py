@@ -33,6 +33,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
     "targets": 1,
     "steps": 4,
     "rates": (0.003, 0.01, 0.03),
+    "inherit_rates": True,
     "race_targets": 3,
     "validation_targets": 3,
     "validation_steps": 16,
@@ -42,6 +43,10 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
 }
 """Defaults where models are trained. Four epochs rank topologies as sixteen do (rank correlation 0.8 to 0.9), one does
 not; fewer epochs on all examples rank better than more on fewer examples."""
+
+
+OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "inherit_rates")
+"""Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
 
 
 class TrainingSettings(Section):
@@ -64,6 +69,11 @@ class TrainingSettings(Section):
     """Inputs and outputs of the cascades that a model of your own takes, in order; by default one of n_in x n_out."""
     batch_size: Count | None = None
     """By default 256, or fewer where that makes less than 25 steps an epoch."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Folds of a cross-validation that takes the place of the test part, for small data: there is one test training a
+    fold, and together they test every example once by which nothing was chosen (:mod:`evaluators.training.folds`)."""
+    examples: Annotated[int, Field(ge=100)] | None = None
+    """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
 
     @model_validator(mode="after")
     def _one_model(self) -> TrainingSettings:
@@ -82,6 +92,8 @@ class Found(Section):
     fingerprint: str
     about: str
     """In words: sizes, and what each split has."""
+    outputs: int | None = None
+    """Of a model: one a class, or one a quantity; None for targets."""
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
@@ -110,11 +122,19 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     except ValidationError:
         return values  # it is said of the section
     _check_evaluator(values, "training", TRAINING)
-    data = Data.read(training.data, training.task)
+    data = Data.read(training.data, training.task, training.examples)
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
     if isinstance(fidelity, dict):
-        found["fidelity"] = {**TRAINING_FIDELITY, **fidelity}
+        if values.get("found") is None:  # a journal's recipe has all that it was begun with
+            searched = values.get("search_by") is None
+            usual = {key: value for key, value in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+            usual |= {} if training.folds is None else {"test_targets": training.folds}
+            found["fidelity"] = fidelity = {**usual, **fidelity}
+        if training.folds is not None and fidelity.get("test_targets") != training.folds:
+            raise ValueError(
+                f"training.folds = {training.folds} makes one test training a fold: leave fidelity.test_targets out"
+            )
     if training.hidden is not None:
         sizes = sizes_of(data.inputs, training.hidden)
         free = width_bounds(training.hidden, training.width_reach) if training.free_widths else ()
@@ -189,7 +209,8 @@ def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> d
             f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
             "put the old ones back, or begin a new run"
         )
-    return values | {"found": {"fingerprint": found, "about": str(what)}}
+    outputs = getattr(what, "outputs", None)
+    return values | {"found": {"fingerprint": found, "about": str(what), "outputs": outputs}}
 
 
 def _with_size(values: dict[str, Any], size: tuple[int, int], what: str) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
-from evaluators.proxies.registry import check
+from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 from evo.places import PlaceSettings
 from evo.space_settings import SpaceSettings, with_space
+from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
 from topologies.stack import Sizes, size_text
 
 
@@ -89,6 +90,9 @@ class FidelitySettings(Section):
     """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
     weight_decays: Decays = (0.0,)
     """Weight decays, each tried with every rate where models are trained; reconstruction has none."""
+    inherit_rates: bool = False
+    """Whether offspring are trained at their parent's best rate and weight decay, or a neighbour of it, instead of at
+    all; with ``[training]`` they are, by default."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
@@ -185,6 +189,11 @@ class RunSettings(Section):
         """Names of the topologies that the recipe wants: files, runs' folders or family expressions."""
         return ()
 
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """Proxies that are noted of whatever is evaluated, and decide nothing."""
+        return ()
+
 
 class Settings(RunSettings):
     """A search's recipe. ``n_in``, ``n_out`` and ``budget`` say what is wanted; everything else has a default.
@@ -218,6 +227,11 @@ class Settings(RunSettings):
     """Topologies bred for every candidate where there is a screen."""
     objectives: tuple[Proxy, ...] = ()
     """Proxies that the search wants small beside the error and the number of edges."""
+    controllability: bool = True
+    """Whether the total and the unfairness of uniform K are noted of every candidate; nothing is chosen by them."""
+    search_by: Annotated[str, Field(pattern=NAME_OR_SHORT)] | None = None
+    """Another evaluator for candidates, "reconstruction" or ``package.module:Class``: then ``evaluator``, or
+    ``[training]``, ranks and tests the finalists alone."""
     bounds: BoundSettings = BoundSettings()
     loop: LoopSettings = LoopSettings()
     fidelity: FidelitySettings = FidelitySettings()
@@ -234,9 +248,29 @@ class Settings(RunSettings):
         return self.places.sizes if self.places else ((self.n_in, self.n_out),)
 
     @property
+    def is_cross_validated(self) -> bool:
+        """Whether the final table's errors are those of folds."""
+        return self.training is not None and self.training.folds is not None
+
+    @property
+    def retrains(self) -> bool:
+        """Whether the best of evolution are trained afresh in the end: where candidates are trained."""
+        return self.training is not None and self.search_by is None
+
+    @property
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """Proxies that are noted of whatever is evaluated, and decide nothing."""
+        return CONTROL if self.controllability else ()
+
+    @property
+    def searched_by(self) -> str:
+        """The name of the evaluator that scores candidates."""
+        return self.evaluator if self.search_by is None else whole_name(self.search_by)
 
     @model_validator(mode="before")
     @classmethod
@@ -249,14 +283,17 @@ class Settings(RunSettings):
         fidelity = self.fidelity
         if self.training is None and self.evaluator == TRAINING:
             raise ValueError(f"evaluator = {TRAINING!r} needs a section [training] that says what to train on")
-        if self.training is not None and min(fidelity.steps, fidelity.validation_steps) < _FEWEST_EPOCHS:
+        check_search_by(self.search_by, self.evaluator, self.targets)
+        epochs = [fidelity.validation_steps, *([fidelity.steps] if self.search_by is None else [])]
+        if self.training is not None and min(epochs) < _FEWEST_EPOCHS:
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
-        if self.evaluator == RECONSTRUCTION and self.places is not None:
+        if self.places is not None and RECONSTRUCTION in (self.evaluator, self.searched_by):
             raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
-        decays = {*fidelity.weight_decays, *fidelity.validation_weight_decays}
-        if self.evaluator == RECONSTRUCTION and decays != {0.0}:
+        of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
+        used = ((self.searched_by, of_search), (self.evaluator, of_finalists))
+        if any(name == RECONSTRUCTION and set(decays) != {0.0} for name, decays in used):
             raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
         return self
 

@@ -12,16 +12,16 @@ is made as even as can be, which bounds what any choice could reach.
 
 Two forms. Indexed by pairs, control has shape ``(neurons, n_in, n_in)``. With the second input summed out it has
 shape ``(neurons, n_in)``; only the caps of single pairs are lost. In bytes, with w the widest layer, *uniform* takes
-some ``50 w n_in²`` by pairs and ``50 w n_in`` summed; for training see :func:`training_bytes`.
+some ``8 w n_in²`` by pairs and ``16 w n_in`` summed; for training see :func:`training_bytes`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from evaluators.controllability.model import Control, matrix, uniform
+from evaluators.controllability.model import Control, matrix
 from evaluators.task import Fidelity, Score, Split, Task
 from topologies.stack import the_topology
 from topologies.topology import Topology
@@ -42,7 +42,7 @@ class Controllability:
     Parameters
     ----------
     reading:
-        ``"uniform"`` (some ms at n = 32), ``"trained"`` or ``"fair"`` (10 s by pairs, 1 s without); see above.
+        ``"uniform"`` (half a ms at n = 32), ``"trained"`` or ``"fair"`` (10 s by pairs, 1 s without); see above.
     by_pair:
         Whether pairs of inputs are kept apart; by default up to 32 inputs.
     steps:
@@ -93,8 +93,9 @@ class Controllability:
         n = 32, 32 together take an eighth of the time. By pairs, and in the uniform reading, it saves nothing there.
         """
         if self.reading == "uniform":
-            last = (deque(uniform(one, self._pairs(one.n_in)), maxlen=1).pop() for one in topologies)
-            return [Control(matrix(control)) for control in last]
+            from evaluators.controllability.compiled import uniform_matrix
+
+            return [Control(uniform_matrix(one, self._pairs(one.n_in))) for one in topologies]
         from evaluators.controllability.training import train
 
         found: dict[int, Control] = {}

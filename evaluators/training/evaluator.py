@@ -10,15 +10,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluators.example_errors import pack
 from evaluators.function import name_of_function
 from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
+from evaluators.training import folds as cross_validation
 from evaluators.training.data import Data
 from evaluators.training.models import ModelFunction, cascades_of, check_model, model_function
-from evaluators.training.training import alone, batch_size, error, train
+from evaluators.training.training import alone, batch_size, error_and_errors, train
 from topologies.stack import AnyTopology, Sizes, Stack
 
 
@@ -30,7 +34,7 @@ class TrainedAccuracy:
     the share of examples that are labelled wrongly, or of the variance that is not explained. Equal seeds meet equal
     orders of examples and equal heads, so that errors of two topologies can be compared in pairs. Models are trained on
     the training part only, and scored on the part of the split; on the test part nothing is chosen: where several
-    rates are given there, the validation part decides.
+    rates are given there, the validation part decides. Scores on the test part hold every example's error as well.
 
     Parameters
     ----------
@@ -49,6 +53,9 @@ class TrainedAccuracy:
         Whether the usual model takes stacks of other hidden widths than ``hidden``, too; its head follows.
     batch:
         Examples in a mini-batch; by default :func:`evaluators.training.training.batch_size`.
+    folds:
+        Of a cross-validation that takes the place of the test part (:mod:`evaluators.training.folds`): then there is
+        one test training a fold.
 
     Raises
     ------
@@ -68,6 +75,7 @@ class TrainedAccuracy:
         sizes: Sequence[tuple[int, int]] = (),
         free_widths: bool = False,
         batch: int | None = None,
+        folds: int | None = None,
     ) -> None:
         if (hidden is None) == (model is None):
             raise ValueError("either `hidden` or `model` is wanted: the widths of the usual model, or one of your own")
@@ -79,19 +87,23 @@ class TrainedAccuracy:
             raise ValueError(
                 "widths are free where `hidden` is given: nobody knows how wide a model of your own may be"
             )
-        self.data, self.free_widths = data, free_widths
+        fewest, most = cross_validation.FEWEST, cross_validation.MOST
+        if folds is not None and not fewest <= folds <= most:
+            raise ValueError(f"folds = {folds}: from {fewest} to {most}")
+        self.data, self.free_widths, self.folds = data, free_widths, folds
         self.sizes: Sizes = tuple((n_in, n_out) for n_in, n_out in sizes)
         self.batch = batch or batch_size(len(data.train))
-        self._model = model
+        self.model = model
         check_model(model_function(model), self.sizes, data.inputs, data.outputs)
 
     @property
     def identity(self) -> str:
         """What, beside the topology and how it is trained, decides a score; see :class:`IdentifiedEvaluator`."""
-        model = self._model if isinstance(self._model, str | None) else name_of_function(self._model)
+        model = self.model if isinstance(self.model, str | None) else name_of_function(self.model)
         alike = len(set(self.sizes)) == 1
         size = [*self.sizes[0], len(self.sizes)] if alike else [self.sizes, self.free_widths]
         what = [self.data.fingerprint, *size, model, self.batch]
+        what += [] if self.folds is None else ["folds", self.folds]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
@@ -105,18 +117,18 @@ class TrainedAccuracy:
         self._check(topology)
         topology = topology.canonical
         choices = [(rate, decay) for rate in fidelity.rates for decay in fidelity.weight_decays]
-        deciding = split
-        if split is Split.TEST and len(choices) > 1:
-            deciding = Split.VALIDATION
-        # (choices, trainings, 2): the error that decides, and the one that counts.
-        found = np.array(
-            [
-                [self._trained(topology, fidelity.steps, choice, (deciding, split), seed, index) for choice in choices]
-                for index in range(fidelity.targets)
-            ]
-        ).transpose(1, 0, 2)
-        best = int(found[:, :, 0].mean(axis=1).argmin())
-        return Score(tuple(found[best, :, 1].tolist()), *choices[best])
+        if split is Split.TEST and len(choices) > 1 and self.folds is not None:
+            chosen = self.evaluate(topology, fidelity, Split.VALIDATION, seed)
+            return self.evaluate(topology, fidelity.promoted(self.folds, chosen), split, seed)
+        deciding = Split.VALIDATION if split is Split.TEST and len(choices) > 1 else split
+        trained = [
+            [self._trained(topology, fidelity.steps, choice, (deciding, split), seed, index) for choice in choices]
+            for index in range(fidelity.targets)
+        ]
+        best = int(np.array([[one.deciding for one in row] for row in trained]).mean(axis=0).argmin())
+        found = [row[best] for row in trained]
+        kept = pack(np.array([one.examples for one in found])) if split is Split.TEST and self.folds is None else None
+        return Score(tuple(one.error for one in found), *choices[best], kept)
 
     def _check(self, topology: AnyTopology) -> None:
         """Raise ValueError for a topology that does not fit the model's places."""
@@ -138,14 +150,27 @@ class TrainedAccuracy:
         splits: tuple[Split, Split],
         seed: int,
         index: int,
-    ) -> tuple[float, ...]:
-        """Train from one seed, and the errors on the parts of the splits; what is drawn is that of the second."""
-        draws = generator(seed, "training", splits[1].key, index)
+    ) -> _Training:
+        """Train from one seed; ``splits`` are the one that decides and the one that counts, whose draws it has."""
+        deciding, split = splits
+        part, scored = self.data.train, self.data.part(split)
+        if split is Split.TEST and self.folds is not None:
+            part, scored = cross_validation.fold_of(self.data, self.folds, index)
+        draws = generator(seed, "training", split.key, index)
         with alone(int(draws.integers(2**63 - 1))):
-            model = model_function(self._model)(cascades_of(topology, len(self.sizes)), self.data.outputs)
-            train(model, self.data.train, epochs, *choice, self.batch, draws)
-            of_split = {split: error(model, self.data.part(split)) for split in set(splits)}
-        return tuple(of_split[split] for split in splits)
+            model = model_function(self.model)(cascades_of(topology, len(self.sizes)), self.data.outputs)
+            train(model, part, epochs, *choice, self.batch, draws)
+            error, examples = error_and_errors(model, scored)
+            first = error if deciding is split else error_and_errors(model, self.data.part(deciding))[0]
+        return _Training(first, error, examples)
+
+
+class _Training(NamedTuple):
+    """What one training gave: the error that decides on rates, the error that counts, and that of each example."""
+
+    deciding: float
+    error: float
+    examples: NDArray[np.float64]
 
 
 def sizes_of(inputs: int, hidden: Sequence[int]) -> Sizes:

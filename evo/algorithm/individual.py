@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import PlainSerializer, PlainValidator
 
 from evaluators.task import Score
+from evo.algorithm.inheritance import Inherited
 from topologies.packing import from_text, to_text
 from topologies.stack import AnyTopology
 
@@ -52,6 +53,8 @@ class Candidate:
         The family of the initial population that it descends from, by its first parent.
     parent_digests:
         The digests of the parents' topologies.
+    inherited:
+        The learning rate and weight decay that it is trained at; without, at all that the recipe names.
     """
 
     number: int
@@ -61,6 +64,7 @@ class Candidate:
     operator: str
     family: str
     parent_digests: tuple[str, ...] = ()
+    inherited: Inherited | None = None
 
 
 Siblings = tuple[Candidate, ...]

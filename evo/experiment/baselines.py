@@ -8,6 +8,9 @@ from functools import partial
 from itertools import chain, count
 
 from evaluators.task import Score, Split, Task
+from evo.algorithm.individual import SAMPLED
+from evo.algorithm.nsga2 import Rules
+from evo.experiment.initial_population import names_of_own
 from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
@@ -21,7 +24,7 @@ from evo.storage.run import Run
 from topologies.families import FAMILIES, members
 from topologies.families.butterfly import parallel_butterfly
 from topologies.families.family import Member
-from topologies.stack import Stack
+from topologies.stack import Layout, Stack
 
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
@@ -52,9 +55,15 @@ def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
     """The family's members at a recipe's sizes within its budget, see :func:`candidates`; for a model with several
     places stacks of them.
     """
-    if settings.places is None:
-        return candidates(family, settings.n_in, settings.n_out, settings.budget)
-    return stack_members(settings.places.layout, settings.budget, partial(candidates, family))
+    layout = settings.places.layout if settings.places else None
+    return candidates_at(family, settings.n_in, settings.n_out, layout, settings.budget)
+
+
+def candidates_at(family: str, n_in: int, n_out: int, layout: Layout | None, budget: int) -> Sequence[AnyMember]:
+    """The family's members of a size or, where there is a layout, for all its places."""
+    if layout is None:
+        return candidates(family, n_in, n_out, budget)
+    return stack_members(layout, budget, partial(candidates, family))
 
 
 def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
@@ -67,6 +76,35 @@ def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Cho
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
     return choose(run, ROWS[family], finalists)
+
+
+def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
+    """The best member of the initial population whose family has no row of its own; None if there is no such.
+
+    They are ranked by their errors in the search, which are known, and the best few again on the validation targets.
+    """
+    members = [one for one in rules.initial_population if one.family not in (*ROWS, SAMPLED)]
+    if not members:
+        return None
+    settings = run.settings
+    own = {name: run.given[name] for name in settings.initial_population}
+    called = names_of_own(own, rules.layout, rules.bounds, settings.seed)
+    requests = [
+        Request(
+            phase=names.FOUNDER_ERRORS,
+            number=place,
+            task=Task(topology=one.topology, fidelity=settings.fidelity.search, split=Split.SEARCH, seed=settings.seed),
+            origins=(Origin(family=one.family),),
+        )
+        for place, one in enumerate(members)
+    ]
+    found = zip(members, run.evaluations.evaluate(requests), strict=True)
+    ranked = sorted(((one, score.error) for one, score in found if score is not None), key=lambda pair: pair[1])
+    finalists = [
+        Finalist(called.get(one.topology.digest, one.family), one.topology)
+        for one, _ in ranked[: settings.fidelity.finalists]
+    ]
+    return choose(run, names.BEST_FOUNDER, finalists)
 
 
 def given_baseline(run: Run[Settings]) -> Chosen | None:

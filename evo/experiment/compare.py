@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
@@ -18,7 +16,7 @@ from evo.own_data import completed
 from evo.settings import Settings, overridden, validate
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
-from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
+from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, error_interval
 from evo.storage.run import Run, Watcher, open_run
 from topologies.files import read
 from topologies.names import topology_file
@@ -154,8 +152,9 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     settings = validate(provenance.recipe)
     chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
     fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     form = cast(Topology, topology.canonical)  # or a stack, as the recipe's evaluator takes
     score = judge.evaluate(form, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
-    return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))
+    found = error_interval(score, settings.is_cross_validated)
+    return Verification(stated["error"], Interval(stated["error"], low, high), found)

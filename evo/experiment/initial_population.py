@@ -8,7 +8,7 @@ from itertools import islice
 from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
 from evo.experiment.tune import Trial
-from evo.storage.names import OF_SPACE
+from evo.storage.names import OF_SPACE, OWN
 from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
 from topologies.stack import AnyTopology, Layout, Stack
@@ -16,8 +16,6 @@ from topologies.stack import AnyTopology, Layout, Stack
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular", *OF_SPACE)
 """What members are taken of; random regular topologies are the control among them."""
 PER_FAMILY = 6
-OWN = "own"
-"""The family of the topologies that the recipe names."""
 
 
 def initial_population(
@@ -58,6 +56,11 @@ def initial_population(
     for member in offered:
         found.setdefault(member.topology.digest, member)
     return tuple(found.values())
+
+
+def names_of_own(own: Mapping[str, AnyTopology], layout: Layout | None, bounds: Bounds, seed: int) -> dict[str, str]:
+    """What the recipe calls the user's own members of the initial population, by their digests."""
+    return {_own(name, topology, layout, bounds, seed).digest: name for name, topology in own.items()}
 
 
 def _own(name: str, topology: AnyTopology, layout: Layout | None, bounds: Bounds, seed: int) -> AnyTopology:

@@ -9,16 +9,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evaluators.function import Function
-from evaluators.task import Answer, Evaluator, Race, Split, Task
-from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
+from evaluators.task import Answer, Evaluator, Fidelity, Race, Split, Task
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.inheritance import Grid
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
-from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule_of, tuned
+from evo.experiment.baselines import (
+    baseline_row,
+    best_founder,
+    best_member,
+    given_baseline,
+    growth_rule_of,
+    tuned,
+)
 from evo.experiment.initial_population import initial_population
 from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
-from evo.experiment.validation import choose, compared
+from evo.experiment.validation import choose, compared, retrain
 from evo.settings import Settings
 from evo.storage.champion import keep_best, write_champion
 from evo.storage.checkpoint import Checkpoints
@@ -26,6 +34,7 @@ from evo.storage.evaluations import Request
 from evo.storage.names import (
     BASELINE_ERROR,
     BASELINES,
+    BEST_FOUNDER,
     EVOLVED,
     GIVEN_BASELINE,
     GROWTH_RULE,
@@ -54,6 +63,8 @@ class Result:
     champion_file: Path
     table: FinalTable
     digest: str
+    founder: str | None = None
+    """The family of the champion, where it is a member of the initial population as that was given."""
 
 
 def search(
@@ -96,8 +107,11 @@ def search(
         chosen |= {row: member for row, member in members.items() if member is not None}
         baseline = _baseline(run, trials, chosen)
         reference = _search_error(run, chosen[baseline])
-        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space), reference)
+        rules = rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space)
+        evolved = loop(run, rules, reference)
         sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline], space), reference)
+        best = best_founder(run, rules)
+        chosen |= {BEST_FOUNDER: best} if best else {}
         return concluded(run, chosen, baseline, evolved, sampled)
 
 
@@ -150,7 +164,7 @@ def rules_of(
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked, sizes = settings.bounds, settings.sizes
+    asked, fidelity, sizes = settings.bounds, settings.fidelity, settings.sizes
     layout = settings.places.layout if settings.places else None
     ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
@@ -178,6 +192,7 @@ def rules_of(
         siblings=settings.siblings if settings.screen else 1,
         layout=layout,
         space=space,
+        grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
     )
 
 
@@ -204,8 +219,11 @@ def concluded(
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
+    if settings.retrains:
+        retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
-    return Result(run.folder, champion.finalist.topology, file, table, digest)
+    founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
+    return Result(run.folder, champion.finalist.topology, file, table, digest, founder)
 
 
 def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Trial]]) -> None:
@@ -252,7 +270,7 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
             task=Task(
                 topology=siblings[0].topology,
                 siblings=tuple(one.topology for one in siblings[1:]),
-                fidelity=settings.fidelity.search,
+                fidelity=_fidelity(settings, siblings[0]),
                 split=Split.SEARCH,
                 seed=settings.seed,
                 race=pending.race,
@@ -263,6 +281,12 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
         )
         for siblings in pending.groups
     ]
+
+
+def _fidelity(settings: Settings, candidate: Candidate) -> Fidelity:
+    """How a candidate is scored: at what it inherited, or at every learning rate and weight decay."""
+    search = settings.fidelity.search
+    return search if candidate.inherited is None else candidate.inherited.of(search)
 
 
 def _origin(candidate: Candidate) -> Origin:
@@ -333,4 +357,5 @@ def _row_record(row: Row) -> RowRecord:
         weight_decay=row.weight_decay,
         error=row.error,
         difference=row.difference,
+        search_error=row.search_error,
     )

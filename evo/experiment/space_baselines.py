@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from evaluators.rng import generator
 from evo.experiment.baselines import scores
-from evo.experiment.stack_members import by_dense_size, widths_tried
+from evo.experiment.stack_members import divided
 from evo.experiment.tune import Trial
 from evo.settings import Settings
 from evo.storage import names
@@ -18,10 +17,10 @@ from evo.storage.names import LOCAL_BUTTERFLY, PATCHES, REORDERED
 from evo.storage.records import PhaseStarted
 from evo.storage.results import Finalist
 from evo.storage.run import Run
+from evo.variation.edges import Indices
 from evo.variation.founders import local_butterfly, patches, reordered
-from evo.variation.places import space_of_place
 from evo.variation.space import Space
-from topologies.stack import AnyTopology, Sizes, Stack
+from topologies.stack import AnyTopology, Sizes, Stack, size_text
 from topologies.topology import Topology
 
 _PARTS = (1.0, 0.75, 0.5)
@@ -63,12 +62,12 @@ def tuned_in_space(
 
     Of a family as many members are tried re-ordered as there are finalists: those that were best as they are.
     """
-    settings = run.settings
+    settings, order = run.settings, space.order
     found = {PATCHES: _trials(run, PATCHES, list(_patches(space, settings)))}
     found[LOCAL_BUTTERFLY] = _trials(run, LOCAL_BUTTERFLY, list(_local_butterflies(space, settings)))
     for family, name in REORDERED.items():
         best = [trial for trial in tuned[family] if trial.score is not None][: settings.fidelity.finalists]
-        again = [Finalist(f"re-ordered {one.expression}", _reordered(one.topology, space)) for one in best]
+        again = [Finalist(f"re-ordered {one.expression}", reordered_everywhere(one.topology, order)) for one in best]
         found[name] = _trials(run, name, again)
     return found
 
@@ -78,91 +77,85 @@ def sizes_in_space(settings: Settings, families: Mapping[str, int]) -> dict[str,
     if settings.space is None or (settings.space.input_shape is None and settings.space.affinity != "data"):
         return {}
     of_family = {name: min(families[family], settings.fidelity.finalists) for family, name in REORDERED.items()}
-    tried, most = _sizes(settings), 0
-    for sizes in tried:
-        budgets = by_dense_size(sizes, settings.budget)
-        if all(edges >= max(size) for size, edges in zip(sizes, budgets, strict=True)):
-            most += max(0, (max(map(max, sizes)) - 1).bit_length() - 2)
-    return {PATCHES: len(tried) * (len(_PARTS) + len(_SHARES)), LOCAL_BUTTERFLY: most, **of_family}
+    ways = _ways(settings)
+    wide = max(max(size) for sizes, _ in ways for size in sizes)
+    patches = len(ways) * (len(_PARTS) + len(_SHARES))
+    return {PATCHES: patches, LOCAL_BUTTERFLY: len(ways) * max(0, (wide - 1).bit_length() - 2), **of_family}
+
+
+def _ways(settings: Settings) -> list[tuple[Sizes, list[int]]]:
+    """Sizes of all places and how many trainable edges each may have: of one place, the recipe's own."""
+    if settings.places is None:
+        return [(settings.sizes, [settings.budget])]
+    return divided(settings.places.layout, settings.budget)
 
 
 def _patches(space: Space, settings: Settings) -> Iterator[Finalist]:
-    """Patches of several sizes, and mixtures of patches with edges that go anywhere."""
-    for number, (part, share) in enumerate((*((part, 1.0) for part in _PARTS), *((1.0, share) for share in _SHARES))):
-        for sizes in _sizes(settings):
-            draws = generator(settings.seed, "founder", PATCHES, number)
-            edges = round(part * settings.budget)
-            topology = _at_places(space, settings, sizes, edges, partial(_patch, draws=draws, share=share))
-            if topology is not None:
-                fan = edges / sum(n_out for _, n_out in sizes)
-                label = f"patches of {fan:.3g} inputs" + (f", {share:.0%} of them near" if share < 1 else "")
-                yield Finalist(label, topology)
+    """Patches of several sizes, and mixtures of patches with edges that go anywhere, the same in all places."""
+    shares = (*((part, 1.0) for part in _PARTS), *((1.0, share) for share in _SHARES))
+    for way, (sizes, budgets) in enumerate(_ways(settings)):
+        for number, (part, share) in enumerate(shares):
+            draws = generator(settings.seed, "founder", PATCHES, *([way] if way else []), number)
+            places: list[Topology] = []
+            fans, here = [], space
+            for size, budget in zip(sizes, budgets, strict=True):
+                edges = round(part * budget)
+                if edges < max(size) or len(here) != size[0]:
+                    break
+                fans.append(f"{edges / size[1]:.3g}")
+                places.append(patches(here, size[1], edges, draws, share))
+                here = here.after(places[-1])
+            if len(places) == len(sizes):
+                near = f", {share:.0%} of them near" if share < 1 else ""
+                yield Finalist(
+                    f"patches of {' and '.join(dict.fromkeys(fans))} inputs{near}{_about(sizes)}", _of(places)
+                )
 
 
 def _local_butterflies(space: Space, settings: Settings) -> Iterator[Finalist]:
     """Butterflies of as many layers as the budget has, whose strides stop short of the whole order."""
     found: dict[str, Finalist] = {}
-    for sizes in _sizes(settings):
-        for digits in range(2, (max(map(max, sizes)) - 1).bit_length()):
-            topology = _at_places(space, settings, sizes, settings.budget, partial(_strided, digits=digits))
-            if topology is not None:
-                label = f"{topology.depth} layers that change the {digits} lowest digits"
+    for sizes, budgets in _ways(settings):
+        wide = max(max(size) for size in sizes)
+        for digits in range(2, (wide - 1).bit_length()):
+            made = [_local_butterfly(*size, budget, digits) for size, budget in zip(sizes, budgets, strict=True)]
+            places = [one for one in made if one is not None]
+            if len(places) == len(sizes):
+                topology = reordered_everywhere(_of(places), space.order)
+                depths = " and ".join(dict.fromkeys(str(one.depth) for one in places))
+                label = f"{depths} layers that change the {digits} lowest digits{_about(sizes)}"
                 found.setdefault(topology.digest, Finalist(label, topology))
     yield from found.values()
 
 
-def _patch(near: Space, n_in: int, n_out: int, edges: int, draws: np.random.Generator, share: float) -> Topology | None:
-    """Patches for one place, None where it has too few edges for them."""
-    return patches(near, n_out, edges, draws, share) if edges >= max(n_in, n_out) else None
+def _local_butterfly(n_in: int, n_out: int, budget: int, digits: int) -> Topology | None:
+    """The deepest within a budget, None where not even one layer is."""
+    for depth in range(budget // max(n_in, n_out), 0, -1):
+        made = local_butterfly(n_in, n_out, depth, digits)
+        if made.n_trainable <= budget:
+            return made
+    return None
 
 
-def _strided(near: Space, n_in: int, n_out: int, edges: int, digits: int) -> Topology | None:
-    """The deepest local butterfly for one place, re-ordered; None where not one layer fits."""
-    depth = edges // max(n_in, n_out)
-    while depth and (made := local_butterfly(n_in, n_out, depth, digits)).n_trainable > edges:
-        depth -= 1
-    return reordered(made, near.order) if depth else None
-
-
-def _sizes(settings: Settings) -> list[Sizes]:
-    """The sizes at which these are made: the recipe's, and where widths are free those at multiples of its widths."""
-    return widths_tried(settings.places.layout) if settings.places else [settings.sizes]
-
-
-def _at_places(
-    space: Space,
-    settings: Settings,
-    sizes: Sizes,
-    budget: int,
-    make: Callable[[Space, int, int, int], Topology | None],
-) -> AnyTopology | None:
-    """What ``make`` gives for every place, whose inputs are where the outputs of the place before are; None if it
-    gives none for one of them.
-
-    Each place has a part of the budget in proportion to its dense weights. Where places are not in a chain nobody knows
-    where the inputs of later ones are.
-    """
-    found: list[Topology] = []
-    for (n_in, n_out), edges in zip(sizes, by_dense_size(sizes, budget), strict=True):
-        if found and found[-1].n_out != n_in:
-            return None
-        space = space.after(found[-1]) if found else space
-        one = make(space, n_in, n_out, edges)
-        if one is None:
-            return None
-        found.append(one)
-    return found[0] if settings.places is None else Stack(tuple(found))
-
-
-def _reordered(topology: AnyTopology, space: Space) -> AnyTopology:
-    """A topology re-ordered by where its inputs are; of a stack every place, as far as that is known."""
+def reordered_everywhere(topology: AnyTopology, order: Indices) -> AnyTopology:
+    """A topology re-ordered, or every place of a stack: a square place's outputs are then in its inputs' places."""
     if isinstance(topology, Topology):
-        return reordered(topology, space.order)
+        return reordered(topology, order)
     places: list[Topology] = []
     for place in topology.places:
-        near = space_of_place(space, [*places, place], len(places))
-        places.append(place if near is None else reordered(place, near.order))
+        places.append(reordered(place, order) if len(order) == place.n_in else place)
+        if place.n_in != place.n_out:
+            order = np.arange(place.n_out)  # its outputs stand as the family has them
     return Stack(tuple(places))
+
+
+def _of(places: Sequence[Topology]) -> AnyTopology:
+    return places[0] if len(places) == 1 else Stack(tuple(places))
+
+
+def _about(sizes: Sizes) -> str:
+    """The sizes of several places, in a label."""
+    return "" if len(sizes) == 1 else f", {size_text(sizes)}"
 
 
 def _trials(run: Run[Settings], name: str, tried: Sequence[Finalist]) -> tuple[Trial, ...]:

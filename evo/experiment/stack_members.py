@@ -69,6 +69,11 @@ def stack_members(layout: Layout, budget: int, members_at: MembersAt) -> list[St
     return list(found.values())
 
 
+def divided(layout: Layout, budget: int) -> list[tuple[Sizes, list[int]]]:
+    """Sizes of all places and the budget of each, at all widths and divisions that are tried."""
+    return [(sizes, budgets) for sizes in widths_tried(layout) for _, budgets in _divisions(sizes, budget)]
+
+
 def widths_tried(layout: Layout) -> list[Sizes]:
     """The recipe's sizes and, where widths are free, those at multiples of its widths."""
     if not layout.widths:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evo.algorithm.nsga2 import Policy
 from evo.report import figures, pictures
-from evo.report.csv_tables import candidates_csv, final_table_csv
+from evo.report.csv_tables import candidates_csv, final_table_csv, finalists_csv
 from evo.storage.history import History
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
@@ -31,6 +31,8 @@ def write_artifacts(history: History, folder: Path) -> None:
     if history.table:
         table = history.table
         (folder / "final_table.csv").write_text(final_table_csv(history), encoding="utf-8")
+        if history.retrained:
+            (folder / "finalists.csv").write_text(finalists_csv(history), encoding="utf-8")
         figures.final_table(history).savefig(folder / "final_table.png")
         both = {row.name: row.topology for row in (table.first, table.baseline)}
         pictures.control_maps(by_place(both)).savefig(folder / "controllability.png")

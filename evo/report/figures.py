@@ -11,13 +11,12 @@ from matplotlib.patheffects import withStroke
 
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
-from evo.experiment.initial_population import OWN
 from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
 from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY, ROWS
+from evo.storage.names import BASELINES, OWN, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Row, Verdict
 
@@ -82,7 +81,7 @@ def progress(history: History) -> Figure:
             labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.header.evaluator)} on the search split")
+    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.searched_by)} on the search split")
     head(
         figure,
         "Best so far, against the hand-derived topology",
@@ -124,9 +123,7 @@ def front(history: History) -> Figure:
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
-    axes.set(
-        xlabel="edges, trainable and constant", ylabel=f"{error_name(history.header.evaluator)} on the search split"
-    )
+    axes.set(xlabel="edges, trainable and constant", ylabel=f"{error_name(history.searched_by)} on the search split")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
     head(figure, "Error and edges of every candidate", f"{facts}{_above(shown, high)}")

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
 from evaluators.function import name_of
 from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
@@ -53,7 +56,7 @@ def new_header(
         backend=backend,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
-        program=program_of(evaluator or evaluator_of(settings), settings.sizes),
+        program=program_of(evaluator_of(settings, evaluator), settings.sizes),
         given={name: to_text(topology) for name, topology in given.items()},
     )
 
@@ -172,7 +175,8 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
     ValueError
         When the journal is of another recipe, or of a program that may compute something else.
     """
-    begun, asked = settings_of(records), outcome_settings(settings)
+    asked = outcome_settings(settings)
+    begun = _completed(settings_of(records), asked, settings)
     differ = sorted(key for key in {*begun, *asked} if begun.get(key) != asked.get(key))
     before, now = (one.get("loop", {}).get("generations", 0) for one in (begun, asked))
     extended = with_generations(begun, max(before, now)) == asked
@@ -190,6 +194,18 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
             raise ValueError(f"it {whose}: continue it with evo.search(settings, evaluator, folder=...)")
         raise ValueError(f"the evaluator does not compute what it did when the run was begun: {how}")
     return [ExtendedRecord(generations=now)] if differ else []
+
+
+def _completed(begun: Plain, asked: Plain, like: BaseModel) -> Plain:
+    """A journal's settings with the defaults of keys that came with later versions of evofabric."""
+    found = dict(begun)
+    for name, value in asked.items():
+        about, section = type(like).model_fields[name], getattr(like, name)
+        if name not in begun and not about.is_required():
+            found[name] = to_jsonable_python(about.get_default(call_default_factory=True))
+        elif isinstance(section, BaseModel) and isinstance(begun.get(name), dict):
+            found[name] = _completed(begun[name], value, section)
+    return found
 
 
 def fork(folder: Path) -> Path:

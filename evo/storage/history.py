@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
+from evo.stages import search_name
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
@@ -50,6 +52,11 @@ class History:
     def settings(self) -> Plain:
         """The recipe, as far as it decides the outcome."""
         return settings_of(self.records)
+
+    @property
+    def searched_by(self) -> str:
+        """The name of the evaluator that scored candidates; the header's is that of finalists."""
+        return search_name(self.settings, self.header.evaluator)
 
     @property
     def is_study(self) -> bool:
@@ -114,7 +121,8 @@ class History:
 
         Baselines are known when evolution begins, the others when the table is there.
         """
-        ranked = self.scores(names.final_validation(row)) or self.scores(names.validation(row))
+        phases = [names.validation(row), *(names.beyond(row, step) for step in range(1, names.GRID_STEPS + 1))]
+        ranked = self.scores(names.final_validation(row)) or [one for phase in phases for one in self.scores(phase)]
         known = self.result or (row in ROWS.values() and self.scores(Policy.EVOLUTION.value))
         return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 
@@ -127,7 +135,10 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        return final_table(finalists, self.result.baseline)
+        training = self.settings.get("training")
+        searched = {row.name: row.search_error for row in self.result.rows}
+        table = final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
+        return table.with_search_errors(searched)
 
     @cached_property
     def champion(self) -> ScoreRecord | None:
@@ -136,6 +147,19 @@ class History:
             return None
         digest = self.table.first.topology.digest
         return next(one for one in self.scores(Policy.EVOLUTION.value) if one.digest == digest)
+
+    @property
+    def founder(self) -> str | None:
+        """The family of the champion where it is a member of the initial population as that was given; else None."""
+        origin = self.champion.origin if self.champion else None
+        return origin.family if origin and origin.operator == INITIAL else None
+
+    @cached_property
+    def retrained(self) -> list[tuple[ScoreRecord, ScoreRecord]]:
+        """Finalists of a search on data: each one's score in the search, and as it was trained afresh."""
+        searched = {one.digest: one for one in self.scores(Policy.EVOLUTION.value) if one.score}
+        again = [one for one in self.scores(names.RETRAINED) if one.score]
+        return [(searched[one.digest], one) for one in again]
 
     def lineage(self, candidate: ScoreRecord) -> list[ScoreRecord]:
         """The candidates from the initial population or a sample down to ``candidate``, by the first parents."""

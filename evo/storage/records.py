@@ -145,6 +145,8 @@ class RowRecord(BaseModel):
     weight_decay: float | None = None
     error: Interval
     difference: Interval | None
+    search_error: float | None = None
+    """By the evaluator that candidates were searched by, where that is another one."""
 
 
 class TableRecord(_Record):

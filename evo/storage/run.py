@@ -114,7 +114,7 @@ def create(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
     given = named_topologies(settings)
     check_evaluator(judge, settings)
@@ -132,7 +132,7 @@ def resume(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
     with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()
@@ -166,7 +166,7 @@ def _under_way(
         unfinished.unlink()
     with log_file(folder):
         counting = current(records)
-        evaluations = Evaluations(journal, pool, show, counting)
+        evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):

@@ -136,7 +136,7 @@ def register(store: MlflowClient, history: History, run_id: str) -> None:
                 "targets": str(len(champion.errors)),
                 "digest": champion.topology.digest,
             },
-            description=f"{headline(table)} ({history.folder.name})",
+            description=f"{headline(table, history.founder)} ({history.folder.name})",
             await_creation_for=0,
         )
         versions.append(new)

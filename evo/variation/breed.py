@@ -23,7 +23,10 @@ def sampled(
     generator: np.random.Generator,
     space: Space | None = None,
 ) -> AnyTopology | None:
-    """A random topology of a size or, where there is a layout, a random stack; None where none was found."""
+    """A random topology of a size or, where there is a layout, a random stack; None where none was found.
+
+    ``space`` says where the inputs of a topology are, or of a stack's first place.
+    """
     if layout is None:
         return sample(*size, bounds, generator, space)
     return sample_stack(layout, bounds, generator, space)

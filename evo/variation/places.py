@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import lcm, prod
 
 import numpy as np
@@ -25,7 +26,7 @@ from topologies.topology import Topology
 
 Unit = tuple[int, ...]
 """Places that hold equal topologies and are changed together."""
-StackOperator = Callable[[Stack, Layout, Bounds, np.random.Generator, Space | None], Stack | None]
+StackOperator = Callable[[Stack, Layout, Bounds, np.random.Generator], Stack | None]
 
 _APART = 0.2
 """How often places that hold equal topologies are changed one by one, so that they cease to be equal."""
@@ -77,9 +78,7 @@ def every_place(
     return child
 
 
-def move_budget(
-    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
-) -> Stack | None:
+def move_budget(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
     """Between 5 and 40 % of a place's trainable edges go to another place."""
     units = _units(stack, generator)
     if len(units) < 2:
@@ -103,9 +102,7 @@ def move_budget(
     return Stack(tuple(places))
 
 
-def copy_place(
-    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
-) -> Stack | None:
+def copy_place(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
     """A place takes over the topology of another place of its size; from then on they share it."""
     pairs = [
         (one, other)
@@ -134,6 +131,9 @@ _FREE: dict[str, tuple[StackOperator, float]] = {
 }
 """Those that change hidden widths, where they are free."""
 
+_BY_TOPOLOGY = (("one_place", one_place), ("every_place", every_place))
+"""Those that change places by operators for single topologies, of which more are to be had where inputs have places."""
+
 STACK_OPERATORS: dict[str, StackOperator] = {name: operator for name, (operator, _) in (_TABLE | _FREE).items()}
 """Every operator with one parent, in a fixed order."""
 
@@ -143,13 +143,15 @@ def mutate_stack(
 ) -> tuple[str, Stack] | None:
     """A child of one parent, and the name of the operator that made it; None after 30 tries without one.
 
-    ``space`` says where the inputs of the first place are.
+    ``space`` says where the first place's inputs are; the others' follow from the places before.
     """
     table = _TABLE | _FREE if layout.widths else _TABLE
+    if space is not None:
+        table = table | {name: (partial(operator, space=space), table[name][1]) for name, operator in _BY_TOPOLOGY}
     names = tuple(table)
     chances = np.array([weight for _, weight in table.values()])
     for chosen in generator.choice(len(names), size=_TRIES, p=chances / chances.sum()):
-        child = table[names[chosen]][0](parent, layout, bounds, generator, space)
+        child = table[names[chosen]][0](parent, layout, bounds, generator)
         if child is not None and child.digest != parent.digest and admits(child, layout, bounds):
             return names[chosen], child
     return None
@@ -209,9 +211,7 @@ def sample_stack(
     budgets = least + apportion(bounds.budget - int(least.sum()), shares, _dense(sizes) - least)
     places: list[Topology] = []
     for size, budget in zip(sizes, budgets, strict=True):
-        if places and space is not None:
-            space = space.after(places[-1]) if places[-1].n_out == size[0] else None
-        one = _sampled(size, int(budget), bounds, len(sizes), generator, space)
+        one = _sampled(size, int(budget), bounds, len(sizes), generator, _after(space, places, size[0]))
         if one is None:
             return None
         places.append(one)
@@ -247,30 +247,28 @@ def fitted(places: Sequence[Topology], layout: Layout, bounds: Bounds, generator
     return child if admits(child, layout, bounds) else None
 
 
-def space_of_place(space: Space | None, places: Sequence[Topology], number: int) -> Space | None:
-    """Where the inputs of a place are: those of the model for the first, the outputs of the place before for others.
-
-    None where nobody knows: where the recipe does not say, or places are not in a chain.
-    """
-    if number == 0 or space is None:
-        return space
-    before = space_of_place(space, places, number - 1)
-    chained = places[number - 1].n_out == places[number].n_in
-    return before.after(places[number - 1]) if chained and before is not None else None
-
-
 def _mutated(
     stack: Stack, unit: Unit, bounds: Bounds, generator: np.random.Generator, space: Space | None
 ) -> Stack | None:
     """The stack with the topology of a unit changed by an operator for single topologies."""
-    near = space_of_place(space, stack.places, unit[0])
-    found = mutate(stack.places[unit[0]], bounds_of(stack, unit, bounds), generator, near)
+    place = stack.places[unit[0]]
+    here = _after(space, stack.places[: unit[0]], place.n_in)
+    found = mutate(place, bounds_of(stack, unit, bounds), generator, here)
     if found is None:
         return None
     places = list(stack.places)
     for number in unit:
         places[number] = found[1]
     return Stack(tuple(places))
+
+
+def _after(space: Space | None, places: Sequence[Topology], n_in: int) -> Space | None:
+    """Where the inputs of a place are that stands behind others; None where they are not the outputs of a chain."""
+    for topology in places:
+        if space is None or len(space) != topology.n_in:
+            return None
+        space = space.after(topology)
+    return space if space is not None and len(space) == n_in else None
 
 
 def _with_budget(topology: Topology, bounds: Bounds, generator: np.random.Generator) -> Topology | None:

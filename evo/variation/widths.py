@@ -13,7 +13,6 @@ import numpy as np
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, step_size
 from evo.variation.repair import repair
-from evo.variation.space import Space
 from topologies.stack import Layout, Stack
 from topologies.topology import ABSENT, Topology
 
@@ -21,25 +20,19 @@ _PERTURBED = 0.5
 """The part of a copied neuron's sources that move elsewhere: one that sees the same as another is of little use."""
 
 
-def insert_between(
-    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
-) -> Stack | None:
+def insert_between(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
     """Hidden neurons are added behind a place: each copies one that is there, with half of its sources moved."""
     place = int(generator.integers(len(stack.places)))
     return _repaired(stack, _inserted(stack, layout, place, generator), bounds, generator)
 
 
-def remove_between(
-    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
-) -> Stack | None:
+def remove_between(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
     """Hidden neurons behind a place are removed; the others get their edges."""
     place = int(generator.integers(len(stack.places)))
     return _repaired(stack, _removed(stack, layout, place, generator), bounds, generator)
 
 
-def shift_between(
-    stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
-) -> Stack | None:
+def shift_between(stack: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator) -> Stack | None:
     """Hidden neurons are removed behind one place and added behind another."""
     if len(stack.places) < 2:
         return None

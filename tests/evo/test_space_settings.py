@@ -21,7 +21,7 @@ OF_DATA = {"input_shape": None, "affinity": "data", "connected": False}
 
 def on_data(folder: Path, **changes: Any) -> Settings:
     training = {"data": data_file(folder), "hidden": [8, 8]}
-    return validate({**SMALL, "budget": 48, "training": training, "fidelity": EPOCHS, **changes})
+    return validate({**SMALL, "training": training, "fidelity": EPOCHS, **changes})
 
 
 def on_a_grid(**changes: Any) -> Settings:
