@@ -103,6 +103,17 @@ def test_free_widths_are_searched_and_what_they_cost_is_told(free: Result) -> No
 
 
 @pytest.mark.end_to_end
+def test_the_width_of_a_single_layer_is_free_too(tmp_path: Path) -> None:
+    found = search(recipe(hidden=[24], free_widths=True).model_copy(update={"budget": 300}), folder=tmp_path / "run")
+    scores = [one for one in records_of(found.folder) if isinstance(one, ScoreRecord)]
+    bred = [one.topology for one in scores if one.phase == "evolution"]
+    assert all(isinstance(one, Stack) and len(one.places) == 1 for one in bred)
+    assert len({one.n_out for one in bred}) > 2
+    model = tm.convert(nn.Sequential(nn.Linear(64, found.champion.n_out), nn.ReLU()), found.champion_file)
+    assert model[0].topology == found.champion.places[0]
+
+
+@pytest.mark.end_to_end
 def test_the_champion_goes_into_a_model_of_these_sizes(result: Result) -> None:
     model = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 10))
     tm.convert(model, result.champion_file)
