@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, Split
 from topologies.topology import Topology
 
@@ -42,7 +43,9 @@ def as_evaluator(given: Evaluator | Function) -> Evaluator:
 
 
 def name_of(evaluator: Evaluator) -> str:
-    """The module and the class, or the function, of an evaluator."""
+    """The module and the class, or the function, of an evaluator; of two that are staged, that of the final one."""
+    if isinstance(evaluator, Staged):
+        return name_of(evaluator.final)
     return name_of_function(evaluator.function if isinstance(evaluator, FunctionEvaluator) else type(evaluator))
 
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
+from evaluators.staged import Staged
 from evaluators.task import (
     Answer,
     BatchEvaluator,
@@ -28,8 +29,9 @@ from evaluators.task import (
     Split,
     Task,
 )
-from topologies.canonical import canonical
 from topologies.families.blocks import low_rank
+from topologies.stack import Sizes, stacked
+from topologies.topology import Topology
 
 PASSED_ON = (MemoryError, BrokenDeviceError)
 """What is raised for a task but says nothing of it: somewhere else it may be evaluated."""
@@ -63,7 +65,7 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
             failure=None if isinstance(found, Score) else found,
             chosen=one.place,
             entry=entry if place in last and isinstance(entry, Score) else None,
-            measures=one.measures,
+            measures=_noted(plain[place]) | one.measures,
         )
         outcomes.append(Outcome(number=task.number, answer=answer, seconds=seconds, device=device))
     return outcomes
@@ -94,6 +96,17 @@ def _screened(task: Task) -> _Screened:
     return _Screened(place, measures)
 
 
+def _noted(task: Task) -> dict[str, float]:
+    """The proxies that are to be noted of a task's own topology, without those that cannot be found, as for want of
+    memory.
+    """
+    found = {}
+    for name in task.noted:
+        with suppress(Exception):
+            found[name] = measure(name, task.topology)
+    return found
+
+
 def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
     """The score of each task's own topology, or in words why there is none."""
     if len(tasks) > 1 and isinstance(evaluator, BatchEvaluator):
@@ -106,7 +119,8 @@ def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
 
 def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
-        return _checked(evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed), task)
+        topology = cast(Topology, task.topology)  # or a stack, where the recipe's evaluator scores those
+        return _checked(evaluator.evaluate(topology, task.fidelity, task.split, task.seed), task)
     except PASSED_ON:
         raise
     except (Exception, SystemExit) as error:
@@ -149,17 +163,34 @@ def words(error: BaseException) -> str:
 
 def proof(n_in: int, n_out: int, evaluator: Evaluator | None = None) -> Task:
     """A small evaluation of a size, by which a worker shows that it computes as the others do."""
-    steps = evaluator.proof_steps if isinstance(evaluator, SlowEvaluator) else 5
-    fidelity = Fidelity(targets=1, steps=steps, rates=(0.1,))
-    return Task(topology=canonical(low_rank(n_in, n_out, 1)), fidelity=fidelity, split=Split.SEARCH, seed=0)
+    return proof_at(((n_in, n_out),), evaluator)
+
+
+def proof_at(sizes: Sizes, evaluator: Evaluator | None = None) -> Task:
+    """The same, of a model with places of these sizes."""
+    fidelity = Fidelity(targets=1, steps=_proof_steps(evaluator), rates=(0.1,))
+    topology = stacked(low_rank(*size, 1) for size in sizes).canonical
+    return Task(topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=0)
+
+
+def _proof_steps(evaluator: Evaluator | None) -> int:
+    return evaluator.proof_steps if isinstance(evaluator, SlowEvaluator) else 5
 
 
 def canary(evaluator: Evaluator, task: Task) -> str:
     """What comes of a small evaluation: the score to the last bit, or the kind of the failure.
 
     What a failure says may differ between processes, which have other addresses and folders. Evaluators that score by
-    something of the user's say by what, because small evaluations on different data may well end alike.
+    something of the user's say by what, because small evaluations on different data may well end alike. Of two
+    evaluators that are staged, both make one.
     """
+    if isinstance(evaluator, Staged):
+        told = []
+        for split in (Split.SEARCH, Split.VALIDATION):
+            part = evaluator.of(split)
+            fidelity = replace(task.fidelity, steps=_proof_steps(part))
+            told.append(canary(part, replace(task, fidelity=fidelity, split=split)))
+        return ", then ".join(told)
     answer = run(evaluator, [task], "")[0].answer
     found = repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
     return f"{found} by {evaluator.identity}" if isinstance(evaluator, IdentifiedEvaluator) else found

@@ -8,12 +8,21 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
+if TYPE_CHECKING:
+    from evaluators.controllability.model import Control
+
 _HUGE = 1e300
+
+CONTROL = ("controllability", "unfairness")
+"""The two numbers that are read off uniform K, noted of every candidate unless a recipe says otherwise."""
 
 
 def _capacity(topology: Topology) -> float:
@@ -22,17 +31,23 @@ def _capacity(topology: Topology) -> float:
     return predict(topology)
 
 
-def _controllability(topology: Topology) -> float:
-    from evaluators.controllability.evaluator import Controllability
+@lru_cache(maxsize=16)
+def _control(topology: Topology) -> Control:
+    """Uniform K, kept for the second number that is read off it; ValueError where it would take too much memory."""
+    from evaluators.controllability.evaluator import MEMORY, Controllability
 
-    return -Controllability("uniform").analyse(topology).total
+    if 16 * max(topology.widths) * topology.n_in > MEMORY:
+        raise ValueError(f"uniform K of {topology.n_in} inputs and {max(topology.widths)} neurons a layer is too large")
+    return Controllability("uniform").analyse(topology)
+
+
+def _controllability(topology: Topology) -> float:
+    return -_control(topology).total
 
 
 def _unfairness(topology: Topology) -> float:
     """That of the least fair K there is where a topology has ratios but controls none: it is no good topology."""
-    from evaluators.controllability.evaluator import Controllability
-
-    control = Controllability("uniform").analyse(topology)
+    control = _control(topology)
     return control.unfairness if control.total or not control.wanted else math.sqrt(control.matrix.size - 1)
 
 
@@ -81,9 +96,14 @@ PROXIES: dict[str, Callable[[Topology], float]] = {
 }
 """Negated where the measure itself is large for a good topology."""
 
+OF_THE_WORST = frozenset({"unfairness"})
+"""What is as great of a stack as of the worst of its places; of the others it is the sum."""
 
-def measure(name: str, topology: Topology) -> float:
+
+def measure(name: str, topology: AnyTopology) -> float:
     """A proxy's value for a topology, a finite number; small is promising, and what is no number is not at all.
+
+    That of a stack is the sum over its places, or the greatest in :data:`OF_THE_WORST`.
 
     Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
 
@@ -93,7 +113,9 @@ def measure(name: str, topology: Topology) -> float:
         For a name that is not in :data:`PROXIES`.
     """
     check(name)
-    value = np.nan_to_num(PROXIES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    first, *others = (PROXIES[name](place) for place in topology.places)
+    whole = max(first, *others) if others and name in OF_THE_WORST else sum(others, first)
+    value = np.nan_to_num(whole, nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
     return float(f"{value:.10g}")
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from evo.experiment.plan import plan
+from evo.experiment.plan import plan, usual_seconds
 from evo.report.numbers import significant
 from evo.settings import Settings
 from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
@@ -24,7 +24,8 @@ class ProgressDisplay:
 
     def __init__(self, settings: Settings, console: Console) -> None:
         self._console = console
-        self._total = sum(phase.cost for phase in plan(settings))
+        self._per_step = usual_seconds(settings)
+        self._total = sum(phase.seconds(self._per_step) for phase in plan(settings))
         self._words: dict[str, str] = {"phase": "starting workers", "candidates": "", "best": ""}
         self._announced = False
         self._done = self._known = 0.0  # work; known is what the journal held
@@ -65,9 +66,10 @@ class ProgressDisplay:
                 self._words |= {"phase": phase, "candidates": "", "best": ""}
                 self._say_quietly(always=True)
             case ScoreRecord():
-                self._done += event.fidelity.cost
+                cost = event.fidelity.cost
                 if event.entry and event.race:
-                    self._done += event.fidelity.promoted(event.race.targets, event.entry).cost
+                    cost += event.fidelity.promoted(event.race.targets, event.entry).cost
+                self._done += cost * self._per_step[event.split]
                 if event.failure and self._announced:  # not one that the journal knew
                     self._say(f"[yellow]{event.phase} {event.number} failed: {escape(event.failure)}")
             case GenerationRecord():

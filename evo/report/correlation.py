@@ -16,6 +16,9 @@ from evaluators.rng import generator
 RESAMPLES = 1000
 """Bootstrap samples, drawn with a key of their own: the same for all scores of as many topologies."""
 
+FEW = 8
+"""Different values below which a running correlation says nothing."""
+
 _Floats = NDArray[np.float64]
 
 
@@ -43,6 +46,17 @@ def spearman(x: ArrayLike, y: ArrayLike, resamples: int = RESAMPLES) -> Estimate
         return np.asarray(pearsonr(rankdata(x, axis=axis), rankdata(y, axis=axis), axis=axis).statistic)
 
     return _estimate(correlation, _pair(x, y), resamples)
+
+
+def running_correlation(x: ArrayLike, y: ArrayLike) -> float | None:
+    """Spearman's rank correlation without an interval, for curves; None of fewer than :data:`FEW` different values.
+
+    Raises as :func:`spearman` does.
+    """
+    first, second = _pair(x, y)
+    if min(np.unique(first).size, np.unique(second).size) < FEW:
+        return None
+    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
 
 
 def kendall(x: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, resamples: int = RESAMPLES) -> Estimate:

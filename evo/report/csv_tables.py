@@ -16,7 +16,9 @@ _CHOSEN = ("learning_rate", "weight_decay")
 _CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", "error", *_CHOSEN)
 _TRIAL = ("number", "member", "error", *_CHOSEN)
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
+_CONTROL = ("controllability", "unfairness")
 _ROW = ("topology", "member", "n_trainable", "n_edges", "depth", *_CHOSEN, "error", "error_low", "error_high")
+_FINALIST = ("number", "digest", "search_error", "retrained_error", "gap")
 _DIFFERENCE = ("difference", "low", "high")
 
 
@@ -34,13 +36,13 @@ def candidates_csv(history: History) -> str:
         for policy in Policy
         for record in history.scores(policy.value)
     ]
-    return _csv((*_CANDIDATE, *_ABOUT), rows)
+    return _csv((*_CANDIDATE, *_ABOUT, *_CONTROL), rows)
 
 
 def trials_csv(history: History, family: str) -> str:
     """Every member of a family that was tried while tuning it."""
     trials = history.scores(names.tuning(family))
-    return _csv((*_TRIAL, *_ABOUT), [{**_about(one), "member": one.origin.label} for one in trials])
+    return _csv((*_TRIAL, *_ABOUT, *_CONTROL), [{**_about(one), "member": one.origin.label} for one in trials])
 
 
 def final_table_csv(history: History) -> str:
@@ -55,8 +57,24 @@ def final_table_csv(history: History) -> str:
         if row.difference:
             ends = (row.difference.mean, row.difference.low, row.difference.high)
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
-        rows.append(values)
-    return _csv((*_ROW, *_DIFFERENCE), rows)
+        values["search_error"] = row.search_error
+        rows.append(values | _control(history.scores(names.test(row.name))[0]))
+    return _csv((*_ROW, *_DIFFERENCE, "search_error", *_CONTROL), rows)
+
+
+def finalists_csv(history: History) -> str:
+    """The finalists of a search on data: the error in the search, and the error of new trainings on validation data."""
+    rows = [
+        {
+            "number": before.number,
+            "digest": before.digest,
+            "search_error": before.error,
+            "retrained_error": after.error,
+            "gap": after.error - before.error,
+        }
+        for before, after in history.retrained
+    ]
+    return _csv(_FINALIST, rows)
 
 
 def _about(record: ScoreRecord) -> dict[str, Any]:
@@ -68,7 +86,14 @@ def _about(record: ScoreRecord) -> dict[str, Any]:
         "learning_rate": score and score.learning_rate,
         "weight_decay": score and score.weight_decay,
         **{name: getattr(record, name) for name in _ABOUT},
+        **_control(record),
     }
+
+
+def _control(record: ScoreRecord) -> dict[str, float]:
+    """Total and unfairness of uniform K, where they were noted; the total is noted with the other sign."""
+    signs = {"controllability": -1, "unfairness": 1}
+    return {name: sign * record.measures[name] for name, sign in signs.items() if name in record.measures}
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evo.algorithm.individual import Candidate, Individual
 from evo.settings import Settings
+from evo.stages import search_name
 from evo.storage.header import outcome_settings
 from evo.storage.results import Chosen, FinalTable
 from evo.storage.run import Run
@@ -47,9 +48,15 @@ def write_champion(
             },
         },
         parents=individual.candidate.parent_digests,
-        extra=_about(individual.candidate) | {"result digest": digest},
+        extra=_about(individual.candidate) | {"result digest": digest, "evaluators": _evaluators(run)},
     )
     return save(champion.finalist.topology, run.folder / CHAMPION, provenance)
+
+
+def _evaluators(run: Run[Settings]) -> dict[str, str]:
+    """Which evaluator gave the scores of which split."""
+    final = run.journal.header.evaluator
+    return {"search": search_name(run.settings.model_dump(), final), "validation": final, "test": final}
 
 
 def _about(candidate: Candidate) -> dict[str, str | int]:

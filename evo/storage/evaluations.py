@@ -67,12 +67,19 @@ class Evaluations:
         Shown every record that is written.
     written:
         Records that the journal has already, and that are not written again; :meth:`learn` from them first.
+    noted:
+        Proxies to be noted of whatever is evaluated; what is known counts with or without them.
     """
 
     def __init__(
-        self, journal: Journal, pool: Pool, arrived: Callable[[Record], None], written: Iterable[Record] = ()
+        self,
+        journal: Journal,
+        pool: Pool,
+        arrived: Callable[[Record], None],
+        written: Iterable[Record] = (),
+        noted: tuple[str, ...] = (),
     ) -> None:
-        self._journal, self._pool, self._arrived = journal, pool, arrived
+        self._journal, self._pool, self._arrived, self._noted = journal, pool, arrived, noted
         self._answers: dict[tuple[str, int], Answer] = {}
         self._known: dict[_Key, dict[int, Answer]] = {}
         self._asked: dict[tuple[_Key, Race | None], list[Request]] = {}
@@ -130,7 +137,7 @@ class Evaluations:
         self._tasks[number] = (key, task.race)
         first = self._known.get(key, {}).get(_FIRST)
         if first is None or first.score is None or task.race is None:
-            return replace(task, number=number)
+            return replace(task, number=number, noted=self._noted)
         fidelity = task.fidelity.promoted(task.race.targets, first.score)
         topology = task.candidates[first.chosen]
         return Task(topology=topology, fidelity=fidelity, split=task.split, seed=task.seed, number=number)

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.function import as_evaluator, imported
-from evaluators.run import canary, proof
+from evaluators.run import canary, proof_at
+from evaluators.staged import staged
 from evaluators.task import Evaluator, GpuEvaluator
 from evo.settings import RunSettings, Settings
+from evo.stages import whole_name
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +38,8 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
         if gpus is None:
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
-        share, size = Share(cluster.cores_per_worker, gpus), (settings.n_in, settings.n_out)
-        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(*size, evaluator))
+        share, task = Share(cluster.cores_per_worker, gpus), proof_at(settings.sizes, evaluator)
+        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, task)
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
@@ -46,7 +48,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
-    task = proof(settings.n_in, settings.n_out, evaluator)
+    task = proof_at(settings.sizes, evaluator)
     first, second = (canary(evaluator, task) for _ in range(2))
     if first != second:
         raise ValueError(
@@ -67,23 +69,32 @@ def _can_use_gpus(evaluator: Evaluator) -> bool:
     return trouble is None
 
 
-def evaluator_of(settings: RunSettings) -> Evaluator:
-    """The evaluator that a recipe asks for, with the data or targets that it names.
+def evaluator_of(settings: RunSettings, given: Evaluator | None = None) -> Evaluator:
+    """The evaluator that a recipe asks for, with the data or targets that it names; both of them, if it asks for two.
+
+    ``given`` takes the place of the one that the recipe names, or of the one that ranks finalists.
 
     Raises
     ------
     ValueError
         When it cannot be made.
     """
+    search_by = settings.search_by if isinstance(settings, Settings) else None
+    final = given or _final(settings)
+    return final if search_by is None else staged(named_evaluator(whole_name(search_by)), final)
+
+
+def _final(settings: RunSettings) -> Evaluator:
     training = settings.training if isinstance(settings, Settings) else None
     if training is not None:
         from evaluators.training import Data, TrainedAccuracy
 
-        data = Data.read(training.data, training.task)
+        data = Data.read(training.data, training.task, training.examples)
+        batch, folds = training.batch_size, training.folds
         if training.hidden is not None:
-            return TrainedAccuracy(data, training.hidden, batch=training.batch_size)
-        size = (settings.n_in, settings.n_out)
-        return TrainedAccuracy(data, model=training.model, size=size, places=training.places, batch=training.batch_size)
+            free = training.free_widths
+            return TrainedAccuracy(data, training.hidden, free_widths=free, batch=batch, folds=folds)
+        return TrainedAccuracy(data, model=training.model, sizes=settings.sizes, batch=batch, folds=folds)
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 

@@ -34,7 +34,7 @@ from evo.storage.records import (
     TableRecord,
     key_of_note,
 )
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 SettingsT = TypeVar("SettingsT", bound=RunSettings)
 """A recipe's settings: a search's or a study's."""
@@ -55,7 +55,7 @@ class Run(Generic[SettingsT]):
     journal: Journal
     evaluations: Evaluations
     show: Watcher
-    given: Mapping[str, Topology]
+    given: Mapping[str, AnyTopology]
     """The topologies that the recipe names, as they were when the run began."""
     noted: set[tuple[str, str, int]]
     """What is noted already, by :func:`evo.storage.records.key_of_note`."""
@@ -114,7 +114,7 @@ def create(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
     given = named_topologies(settings)
     check_evaluator(judge, settings)
@@ -132,7 +132,7 @@ def resume(
     settings: SettingsT, evaluator: Evaluator | None, folder: Path, watcher: Watcher
 ) -> Iterator[Run[SettingsT]]:
     """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
-    judge = evaluator or evaluator_of(settings)
+    judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
     with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()
@@ -166,7 +166,7 @@ def _under_way(
         unfinished.unlink()
     with log_file(folder):
         counting = current(records)
-        evaluations = Evaluations(journal, pool, show, counting)
+        evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):

@@ -14,22 +14,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from numpy.typing import NDArray
 
+from evaluators.proxies.registry import CONTROL
 from evo.algorithm.nsga2 import Policy
+from evo.report.correlation import running_correlation
 from evo.report.csv_tables import trials_csv
 from evo.report.numbers import ratio
 from evo.report.text import about_family, controls
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from topologies.expression import is_expression, read
 from topologies.families import find
 
-_LATELY, _FEW = 256, 8
-"""Candidates over which the screen is compared with the error, at most and at least."""
+_LATELY = 256
+"""Candidates over which proxies are compared with the error and averaged, at most."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class RunRecord:
 def run_records(history: History) -> tuple[RunRecord, ...]:
     """The search's record, then one for every family tuned so far, the baseline first."""
     search = run_record(history, (*_evolution(history), *_test(history), *_controllability(history)))
-    return (search, *(_family(history, name) for name in BASELINES if history.scores(names.tuning(name))))
+    return (search, *(_family(history, name) for name in ROWS if history.scores(names.tuning(name))))
 
 
 def model_name(history: History) -> str:
@@ -117,6 +119,7 @@ def _evolution(history: History) -> Iterator[Point]:
     """The course of evolution and of random search by candidates processed, to be laid over each other."""
     for policy in Policy:
         group = policy.value.replace(" ", "_")
+        noted = {name: _noted(history, policy, name) for name in CONTROL}
         scores = [one for one in history.scores(policy.value) if one.device != "cache"]
         finished = np.sort([one.time for one in scores])
         generations = history.generations(policy)
@@ -133,17 +136,45 @@ def _evolution(history: History) -> Iterator[Point]:
                 "evaluations_per_second": count / (time - before) if time > before else None,
                 "screen_correlation": _agreement(history.scores(policy.value)[: generation.candidates][-_LATELY:]),
             }
+            for name, pairs in noted.items():
+                values |= _course(name, pairs[: generation.candidates])
             yield from _points(values, group, generation.candidates, time)
             before = time
+
+
+def _noted(history: History, policy: Policy, name: str) -> NDArray[np.float64]:
+    """What was noted of every candidate and its error, ``(candidates, 2)``; NaN where there is none.
+
+    The total of K is noted with the other sign, as all proxies are small where they promise much.
+    """
+    sign = -1 if name == "controllability" else 1
+    pairs = [
+        (sign * one.measures.get(name, math.nan), one.error if one.score else math.nan)
+        for one in history.scores(policy.value)
+    ]
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def _course(name: str, pairs: NDArray[np.float64]) -> dict[str, float | None]:
+    """The best value so far, and of the latest candidates the mean and the rank correlation with the error."""
+    values, lately = pairs[:, 0], pairs[-_LATELY:]
+    lately = lately[np.isfinite(lately[:, 0])]
+    if not len(lately):
+        return {}
+    best = np.nanmax(values) if name == "controllability" else np.nanmin(values)
+    both = lately[np.isfinite(lately[:, 1])]
+    return {
+        f"{name}_best": float(best),
+        f"{name}_mean": float(lately[:, 0].mean()),
+        f"{name}_correlation": running_correlation(both[:, 0], both[:, 1]),
+    }
 
 
 def _agreement(scores: Sequence[ScoreRecord]) -> float | None:
     """Spearman's correlation of the screen's predictions with the errors; None where there are too few of them."""
     pairs = [(one.measures[one.screen], one.error) for one in scores if one.screen and one.score]
     predictions, errors = zip(*pairs, strict=True) if pairs else ((), ())
-    if len(set(predictions)) < _FEW or len(set(errors)) < _FEW:
-        return None
-    return float(spearmanr(predictions, errors).statistic)
+    return running_correlation(predictions, errors)
 
 
 def _test(history: History) -> Iterator[Point]:
@@ -165,7 +196,7 @@ def _controllability(history: History) -> Iterator[Point]:
 
 def _family(history: History, family: str) -> RunRecord:
     """A family's trials; once its best member is known, the member's parameters (p, d, constants, ...) and errors."""
-    row = BASELINES[family]
+    row = ROWS[family]
     trials = history.scores(names.tuning(family))
     best = history.chosen(row)
     of_table = history.table.baseline_name if history.table else BASELINES[PARALLEL_BUTTERFLY]
@@ -199,10 +230,13 @@ def _member(best: ScoreRecord) -> dict[str, str]:
         "learning_rate": chosen and chosen.learning_rate,
         "weight_decay": chosen and chosen.weight_decay,
     }
-    if is_expression(label):
-        family, arguments = read(label)
-        parameters = inspect.signature(find(family).build).parameters
-        about |= {f"member.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
+    of_places = label.split(BETWEEN_PLACES)
+    for number, expression in enumerate(of_places, 1):
+        if is_expression(expression):
+            family, arguments = read(expression)
+            parameters = inspect.signature(find(family).build).parameters
+            which = "member" if len(of_places) == 1 else f"member.{number}"
+            about |= {f"{which}.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
     return _flat(about | {name: getattr(best, name) for name in ("n_trainable", "n_edges", "depth", "digest")})
 
 

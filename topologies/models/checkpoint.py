@@ -38,6 +38,7 @@ from topologies import files
 from topologies.models.kinds import KINDS, Kind, cascades_of, kind_of, sparse_kind_of
 from topologies.models.places import keep_nested_tensors_out, modules_at, names_of, swap
 from topologies.packing import pack
+from topologies.stack import the_topology
 from topologies.topology import Topology
 
 WEIGHTS, TOPOLOGIES = "model.safetensors", "topologies"
@@ -217,7 +218,7 @@ def _files(entry: Any) -> str | dict[str, str]:
 def _topology(folder: Path, name: str) -> Topology:
     path = folder / TOPOLOGIES / f"{name}.safetensors"
     try:
-        topology = files.load(path)
+        topology = the_topology(files.load(path), path)
     except OSError as problem:
         raise ValueError(f"{folder} is incomplete: {path} cannot be read ({problem.strerror or problem})") from None
     if hashlib.sha256(pack(topology)).hexdigest() != name:

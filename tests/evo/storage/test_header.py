@@ -121,6 +121,17 @@ def test_another_recipe_is_refused_with_what_differs(tmp_path: Path) -> None:
     assert agree(records, elsewhere, HashEvaluator()) == [], "where it is computed and tracked decides nothing"
 
 
+def test_a_journal_without_keys_that_came_later_goes_on_by_their_defaults(tmp_path: Path) -> None:
+    first, *rest = begun(tmp_path, None)
+    settings, old = recipe(evaluator=NAMED), header_of([first]).settings
+    old = {key: value for key, value in old.items() if key != "controllability"}
+    old["fidelity"] = {key: value for key, value in old["fidelity"].items() if key != "weight_decays"}
+    records: list[Record] = [header_of([first]).model_copy(update={"settings": old}), *rest]
+    assert agree(records, settings, HashEvaluator()) == []
+    with pytest.raises(ValueError, match=r"it is a run of another recipe \(controllability differ\)"):
+        agree(records, recipe(evaluator=NAMED, controllability=False), HashEvaluator())
+
+
 def test_another_program_is_refused_with_a_way_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     records, settings = begun(tmp_path, None), recipe(evaluator=NAMED)
     with pytest.raises(ValueError, match=r"the evaluator does not compute what it did .*--fork"):
