@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from topologies.kernel.way import predicted_time
 from topologies.models.changes import Change, Skip
-from topologies.models.choice import ROWS, Choice
+from topologies.models.choice import Choice, time_of
 from topologies.models.matrices import Matrix
 from topologies.stack import Stack
 
@@ -22,7 +21,7 @@ class PlaceChooser:
         self._given = 0
 
     def choice(self, matrix: Matrix) -> tuple[Matrix, Choice] | str:
-        """The topology of the next layer's matrix, or the reason why it gets none."""
+        """The matrix of the next layer and its topology, or the reason why it gets none."""
         n_in, n_out = matrix.n_in, matrix.n_out
         if self._given == len(self._stack.places):
             return f"all {self._given} places of the stack went to layers before it"
@@ -30,7 +29,7 @@ class PlaceChooser:
         if (place.n_in, place.n_out) != (n_in, n_out):
             return f"it is {n_in} x {n_out}, and the stack's place {self._given + 1} is {place.n_in} x {place.n_out}"
         self._given += 1
-        time = predicted_time(place, ROWS)
+        time = time_of(place, matrix)
         if self._only_if_faster and time >= 1:
             return f"it would train no faster: {time:.2f} of the dense layer's time is predicted"
         return matrix, Choice(place, f"place {self._given} of {len(self._stack.places)}", time, 0.0)

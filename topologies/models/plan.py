@@ -70,8 +70,10 @@ def plan(
         When a lifted topology leaves inputs and outputs of a layer unconnected.
     """
     stack = stack_of(topology)
-    if stack is not None and (density is not None or budget is not None or lift):
-        raise ValueError("density, budget and lift are for one topology: a stack says itself what every place gets")
+    if stack is not None and (density is not None or budget is not None or lift or diagonal):
+        raise ValueError(
+            "density, budget, lift and diagonal are for one topology: a stack says itself what every place gets"
+        )
     chooser: Chooser | PlaceChooser = (
         Chooser.of(topology, density, budget, lift, only_if_faster, diagonal)  # type: ignore[arg-type]  # it is no stack
         if stack is None
@@ -117,8 +119,10 @@ def _entries(
     kind = kind_of(module)
     if reason is not None or kind is None:
         return [Skip(places, type(module).__name__, reason or "")]
-    changes = []
-    for matrix in kind.matrices(module):
+    changes, matrices = [], kind.matrices(module)
+    if isinstance(chooser, PlaceChooser) and len(matrices) > 1:
+        return [Skip(places, type(module).__name__, "a stack's places are for layers of one matrix each")]
+    for matrix in matrices:
         try:
             found = chooser.choice(matrix)
         except OtherSizesError as problem:

@@ -61,9 +61,17 @@ def test_a_place_without_a_layer_is_one_line_and_changes_nothing() -> None:
     assert "\n" not in str(caught.value) and isinstance(model[0], nn.Linear)
     with pytest.raises(ValueError, match=r"place 1 .*0: it is 12 x 12, and the stack's place 1 is 16 x 12"):
         tm.plan(nn.Sequential(nn.Linear(12, 12)), STACK)
-    for options in ({"density": 0.1}, {"budget": 20}, {"lift": True}):
-        with pytest.raises(ValueError, match="density, budget and lift are for one topology"):
+    for options in ({"density": 0.1}, {"budget": 20}, {"lift": True}, {"diagonal": True}):
+        with pytest.raises(ValueError, match="density, budget, lift and diagonal are for one topology"):
             tm.plan(perceptron(), STACK, **options)  # type: ignore[arg-type]
+
+
+def test_a_layer_of_several_matrices_takes_no_place() -> None:
+    """Or a place could be lost on its first matrix where the second is of another size."""
+    model = nn.ModuleList([nn.GRU(16, 12), *perceptron()])
+    plan = tm.plan(model, STACK)
+    assert [change.topology for change in plan.changes] == list(STACK.places)
+    assert plan.skipped[0].names == ("0",) and "layers of one matrix each" in plan.skipped[0].reason
 
 
 def test_only_chosen_layers_take_places() -> None:
