@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.trained.batched import Job
+from tests.benchmarks.trained.jobs import Job
 from tests.benchmarks.trained.rows import Row, Setting, dense_rows
 from tests.benchmarks.trained.specimens import specimens
 from tests.benchmarks.trained.tables import clock

@@ -16,7 +16,7 @@ from evaluators.rng import generator
 from evaluators.training.data import Data, Part
 from evaluators.training.files import arrays_of
 from tests.benchmarks.trained.accuracies import accuracies
-from tests.benchmarks.trained.batched import OnDevice
+from tests.benchmarks.trained.jobs import OnDevice
 from tests.benchmarks.trained.rows import (
     Row,
     Setting,

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evaluators.rng import generator
-from tests.benchmarks.trained.batched import OnDevice, first_weights
+from tests.benchmarks.trained.jobs import OnDevice, first_weights
 from tests.benchmarks.trained.wiring import from_flat
 from topologies import dense
 from topologies.topology import Topology

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tests.benchmarks.trained.batched import Batch, Trained
+from tests.benchmarks.trained.batched import Batch
+from tests.benchmarks.trained.jobs import Trained
 from topologies.topology import Layer, Topology
 
 EVERY = 100

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.trained.batched import OnDevice
+from tests.benchmarks.trained.jobs import OnDevice
 from tests.benchmarks.trained.pruning import AT_START, kept, synflow
 from tests.benchmarks.trained.wiring import pairing, patches, reordered, scattered, similarity, spread
 from topologies import butterfly, clos, dense, low_rank, monarch, parallel_butterfly, random_regular

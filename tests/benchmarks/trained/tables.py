@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.trained.batched import Trained
+from tests.benchmarks.trained.jobs import Trained
 from tests.benchmarks.trained.pruning import kept
 from tests.benchmarks.trained.rigl import masks_of
 from tests.benchmarks.trained.rows import Row, Setting

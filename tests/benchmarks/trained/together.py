@@ -8,7 +8,8 @@ from itertools import groupby, pairwise
 import numpy as np
 import torch
 
-from tests.benchmarks.trained.batched import Batch, Job, OnDevice, Trained
+from tests.benchmarks.trained.batched import Batch
+from tests.benchmarks.trained.jobs import Job, OnDevice, Trained
 from tests.benchmarks.trained.rigl import Regrowth
 from tests.benchmarks.trained.shapes import cut
 

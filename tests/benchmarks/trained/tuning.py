@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.trained.batched import Job, Trained
+from tests.benchmarks.trained.jobs import Job, Trained
 from tests.benchmarks.trained.rows import Row, Setting
 from tests.benchmarks.trained.together import Told, train_all
 
@@ -82,15 +82,14 @@ def tuned(
     setting: Setting,
     epochs: int,
     log: Log,
-    rates: Sequence[float] = RATES,
-    decays: Sequence[float] = DECAYS,
+    rates: Sequence[float] | None = None,
+    decays: Sequence[float] | None = None,
     rounds: int = ROUNDS,
 ) -> list[Chosen]:
     """The best form, rate and decay of every row; grids grow until no end wins, ``rounds`` times at most."""
     errors: list[dict[Point, float]] = [{} for _ in rows]
-    wanted: list[list[Point]] = [
-        [(form, rate, decay) for form in row.forms for rate in rates for decay in decays] for row in rows
-    ]
+    grid = [(rate, decay) for rate in rates or RATES for decay in decays or DECAYS]
+    wanted: list[list[Point]] = [[(form, *how) for form in row.forms for how in grid] for row in rows]
     for _ in range(1 + rounds):
         if not any(wanted):
             break
