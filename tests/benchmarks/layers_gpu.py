@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.layers_gpu``: every way of a sparse layer beside ``nn.Linear`` on a GPU.
 
-Times are medians of training steps that take turns, between synchronisations. The constants of
+Times are medians of training steps between synchronisations, of one module after the other. The constants of
 :mod:`topologies.kernel.way` for other devices than a CPU come from here. Prints one line where there is no GPU.
 """
 
@@ -52,13 +52,12 @@ def ways_table(rows: int, device: torch.device, widths: Sequence[int] = WIDTHS) 
                 module = SparseCascade(topology, device=device, way=way)
                 is_there = _chosen(x, module._wiring, way) == way
                 cells.append(f"{seconds(module, x, gradient) / dense:.2f}" if is_there else "")
-            chosen = _chosen(x, SparseCascade(topology)._wiring, None)
-            result.add_row(name, str(n), *cells, chosen)
+            result.add_row(name, str(n), *cells, _chosen(x, module._wiring, None))
     return result
 
 
 def memory_table(device: torch.device, n: int = 1024, rows: int = 8192) -> Table:
-    """Peak memory of a training step over the dense layer's."""
+    """Peak memory of a training step of the dense layer and of sparse ones."""
     result = table(f"Peak memory of a training step, n = {n}, {rows} rows, MiB", "layer", "peak")
     x, gradient = torch.randn(rows, n, device=device, requires_grad=True), torch.randn(rows, n, device=device)
     modules: dict[str, nn.Module] = {"nn.Linear": nn.Linear(n, n, device=device)}

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks.trained.champions import FORM, champion
-from tests.benchmarks.trained.experiments import EXPERIMENTS, Job, read
+from tests.benchmarks.trained.experiments import EXPERIMENTS, Given, read
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
             print(f"not begun, the time is over: {name} {data}", flush=True)
             continue
         stem = Path(data.partition(":")[0]).stem
-        EXPERIMENTS[name](Job(read(data), given.device, epochs, given.out, stem, champions))
+        EXPERIMENTS[name](Given(read(data), given.device, epochs, given.out, stem, champions))
 
 
 def _wanted(text: str, data: str, epochs: int) -> tuple[str, str, int]:

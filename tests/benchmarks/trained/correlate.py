@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.trained.correlate FOLDER NAME
 
-Reads ``topologies-NAME.csv`` and ``measures-NAME.csv`` of the folder and writes ``predictors-NAME.csv``. Intervals are
-of a bootstrap over the topologies; those of the best third are drawn within it.
+Reads ``topologies-NAME.csv`` of the folder, and ``measures-NAME.csv`` if it is there, and writes
+``predictors-NAME.csv``. Intervals are of a bootstrap over the topologies; those of the best third are drawn within it.
 """
 
 from __future__ import annotations
@@ -59,21 +59,21 @@ def predictors(columns: dict[str, list[str]]) -> list[dict[str, str]]:
 def main() -> None:
     """Write the table and print it."""
     folder, name = Path(sys.argv[1]), sys.argv[2]
+    files = [folder / f"{what}-{name}.csv" for what in ("topologies", "measures")]
+    if not files[0].is_file():
+        sys.exit(f"there is no {files[0]}")
     columns: dict[str, list[str]] = {}
-    order: list[str] = []
-    for file in ("topologies", "measures"):
-        if not (folder / f"{file}-{name}.csv").is_file():
-            sys.exit(f"there is no {folder / f'{file}-{name}.csv'}")
-        with (folder / f"{file}-{name}.csv").open(encoding="utf-8") as text:
+    for file in filter(Path.is_file, files):
+        with file.open(encoding="utf-8") as text:
             lines = {line["topology"]: line for line in csv.DictReader(text)}
-        order = order or list(lines)
+        order = columns.get("topology") or list(lines)
         columns |= {key: [lines[one][key] for one in order] for key in next(iter(lines.values()))}
     found = predictors(columns)
     with (folder / f"predictors-{name}.csv").open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, list(found[0]))
         writer.writeheader()
         writer.writerows(found)
-    shown = Table(title=f"Spearman with the test error of {len(order)} topologies, {name}")
+    shown = Table(title=f"Spearman with the test error of {len(columns['topology'])} topologies, {name}")
     for key in found[0]:
         shown.add_column(key)
     for line in found:

@@ -39,7 +39,7 @@ MOST_WORK = 1_500_000_000
 
 
 @dataclass(frozen=True)
-class Job:
+class Given:
     """What an experiment is given."""
 
     data: Data
@@ -54,26 +54,26 @@ class Job:
         return OnDevice(data, self.device)
 
 
-def in_order(job: Job) -> None:
+def in_order(given: Given) -> None:
     """Two square places, all rows, the inputs as they are."""
-    _main_table("in-order", job, job.data)
+    _main_table("in-order", given, given.data)
 
 
-def shuffled_inputs(job: Job) -> None:
+def shuffled_inputs(given: Given) -> None:
     """The same with the inputs in another order, one for all examples, which nobody is told."""
-    _main_table("shuffled", job, with_inputs(job.data, generator(0, "pixels").permutation(job.data.inputs)))
+    _main_table("shuffled", given, with_inputs(given.data, generator(0, "pixels").permutation(given.data.inputs)))
 
 
-def _main_table(name: str, job: Job, data: Data) -> None:
+def _main_table(name: str, given: Given, data: Data) -> None:
     n = data.inputs
-    setting = Setting(job.on(data), (n, n, n), (n * FAN_IN,) * 2)
-    table(name, feasible(all_rows(setting, job.champions), setting), setting, job.epochs, job.out)
+    setting = Setting(given.on(data), (n, n, n), (n * FAN_IN,) * 2)
+    table(name, feasible(all_rows(setting, given.champions), setting), setting, given.epochs, given.out)
 
 
-def curve(job: Job) -> None:
+def curve(given: Given) -> None:
     """Some rows at several densities, the inputs shuffled."""
-    n = job.data.inputs
-    on = job.on(with_inputs(job.data, generator(0, "pixels").permutation(n)))
+    n = given.data.inputs
+    on = given.on(with_inputs(given.data, generator(0, "pixels").permutation(n)))
     for density in DENSITIES:
         setting = Setting(on, (n, n, n), (n * max(2, round(density * n)),) * 2)
         wanted = ("parallel butterfly", "parallel butterfly, re-ordered", "random regular", "butterfly, re-ordered")
@@ -81,45 +81,46 @@ def curve(job: Job) -> None:
         rows = [row for row in rows if row.name in wanted or "patches" in row.name]
         if density == DENSITIES[-1]:
             rows.append(dense_rows(setting)[0])
-        table(f"density-{density:.0%}".replace("%", "-percent"), rows, setting, job.epochs, job.out, follow=False)
+        table(f"density-{density:.0%}".replace("%", "-percent"), rows, setting, given.epochs, given.out, follow=False)
 
 
-def transfer(job: Job) -> None:
+def transfer(given: Given) -> None:
     """Masks that were made from one half of the classes, in networks that learn the other half."""
-    n, classes = job.data.inputs, len(job.data.classes)
-    halves = [of_classes(job.data, range(classes // 2)), of_classes(job.data, range(classes // 2, classes))]
-    setting = Setting(job.on(halves[1]), (n, n, n), (n * FAN_IN,) * 2, masks_from=job.on(halves[0]))
-    rows = [*job.champions, *patch_rows(setting), *structured(setting), *random_rows(setting)]
+    n, classes = given.data.inputs, len(given.data.classes)
+    halves = [of_classes(given.data, range(classes // 2)), of_classes(given.data, range(classes // 2, classes))]
+    setting = Setting(given.on(halves[1]), (n, n, n), (n * FAN_IN,) * 2, masks_from=given.on(halves[0]))
+    rows = [*given.champions, *patch_rows(setting), *structured(setting), *random_rows(setting)]
     rows += [rigl_row(setting), dense_rows(setting)[0]]
-    table("transfer", feasible(rows, setting), setting, job.epochs, job.out)
+    table("transfer", feasible(rows, setting), setting, given.epochs, given.out)
 
 
-def rectangular(job: Job) -> None:
+def rectangular(given: Given) -> None:
     """Two places of 256 neurons on more inputs than that, such as 784, at 1 % and 5 % of the dense edges."""
     for density in (0.01, 0.05):
-        widths = (job.data.inputs, 256, 256)
-        _at_density(f"{widths[0]}-inputs-{density:.0%}".replace("%", "-percent"), job, widths, density)
+        widths = (given.data.inputs, 256, 256)
+        _at_density(f"{widths[0]}-inputs-{density:.0%}".replace("%", "-percent"), given, widths, density)
 
 
-def colour(job: Job) -> None:
+def colour(given: Given) -> None:
     """Two places of 512 neurons at 5 % of the dense edges, meant for colour images of 32 x 32."""
-    _at_density(f"{job.data.inputs}-inputs-512", job, (job.data.inputs, 512, 512), 0.05)
+    _at_density(f"{given.data.inputs}-inputs-512", given, (given.data.inputs, 512, 512), 0.05)
 
 
-def _at_density(name: str, job: Job, widths: tuple[int, ...], density: float) -> None:
+def _at_density(name: str, given: Given, widths: tuple[int, ...], density: float) -> None:
     budgets = tuple(round(density * n_in * n_out) for n_in, n_out in pairwise(widths))
-    setting = Setting(job.on(job.data), widths, budgets)
-    table(name, feasible(all_rows(setting, job.champions), setting), setting, job.epochs, job.out)
+    setting = Setting(given.on(given.data), widths, budgets)
+    table(name, feasible(all_rows(setting, given.champions), setting), setting, given.epochs, given.out)
 
 
-def predict(job: Job) -> None:
+def predict(given: Given) -> None:
     """Accuracies of many kinds of topologies, in order, and what short trainings say of them."""
-    n = job.data.inputs
+    n = given.data.inputs
     fan = FAN_IN if n >= 256 else FAN_IN // 2
-    accuracies(f"topologies-{job.stem}", Setting(job.on(job.data), (n, n, n), (n * fan,) * 2), fan, job.epochs, job.out)
+    setting = Setting(given.on(given.data), (n, n, n), (n * fan,) * 2)
+    accuracies(f"topologies-{given.stem}", setting, fan, given.epochs, given.out)
 
 
-EXPERIMENTS: dict[str, Callable[[Job], None]] = {
+EXPERIMENTS: dict[str, Callable[[Given], None]] = {
     "shuffled": shuffled_inputs,
     "order": in_order,
     "curve": curve,

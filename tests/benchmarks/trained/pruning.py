@@ -76,7 +76,6 @@ def synflow(data: OnDevice, widths: Sequence[int], budgets: Sequence[int], every
             flow = flow @ one.T
         total = (flow @ head[0].detach().abs().double().T).sum()
         scores = [one.detach() * gradient for one, gradient in zip(left, torch.autograd.grad(total, left), strict=True)]
-        share = [(budget / mask.numel()) ** (number / ROUNDS) for budget, mask in zip(budgets, masks, strict=True)]
         if everywhere:
             entries = sum(mask.numel() for mask in masks)
             count = int(entries * (sum(budgets) / entries) ** (number / ROUNDS))
@@ -84,7 +83,8 @@ def synflow(data: OnDevice, widths: Sequence[int], budgets: Sequence[int], every
             bars = [bar] * len(masks)
         else:
             bars = [
-                one.flatten().topk(int(part * one.numel())).values[-1] for one, part in zip(scores, share, strict=True)
+                one.flatten().topk(int(one.numel() * (budget / one.numel()) ** (number / ROUNDS))).values[-1]
+                for one, budget in zip(scores, budgets, strict=True)
             ]
         masks = [(one >= bar).double() * mask for one, bar, mask in zip(scores, bars, masks, strict=True)]
     return [_flat(one) for one in scores]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from tests.benchmarks.trained.batched import Batch
 from tests.benchmarks.trained.jobs import Trained
-from topologies.topology import Layer, Topology
+from tests.benchmarks.trained.wiring import from_flat
+from topologies.topology import Topology
 
 EVERY = 100
 """Steps between two changes of edges."""
@@ -49,11 +48,7 @@ class Regrowth:
             batch.forget(changed)
 
 
-def masks_of(trained: Trained, weights: Sequence[NDArray[np.float32]] | None = None) -> tuple[Topology, ...]:
+def masks_of(trained: Trained) -> tuple[Topology, ...]:
     """The edges that RigL ends with: where its weights are not zero."""
-    found = []
-    for topology, values in zip(trained.job.places, weights or trained.weights, strict=True):
-        flat = np.flatnonzero(values)
-        edges = (flat % topology.n_in, flat // topology.n_in, np.ones(flat.size, np.bool_))
-        found.append(Topology((Layer(topology.n_in, topology.n_out, *edges),)))
-    return tuple(found)
+    ends = zip(trained.job.places, trained.weights, strict=True)
+    return tuple(from_flat(place.n_in, place.n_out, np.flatnonzero(weights)) for place, weights in ends)

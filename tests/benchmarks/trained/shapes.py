@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 
@@ -41,11 +40,7 @@ def shape(topology: Topology) -> Shape:
 
 def multiplications(places: Sequence[Topology], rows: int) -> int:
     """Multiply-accumulates of a batch of so many rows on its way forward; a step takes three times as many."""
-    count = 0
-    for run in (run for topology in places for run in cut(topology)):
-        out = sum(run.sizes[0] * before * after for before, after in pairwise(run.sizes[1:]))
-        count += run.blocks * (run.sizes[0] * run.sizes[-1] * rows + out)
-    return count
+    return sum(run.once + rows * run.per_row for topology in places for run in cut(topology))
 
 
 def _whole(layer: Layer) -> Run:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import generator
-from tests.benchmarks.trained.wiring import near_on_grid, pairing, patches, reordered, shuffled
+from tests.benchmarks.trained.wiring import near_on_grid, one_layer, pairing, patches, reordered, shuffled
 from topologies import butterfly, clos, expander, low_rank, parallel_butterfly, random_regular
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 LEAST_SHARE = 0.85
 """Share of the budget below which a topology is left out."""
@@ -73,7 +73,8 @@ def _patches(kind: str, near: _Near, fan: int) -> dict[str, Topology]:
         found[f"{kind} patches, {depth} layers"] = Topology(patches(near, fan // depth).layers * depth)
     for anywhere in (fan // 5, 2 * fan // 5, fan // 2, 4 * fan // 5):
         found[f"{kind} patches, {anywhere} random"] = _mixed(near, fan, anywhere)
-    found[f"{kind} patches of every second"] = _one_layer(np.argsort(-near, axis=1, kind="stable")[:, : 2 * fan : 2])
+    second = np.argsort(-near, axis=1, kind="stable")[:, : 2 * fan : 2]
+    found[f"{kind} patches of every second"] = one_layer(len(near), second)
     return found
 
 
@@ -82,7 +83,7 @@ def _mixed(near: _Near, fan: int, anywhere: int) -> Topology:
     order = np.argsort(-near, axis=1, kind="stable")
     draw = generator(0, "anywhere", anywhere)
     others = draw.permuted(order[:, fan - anywhere :], axis=1)[:, :anywhere]
-    return _one_layer(np.concatenate((order[:, : fan - anywhere], others), axis=1))
+    return one_layer(len(near), np.concatenate((order[:, : fan - anywhere], others), axis=1))
 
 
 def _stretched(side: int, fan: int) -> dict[str, Topology]:
@@ -97,7 +98,7 @@ def _stretched(side: int, fan: int) -> dict[str, Topology]:
         "patches at every second pixel": np.hypot(down, across) + np.where(down % 2 + across % 2, 2 * side, 0),
         "far patches": -np.hypot(down, across),
     }
-    return {name: _one_layer(np.argsort(apart, axis=1, kind="stable")[:, :fan]) for name, apart in metrics.items()}
+    return {name: patches(-apart, fan) for name, apart in metrics.items()}
 
 
 def _random(n: int, fan: int) -> dict[str, Topology]:
@@ -131,10 +132,3 @@ def _narrow(near: _Near, fan: int) -> dict[str, Topology]:
     order = pairing(near)
     moved = {f"{name}, re-ordered": reordered(one, order) for name, one in found.items() if name != "low rank"}
     return {**found, **moved}
-
-
-def _one_layer(sources: NDArray[np.integer]) -> Topology:
-    """One layer of trainable edges, from the sources ``(neurons, fan)``."""
-    targets = np.repeat(np.arange(len(sources)), sources.shape[1])
-    edges = (sources.ravel(), targets, np.ones(targets.size, np.bool_))
-    return Topology((Layer(len(sources), len(sources), *edges),))

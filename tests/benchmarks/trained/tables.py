@@ -18,7 +18,7 @@ from tests.benchmarks.trained.pruning import kept
 from tests.benchmarks.trained.rigl import masks_of
 from tests.benchmarks.trained.rows import Row, Setting
 from tests.benchmarks.trained.statistics import Estimate, estimate, holm
-from tests.benchmarks.trained.together import train_all
+from tests.benchmarks.trained.together import Told, train_all
 from tests.benchmarks.trained.tuning import TEST_SEEDS, TUNING_SEEDS, Chosen, Log, tuned
 from tests.benchmarks.trained.wiring import shuffled
 
@@ -145,7 +145,7 @@ def _interval(name: str, found: Estimate) -> dict[str, float]:
     return {name: round(found.mean, 5), f"{name} low": round(found.low, 5), f"{name} high": round(found.high, 5)}
 
 
-def clock(name: str) -> Any:
+def clock(name: str) -> Told:
     """Tells lines with the seconds since now."""
     start = time.perf_counter()
     return lambda line: print(f"{name} {time.perf_counter() - start:7.1f} s  {line}", flush=True)

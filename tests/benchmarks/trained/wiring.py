@@ -24,11 +24,10 @@ def similarity(x: NDArray[np.float32], most: int = 20_000) -> NDArray[np.float64
     return np.asarray(found)
 
 
-def near_on_grid(height: int, width: int, channels: int = 1) -> NDArray[np.float64]:
-    """How near pixels of an image are: minus their distance, neighbours in row order first; channels come last."""
+def near_on_grid(height: int, width: int) -> NDArray[np.float64]:
+    """How near pixels of an image are, in rows: minus their distance."""
     row, column = np.divmod(np.arange(height * width), width)
-    apart = np.hypot(row[:, None] - row, column[:, None] - column)
-    return np.repeat(np.repeat(-apart, channels, axis=0), channels, axis=1)
+    return np.asarray(-np.hypot(row[:, None] - row, column[:, None] - column))
 
 
 def patches(
@@ -50,10 +49,7 @@ def patches(
     own = np.arange(len(near)) if centres is None else np.asarray(centres)
     nearest = np.argsort(-near[own], axis=1, kind="stable")[:, :seen]
     sources = (nearest[:, :, None] * before + np.arange(before)).reshape(len(own), -1)
-    sources = np.repeat(sources, after, axis=0)
-    targets = np.repeat(np.arange(len(sources)), sources.shape[1])
-    edges = (sources.ravel(), targets, np.ones(targets.size, np.bool_))
-    return Topology((Layer(len(near) * before, len(sources), *edges),))
+    return one_layer(len(near) * before, np.repeat(sources, after, axis=0))
 
 
 def spread(near: NDArray[np.float64], count: int) -> NDArray[np.int64]:
@@ -96,13 +92,13 @@ def reordered(topology: Topology, order: NDArray[np.int64]) -> Topology:
 
 def scattered(n_in: int, n_out: int, edges: int, draw: np.random.Generator) -> Topology:
     """One layer of so many edges at random places."""
-    flat = draw.choice(n_in * n_out, edges, replace=False)
-    return Topology((Layer(n_in, n_out, flat % n_in, flat // n_in, np.ones(edges, np.bool_)),))
+    return from_flat(n_in, n_out, draw.choice(n_in * n_out, edges, replace=False))
 
 
-def strongest(n_in: int, n_out: int, scores: NDArray[np.floating], edges: int) -> Topology:
-    """One layer of the edges of the greatest scores, which are in order of (target, source)."""
-    return from_flat(n_in, n_out, np.argsort(-scores, kind="stable")[:edges])
+def one_layer(n_in: int, sources: NDArray[np.integer]) -> Topology:
+    """One layer of trainable edges, from the sources ``(neurons, fan-in)``."""
+    targets = np.repeat(np.arange(len(sources)), sources.shape[1])
+    return from_flat(n_in, len(sources), targets * n_in + sources.ravel())
 
 
 def from_flat(n_in: int, n_out: int, flat: NDArray[np.integer]) -> Topology:

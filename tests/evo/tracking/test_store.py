@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
-import random
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from evaluators import Controllability
@@ -27,38 +21,20 @@ from evo.algorithm.nsga2 import Policy
 from evo.experiment.search import search
 from evo.settings import validate_as
 from evo.storage.history import History
-from evo.storage.records import EndRecord, GenerationRecord, RunEvent, RunOpened, ScoreRecord
+from evo.storage.records import EndRecord, GenerationRecord, ScoreRecord
 from evo.storage.results import FinalTable
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.report import FILES
 from evo.studies.proxies.report import track as track_study
 from evo.studies.proxies.study import STUDIED, StudySettings, study
-from evo.tracking import background as tracker_module
-from evo.tracking.background import Tracker
-from evo.tracking.client import local_uri, prepare
+from evo.tracking.client import local_uri
 from evo.tracking.records import model_name, run_records
 from evo.tracking.registry import load_champion, resolve
 from evo.tracking.store import track
 from tests.evo.histories import Formula, by_mine, rewritten, small, with_baseline, with_test_errors
+from tests.evo.tracking.databases import contents, rows
 from topologies import SparseCascade, clos
 from topologies.files import load
-
-
-@pytest.fixture(scope="session")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, which takes seconds to make."""
-    runs = tmp_path_factory.mktemp("template")
-    prepare(runs)
-    return runs / "mlflow.db"
-
-
-@pytest.fixture
-def runs(tmp_path: Path, database: Path) -> Path:
-    """A folder of runs with an empty database; the name has a blank in it."""
-    folder = tmp_path / "my runs"
-    folder.mkdir()
-    shutil.copy(database, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -73,20 +49,6 @@ def tracked(finished: History, database: Path, tmp_path_factory: pytest.TempPath
 def table_of(history: History) -> FinalTable:
     assert history.table is not None
     return history.table
-
-
-def rows(runs: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
-    """What the database of a folder of runs says, without asking MLflow."""
-    with sqlite3.connect(runs / "mlflow.db") as connection:
-        return connection.execute(query, values).fetchall()
-
-
-TABLES = ("runs", "metrics", "latest_metrics", "params", "tags", "experiments", "model_versions", "model_version_tags")
-
-
-def contents(runs: Path) -> dict[str, list[tuple[Any, ...]]]:
-    names = (*TABLES, "registered_model_aliases")
-    return {name: sorted(rows(runs, f"select * from {name}"), key=repr) for name in names}
 
 
 def test_tracking_twice_changes_nothing(tracked: tuple[History, str]) -> None:
@@ -225,12 +187,13 @@ def test_the_champion_loads_from_the_registry_without_pickle(
     history, _ = tracked
     uri = local_uri(history.folder.parent)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    topology = load(history.champion_file)
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    SparseCascade(topology)(torch.from_numpy(x))  # Numba unpickles its own kernels, the first time
     for name in ("load", "loads", "Unpickler"):
         monkeypatch.setattr(pickle, name, lambda *_: pytest.fail("something was unpickled"))
     model = mlflow.pyfunc.load_model("models:/evofabric-8x8-b40-Formula@champion")
-    topology = load(history.champion_file)
     assert load_champion("evofabric-8x8-b40-Formula", uri) == topology
-    x = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
     layer = model.get_raw_model()
     assert layer.topology == topology
     np.testing.assert_allclose(model.predict(x), x @ layer.dense().detach().numpy(), rtol=1e-4, atol=1e-5)
@@ -339,57 +302,6 @@ def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finish
     assert candidates == [(len(finished.generations(Policy.EVOLUTION)),)]
 
 
-def test_a_search_is_tracked_while_it_runs_and_random_numbers_stay_the_same(runs: Path) -> None:
-    settings = small(runs)
-    before = random.getstate()
-    with Tracker(settings) as tracker:
-        result = search(settings, Formula(), watcher=tracker)
-    assert random.getstate() == before
-    shown = contents(runs)
-    assert rows(runs, "select status from runs where name = ?", result.folder.name) == [("FINISHED",)]
-    track(result.folder)
-    assert contents(runs) == shown  # what was filed live is what the journal gives afterwards
-
-
-class Clock:
-    """Seconds since it was made."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._start
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def watched(history: History) -> list[RunEvent]:
-    """What a watcher of the run was shown."""
-    return [RunOpened(history.header, history.folder, workers=1), *history.records[1:]]
-
-
-def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
-    finished: History, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tracker_module, "PAUSES", (0.05, 0.05))
-    uri = f"http://127.0.0.1:{free_port()}"
-    tracker, clock = Tracker(small(tmp_path, tracking={"uri": uri})), Clock()
-    for event in watched(finished)[:-1]:
-        tracker(event)
-    assert clock.seconds < 0.5
-    time.sleep(0.5)  # several attempts
-    tracker.close(timeout=20)
-    assert clock.seconds < 15
-    first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
-    assert "the search goes on" in first and uri in first and "refused" in first
-    assert f'evofabric track "{finished.folder}"' in last
-
-
 def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Path) -> None:
     run = rewritten(finished, runs / "a").folder
     with closing(sqlite3.connect(runs / "mlflow.db")) as connection:
@@ -399,85 +311,6 @@ def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Pat
     assert (told.returncode, told.stdout) == (2, "filing ...\n")
     assert told.stderr.startswith("evofabric: MLflow in ") and told.stderr.endswith(": no such table: latest_metrics\n")
     assert told.stderr.count("\n") == 1
-
-
-def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
-    uri = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(ValueError, match="refused") as caught:
-        track(finished.folder, uri)
-    assert "\n" not in str(caught.value) and uri in str(caught.value)
-
-
-class Server:
-    """MLflow's own server, in a thread; its artifacts travel through it."""
-
-    def __init__(self, port: int) -> None:
-        from mlflow.server import app
-        from werkzeug.serving import make_server
-
-        self._server = make_server("127.0.0.1", port, app, threaded=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-@pytest.fixture
-def served(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder whose database a :class:`Server` serves."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    for name, value in (
-        ("FILE_STORE", local_uri(runs)),
-        ("REGISTRY_STORE", local_uri(runs)),
-        ("ARTIFACT_ROOT", "mlflow-artifacts:/"),
-        ("SERVE_ARTIFACTS", "true"),
-        ("ARTIFACT_DESTINATION", (runs / "served").as_uri()),
-    ):
-        monkeypatch.setenv(f"_MLFLOW_SERVER_{name}", value)
-    yield runs
-
-
-def test_a_server_that_dies_and_comes_back_gets_everything(
-    finished: History, served: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tracker_module, "PERIOD", 0.05)
-    monkeypatch.setattr(tracker_module, "PAUSES", (0.05, 0.05))
-    port = free_port()
-    history = rewritten(finished, served / "run")
-    server = Server(port)
-    events = watched(history)
-    tracker = Tracker(small(served, tracking={"uri": f"http://127.0.0.1:{port}"}))
-    for event in events[:60]:
-        tracker(event)
-    wait_until(lambda: rows(served, "select count(*) from metrics")[0][0] > 0)
-    server.stop()
-    for event in events[60:120]:
-        tracker(event)
-    wait_until(lambda: "the search goes on" in caplog.text)
-    server = Server(port)
-    for event in events[120:]:
-        tracker(event)
-    tracker.close()
-    try:
-        assert caplog.text.count("the search goes on") == 1 and "caught up" in caplog.text
-        assert "catch up with" not in caplog.text
-        shown = contents(served)
-        assert len(rows(served, "select * from runs where status = 'FINISHED'")) == len(shown["runs"])
-        track(history.folder, f"http://127.0.0.1:{port}")
-        assert contents(served) == shown
-        assert list(served.glob("served/*/*/artifacts/champion.safetensors"))
-    finally:
-        server.stop()
-
-
-def wait_until(condition: Any) -> None:
-    clock = Clock()
-    while not condition():
-        assert clock.seconds < 30, "waited too long"
-        time.sleep(0.05)
 
 
 def test_how_well_the_screen_predicts_the_error_is_seen_in_every_generation(tmp_path: Path) -> None:

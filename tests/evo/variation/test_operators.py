@@ -2,66 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evo.variation import OPERATORS, WEIGHTS, crossover, fill, mutate, sample
 from evo.variation.bounds import Bounds
-from evo.variation.edges import add, apportion, removable, step_size
-from evo.variation.repair import repair
+from tests.evo.variation.admissible import FAST, ROOMY, SEEDS, assert_admissible, butterfly, problems, rng
 from topologies.topology import CONSTANT, TRAINABLE, Topology
-
-ROOMY = Bounds(budget=128, max_depth=8, max_width=32, max_edges=256)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def butterfly(n: int, depth: int, kind: int = CONSTANT) -> Topology:
-    """Neuron i is joined to itself, and to the one that differs in a single binary digit."""
-    digits = n.bit_length() - 1
-    masks = []
-    for layer in range(depth):
-        mask = np.eye(n, dtype=np.int8) * kind
-        mask[np.arange(n), np.arange(n) ^ (1 << layer % digits)] = TRAINABLE
-        masks.append(mask)
-    return Topology.from_masks(masks)
-
-
-def assert_admissible(topology: Topology, bounds: Bounds, ends: tuple[int, int]) -> None:
-    """What every candidate must be, counted on dense masks."""
-    masks = topology.masks()
-    assert sum((mask == TRAINABLE).sum() for mask in masks) == bounds.budget
-    assert sum((mask != 0).sum() for mask in masks) <= bounds.max_edges
-    assert len(masks) <= bounds.max_depth
-    assert all(mask.shape[1] <= bounds.max_width for mask in masks[:-1])
-    assert (masks[0].shape[0], masks[-1].shape[1]) == ends
-    paths = np.eye(ends[0])
-    for mask in masks:
-        assert mask.any(axis=0).all(), "a neuron without an edge into it"
-        assert mask.any(axis=1).all(), "a neuron without an edge out of it"
-        paths = np.minimum(1, paths @ (mask != 0))
-    assert paths.all(), "an input that does not reach an output"
-
-
-@st.composite
-def problems(draw: st.DrawFn) -> tuple[int, int, Bounds]:
-    """Sizes and bounds; the budget is anything between that of a star and that of a dense layer."""
-    n_in, n_out = draw(st.integers(2, 14)), draw(st.integers(2, 14))
-    least, most = n_in + n_out, n_in * n_out
-    budget = draw(st.integers(min(least, most), most))
-    max_edges = budget + draw(st.integers(0, 2 * budget))
-    return n_in, n_out, Bounds(budget, draw(st.integers(2, 9)), draw(st.integers(2, 30)), max_edges)
-
-
-SEEDS = st.integers(0, 2**32 - 1)
-FAST = settings(max_examples=25, deadline=None)
-
 
 # --- promises that every operator keeps ---------------------------------------------------------------------
 
@@ -394,112 +343,3 @@ def test_mutate_gives_up_where_there_is_no_other_topology() -> None:
     """A star is the only way to join 3 inputs to 3 outputs by 6 trainable edges and no others."""
     star = Topology.from_masks([np.ones((3, 1)), np.ones((1, 3))])
     assert mutate(star, Bounds(6, 2, 1, 6), rng()) is None
-
-
-# --- repair -------------------------------------------------------------------------------------------------
-
-
-@given(density=st.floats(0, 0.8), depth=st.integers(2, 6), seed=SEEDS)
-@FAST
-def test_repair_of_anything_is_admissible_or_nothing(density: float, depth: int, seed: int) -> None:
-    generator = rng(seed)
-    widths = [10, *generator.integers(1, 20, depth - 1), 12]
-    shapes = list(pairwise(widths))
-    masks = [(generator.random(shape) < density) * generator.integers(1, 3, shape) for shape in shapes]
-    topology = repair([mask.astype(np.int8) for mask in masks], ROOMY, generator)
-    if topology is not None:
-        assert_admissible(topology, ROOMY, (10, 12))
-
-
-@pytest.mark.parametrize("place", range(4))
-def test_repair_makes_good_the_loss_of_one_edge_by_one_edge(place: int) -> None:
-    """In a butterfly with one layer a digit every pair has a single path, so that no edge can be spared."""
-    whole = butterfly(16, 4)
-    masks = whole.masks()
-    masks[place][3, 3 ^ (1 << place)] = 0
-    repaired = repair([mask.copy() for mask in masks], Bounds(64, 4, 16, 128), rng())
-    assert repaired is not None
-    assert_admissible(repaired, Bounds(64, 4, 16, 128), (16, 16))
-    assert sum((mine != theirs).sum() for mine, theirs in zip(repaired.masks(), masks, strict=True)) == 1
-
-
-def test_repair_removes_neurons_without_edges() -> None:
-    masks = [np.pad(mask, ((0, place > 0), (0, place < 3))) for place, mask in enumerate(butterfly(16, 4).masks())]
-    assert repair(masks, Bounds(64, 4, 32, 128), rng()) == butterfly(16, 4)
-
-
-def test_repair_meets_the_budget_from_above() -> None:
-    bounds = Bounds(100, 4, 16, 164)
-    repaired = repair(butterfly(16, 4, kind=TRAINABLE).masks(), bounds, rng())
-    assert repaired is not None  # no edge can go, so that some become constant
-    assert_admissible(repaired, bounds, (16, 16))
-    assert repaired.n_edges == 128
-
-
-# --- bounds and edges ---------------------------------------------------------------------------------------
-
-
-def test_bounds_admit_exactly_what_they_say() -> None:
-    topology = butterfly(8, 3)
-    assert Bounds(24, 3, 8, 48).admits(topology)
-    assert not Bounds(23, 3, 8, 48).admits(topology)
-    assert not Bounds(25, 3, 8, 48).admits(topology)
-    assert not Bounds(24, 2, 8, 48).admits(topology)
-    assert not Bounds(24, 3, 7, 48).admits(topology)
-    assert not Bounds(24, 3, 8, 47).admits(topology)
-    assert not Bounds(16, 3, 8, 48).admits(butterfly(8, 2)), "not connected"
-
-
-@pytest.mark.parametrize("numbers", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (5, 1, 1, 4)])
-def test_senseless_bounds_are_refused(numbers: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="at least"):
-        Bounds(*numbers)
-
-
-@given(
-    total=st.integers(0, 200),
-    layers=st.lists(st.tuples(st.floats(0.01, 100), st.integers(0, 50)), min_size=1, max_size=8),
-)
-@FAST
-def test_apportioning_adds_up_and_keeps_to_the_room(total: int, layers: list[tuple[float, int]]) -> None:
-    weights, room = zip(*layers, strict=True)
-    given_out = apportion(total, weights, room)
-    assert given_out.sum() == min(total, sum(room))
-    assert (given_out >= 0).all()
-    assert (given_out <= room).all()
-
-
-def test_apportioning_is_proportional() -> None:
-    assert apportion(100, [1, 2, 7], [100, 100, 100]).tolist() == [10, 20, 70]
-
-
-@given(shape=st.tuples(st.integers(1, 12), st.integers(1, 12)), number=st.integers(0, 160), seed=SEEDS)
-@FAST
-def test_adding_fills_up_to_the_room_there_is(shape: tuple[int, int], number: int, seed: int) -> None:
-    mask = np.zeros(shape, dtype=np.int8)
-    mask[0] = CONSTANT
-    room = mask.size - mask.shape[1]
-    assert add(mask, number, rng(seed)) == min(number, room)
-    assert (mask == TRAINABLE).sum() == min(number, room)
-    assert (mask[0] == CONSTANT).all()
-
-
-@given(seed=SEEDS)
-@FAST
-def test_removable_edges_leave_every_neuron_one(seed: int) -> None:
-    mask = (rng(seed).random((9, 13)) < 0.3).astype(np.int8)
-    mask[3, mask[3] > 0] = CONSTANT
-    left = mask.copy()
-    sources, targets = removable(mask, rng(seed))
-    assert (mask[sources, targets] == TRAINABLE).all()
-    left[sources, targets] = 0
-    assert np.array_equal(left.any(axis=0), mask.any(axis=0))
-    assert np.array_equal(left.any(axis=1), mask.any(axis=1))
-
-
-def test_step_sizes_are_log_uniform() -> None:
-    generator = rng()
-    sizes = np.array([step_size(100, generator) for _ in range(4000)])
-    assert (sizes.min(), sizes.max()) == (1, 100)
-    for low, high in ((1, 10), (10, 101)):
-        assert abs(np.mean((low <= sizes) & (sizes < high)) - np.log(high / low) / np.log(101)) < 0.03
