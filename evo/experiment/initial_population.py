@@ -14,8 +14,8 @@ from evo.variation.bounds import Bounds
 from topologies.canonical import canonical
 from topologies.topology import Topology
 
-FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular", *OF_SPACE)
-"""What members are taken of; random regular topologies are the control among them."""
+FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
+"""The families whose members are taken; random regular topologies are the control among them."""
 PER_FAMILY = 6
 OWN = "own"
 """The family of the topologies that the recipe names."""
@@ -37,7 +37,7 @@ def initial_population(
     offered = [InitialMember(OWN, _own(name, topology, bounds, seed)) for name, topology in own.items()]
     offered += [
         InitialMember(family, topology)
-        for family in FAMILIES
+        for family in (*FAMILIES, *OF_SPACE)
         for topology in islice(_fitting(tuned.get(family, ()), bounds, seed), PER_FAMILY)
     ]
     if not offered:

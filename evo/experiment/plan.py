@@ -11,7 +11,7 @@ from evo.experiment.initial_population import FAMILIES, PER_FAMILY
 from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.validation import n_promoted
 from evo.settings import Settings
-from evo.storage.names import BASELINES
+from evo.storage.names import BASELINES, OF_SPACE
 from evo.storage.pools import evaluator_of
 from topologies.canonical import canonical
 from topologies.families import fits
@@ -46,7 +46,9 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     sizes = {family: len(candidates(family, settings.n_in, settings.n_out, settings.budget)) for family in BASELINES}
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     trials |= sizes_in_space(settings, trials)
-    initial = len(settings.initial_population) + sum(min(trials.get(family, 0), PER_FAMILY) for family in FAMILIES)
+    initial = len(settings.initial_population) + sum(
+        min(trials.get(family, 0), PER_FAMILY) for family in (*FAMILIES, *OF_SPACE)
+    )
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
     promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
