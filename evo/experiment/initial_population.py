@@ -13,8 +13,8 @@ from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
 from topologies.stack import AnyTopology, Layout, Stack
 
-FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular", *OF_SPACE)
-"""What members are taken of; random regular topologies are the control among them."""
+FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
+"""The families whose members are taken; random regular topologies are the control among them."""
 PER_FAMILY = 6
 
 
@@ -41,7 +41,7 @@ def initial_population(
     offered = [InitialMember(OWN, _own(name, topology, layout, bounds, seed)) for name, topology in own.items()]
     offered += [
         InitialMember(family, topology)
-        for family in FAMILIES
+        for family in (*FAMILIES, *OF_SPACE)
         for topology in _chosen(list(tuned.get(family, ())), layout, bounds, seed)
     ]
     if not offered:

@@ -17,7 +17,7 @@ from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import RETRAININGS, n_promoted
 from evo.settings import Settings
-from evo.storage.names import BASELINES
+from evo.storage.names import BASELINES, OF_SPACE
 from evo.storage.pools import evaluator_of
 from topologies.families import fits
 from topologies.stack import AnyTopology, Layout, Sizes, stacked
@@ -70,7 +70,9 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     sizes = _family_sizes(settings)
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     trials |= sizes_in_space(settings, trials)
-    initial = len(settings.initial_population) + sum(min(trials.get(family, 0), PER_FAMILY) for family in FAMILIES)
+    initial = len(settings.initial_population) + sum(
+        min(trials.get(family, 0), PER_FAMILY) for family in (*FAMILIES, *OF_SPACE)
+    )
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
     promoted = early + -(-(bred - early) // PROMOTED)  # before the elite is full, everything is
