@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
@@ -29,8 +29,9 @@ from evaluators.task import (
     Split,
     Task,
 )
-from topologies.canonical import canonical
 from topologies.families.blocks import low_rank
+from topologies.stack import Sizes, stacked
+from topologies.topology import Topology
 
 PASSED_ON = (MemoryError, BrokenDeviceError)
 """What is raised for a task but says nothing of it: somewhere else it may be evaluated."""
@@ -118,7 +119,8 @@ def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
 
 def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
-        return _checked(evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed), task)
+        topology = cast(Topology, task.topology)  # or a stack, where the recipe's evaluator scores those
+        return _checked(evaluator.evaluate(topology, task.fidelity, task.split, task.seed), task)
     except PASSED_ON:
         raise
     except (Exception, SystemExit) as error:
@@ -161,8 +163,14 @@ def words(error: BaseException) -> str:
 
 def proof(n_in: int, n_out: int, evaluator: Evaluator | None = None) -> Task:
     """A small evaluation of a size, by which a worker shows that it computes as the others do."""
+    return proof_at(((n_in, n_out),), evaluator)
+
+
+def proof_at(sizes: Sizes, evaluator: Evaluator | None = None) -> Task:
+    """The same, of a model with places of these sizes."""
     fidelity = Fidelity(targets=1, steps=_proof_steps(evaluator), rates=(0.1,))
-    return Task(topology=canonical(low_rank(n_in, n_out, 1)), fidelity=fidelity, split=Split.SEARCH, seed=0)
+    topology = stacked(low_rank(*size, 1) for size in sizes).canonical
+    return Task(topology=topology, fidelity=fidelity, split=Split.SEARCH, seed=0)
 
 
 def _proof_steps(evaluator: Evaluator | None) -> int:

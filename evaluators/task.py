@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 
@@ -94,6 +95,9 @@ class Score:
         The learning rate that was chosen, where there was one to choose.
     weight_decay:
         The weight decay that was chosen, where there was one to choose.
+    example_errors:
+        The error of every training on every test example, packed (:mod:`evaluators.example_errors`), where all
+        trainings were tested on the same ones.
 
     Raises
     ------
@@ -105,6 +109,7 @@ class Score:
     errors: tuple[float, ...]
     learning_rate: float | None = None
     weight_decay: float | None = None
+    example_errors: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", _errors(self.errors))
@@ -146,7 +151,10 @@ def _learning_rate(given: Any) -> float:
 
 
 class Evaluator(Protocol):
-    """Anything that scores topologies. A score must depend on the arguments alone."""
+    """Anything that scores topologies. A score must depend on the arguments alone.
+
+    One that scores models with several places is given a :class:`topologies.stack.Stack`, where a recipe asks for one.
+    """
 
     def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
         """The score of one topology; equal arguments give equal bits, whatever ran before."""
@@ -229,7 +237,7 @@ class Task:
     Parameters
     ----------
     topology:
-        In canonical form.
+        In canonical form; a stack, where a model has several places.
     fidelity, split, seed:
         As the evaluator takes them.
     race:
@@ -246,19 +254,19 @@ class Task:
         How the asker recognises the outcome.
     """
 
-    topology: Topology
+    topology: AnyTopology
     fidelity: Fidelity
     split: Split
     seed: int
     race: Race | None = None
-    siblings: tuple[Topology, ...] = ()
+    siblings: tuple[AnyTopology, ...] = ()
     screen: str | None = None
     measures: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     number: int = 0
 
     @property
-    def candidates(self) -> tuple[Topology, ...]:
+    def candidates(self) -> tuple[AnyTopology, ...]:
         """The topology and its siblings."""
         return (self.topology, *self.siblings)
 

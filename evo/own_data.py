@@ -6,7 +6,8 @@ whole recipe; and a journal's recipe, which has all of them, is compared with th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -56,21 +57,32 @@ class TrainingSettings(Section):
     task: Literal["classification", "regression"] | None = None
     """What y is, where the data alone do not tell."""
     hidden: tuple[Count, ...] | None = None
-    """Widths of the hidden layers, whose weight matrices are the cascades; so far all of one size."""
+    """Widths of the hidden layers, whose weight matrices are the cascades."""
+    free_widths: bool = False
+    """Whether the search may change those widths, too, at the same budget of trainable edges."""
+    width_reach: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(ge=1)]] = (0.5, 4.0)
+    """How far it may: from the first to the second multiple of each."""
     model: Annotated[str, Field(pattern=NAME)] | None = None
     """Instead, a function ``package.module:function`` of your own: ``(cascades, outputs) -> torch.nn.Module``, given a
-    list of cascades of n_in x n_out. Its inputs are flat, ``(batch, inputs)``."""
-    places: Count = 1
-    """How many cascades a model of your own takes."""
+    list of cascades. Its inputs are flat, ``(batch, inputs)``."""
+    sizes: tuple[tuple[Count, Count], ...] = ()
+    """Inputs and outputs of the cascades that a model of your own takes, in order; by default one of n_in x n_out."""
     batch_size: Count | None = None
     """By default 256, or fewer where that makes less than 25 steps an epoch."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Folds of a cross-validation that takes the place of the test part, for small data: there is one test training a
+    fold, and together they test every example once by which nothing was chosen (:mod:`evaluators.training.folds`)."""
+    examples: Annotated[int, Field(ge=100)] | None = None
+    """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
 
     @model_validator(mode="after")
     def _one_model(self) -> TrainingSettings:
         if (self.hidden is None) == (self.model is None):
             raise ValueError('either hidden = [256, 256], say, or model = "package.module:function" is wanted')
-        if self.hidden is not None and self.places != 1:
-            raise ValueError("places is for a model of your own: hidden says how many there are")
+        if self.hidden is not None and self.sizes:
+            raise ValueError("sizes are for a model of your own: hidden says what they are")
+        if self.hidden is None and self.free_widths:
+            raise ValueError("free_widths goes with hidden: nobody knows how wide a model of your own may be")
         return self
 
 
@@ -80,6 +92,8 @@ class Found(Section):
     fingerprint: str
     about: str
     """In words: sizes, and what each split has."""
+    outputs: int | None = None
+    """Of a model: one a class, or one a quantity; None for targets."""
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
@@ -94,30 +108,79 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("training and targets exclude each other: candidates are scored by one of them")
     if values.get("training") is not None:
         return _with_data(values)
+    if values.get("places") is not None:
+        return _with_ends(values)
     return _with_targets(values) if values.get("targets") is not None else values
 
 
 def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     from evaluators.training.data import Data
-    from evaluators.training.evaluator import place_of
+    from evaluators.training.evaluator import sizes_of
 
     try:
         training = TrainingSettings.model_validate(values["training"])
     except ValidationError:
         return values  # it is said of the section
     _check_evaluator(values, "training", TRAINING)
-    data = Data.read(training.data, training.task)
+    data = Data.read(training.data, training.task, training.examples)
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
-    if isinstance(fidelity, dict) and values.get("found") is None:  # a journal's recipe has all that it was begun with
-        searched = values.get("search_by") is None
-        usual = {key: value for key, value in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+    if isinstance(fidelity, dict):
+        searched, begun = values.get("search_by") is None, values.get("found") is not None
+        usual = {key: one for key, one in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+        usual = {} if begun else usual  # a journal's recipe has all that it was begun with
+        usual |= {} if training.folds is None else {"test_targets": training.folds}
         found["fidelity"] = {**usual, **fidelity}
+        if training.folds is not None and found["fidelity"]["test_targets"] != training.folds:
+            raise ValueError(
+                f"training.folds = {training.folds} makes one test training a fold: leave fidelity.test_targets out"
+            )
     if training.hidden is not None:
-        return _with_size(found, place_of(data.inputs, training.hidden), f"{training.data} and hidden widths")
+        sizes = sizes_of(data.inputs, training.hidden)
+        free = width_bounds(training.hidden, training.width_reach) if training.free_widths else ()
+        return _with_places(found, sizes, f"{training.data} and hidden widths", free, data.outputs)
+    if training.sizes:
+        return _with_places(found, training.sizes, "sizes of [training]")
     if not {"n_in", "n_out"} <= values.keys():
-        raise ValueError("n_in and n_out are wanted beside training.model: the sizes of the cascades that it takes")
+        raise ValueError("sizes are wanted beside training.model: those of the cascades that it takes")
     return found
+
+
+def _with_places(
+    values: dict[str, Any],
+    sizes: tuple[tuple[int, int], ...],
+    what: str,
+    widths: tuple[tuple[int, int], ...] = (),
+    outputs: int | None = None,
+) -> dict[str, Any]:
+    """The values with the sizes of all places; of a single one whose width is fixed, ``n_in`` and ``n_out`` are all."""
+    found = _with_size(values, (sizes[0][0], sizes[-1][1]), what)
+    places = None
+    if len(sizes) > 1 or widths:
+        places = {"sizes": sizes, "widths": widths, "outputs": outputs if widths else None}
+    given = values.get("places")
+    if given is not None and _plain(given) != _plain(places):
+        raise ValueError(f"places follow from the {what}: leave them out")
+    return found | {"places": places}
+
+
+def _with_ends(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the inputs of the first place and the outputs of the last, where places are given."""
+    try:
+        sizes = _plain(values["places"])["sizes"]
+        return _with_size(values, (sizes[0][0], sizes[-1][1]), "places")
+    except (KeyError, IndexError, TypeError):
+        return values  # it is said of the section
+
+
+def _plain(places: Any) -> Any:
+    """Places as JSON has them, so that those of a journal can be compared."""
+    return json.loads(json.dumps(places.model_dump() if isinstance(places, BaseModel) else places))
+
+
+def width_bounds(widths: Sequence[int], reach: tuple[float, float]) -> tuple[tuple[int, int], ...]:
+    """The least and the greatest of every hidden width: ``reach`` times what a recipe gives, and at least 2."""
+    return tuple((max(2, min(width, round(reach[0] * width))), max(width, round(reach[1] * width))) for width in widths)
 
 
 def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +209,8 @@ def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> d
             f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
             "put the old ones back, or begin a new run"
         )
-    return values | {"found": {"fingerprint": found, "about": str(what)}}
+    outputs = getattr(what, "outputs", None)
+    return values | {"found": {"fingerprint": found, "about": str(what), "outputs": outputs}}
 
 
 def _with_size(values: dict[str, Any], size: tuple[int, int], what: str) -> dict[str, Any]:

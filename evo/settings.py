@@ -6,6 +6,7 @@ import copy
 import difflib
 import tomllib
 from collections.abc import Iterable, Iterator
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +15,10 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
+from evo.places import PlaceSettings
+from evo.space_settings import SpaceSettings, with_space
 from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
+from topologies.stack import Sizes, size_text
 
 
 def _positive_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
@@ -171,9 +175,14 @@ class RunSettings(Section):
     tracking: TrackingSettings = TrackingSettings()
 
     @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model for which topologies are wanted: of one, most often."""
+        return ((self.n_in, self.n_out),)
+
+    @property
     def label(self) -> str:
         """What the folders of the recipe's runs begin with."""
-        return f"{self.name}-{self.n_in}x{self.n_out}-s{self.seed}"
+        return f"{self.name}-{size_text(self.sizes)}-s{self.seed}"
 
     @property
     def topologies(self) -> tuple[str, ...]:
@@ -193,6 +202,9 @@ class Settings(RunSettings):
     """
 
     budget: int = 640
+    """Trainable edges, of all places of a model together."""
+    places: PlaceSettings | None = None
+    """Of a model with several layers to be made sparse; filled in where they follow from ``[training]``."""
     training: TrainingSettings | None = None
     """Data, and a model to be trained on them: candidates are then scored by its error on examples not trained on."""
     targets: str | None = None
@@ -201,6 +213,8 @@ class Settings(RunSettings):
     transpose_targets: bool | None = None
     """Whether they are (outputs, inputs). By default those of .safetensors files are, as PyTorch keeps weights, and
     those of .npz files are (inputs, outputs)."""
+    space: SpaceSettings | None = None
+    """Where inputs are, so that the search can join near ones, and whether layers have to be connected."""
     found: Found | None = None
     """Of the data or targets, filled in when they are read: a run goes on with those alone that it was begun with."""
     initial_population: tuple[str, ...] = ()
@@ -226,7 +240,17 @@ class Settings(RunSettings):
     @property
     def label(self) -> str:
         """What the folders of the recipe's runs begin with."""
-        return f"{self.name}-{self.n_in}x{self.n_out}-b{self.budget}-s{self.seed}"
+        return f"{self.name}-{size_text(self.sizes)}-b{self.budget}-s{self.seed}"
+
+    @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model."""
+        return self.places.sizes if self.places else ((self.n_in, self.n_out),)
+
+    @property
+    def is_cross_validated(self) -> bool:
+        """Whether the final table's errors are those of folds."""
+        return self.training is not None and self.training.folds is not None
 
     @property
     def topologies(self) -> tuple[str, ...]:
@@ -247,7 +271,7 @@ class Settings(RunSettings):
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
-        return completed(values) if isinstance(values, dict) else values
+        return with_space(completed(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:
@@ -260,19 +284,30 @@ class Settings(RunSettings):
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
+        if self.evaluator == RECONSTRUCTION and self.places is not None:
+            raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
         of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
         used = ((self.searched_by, of_search), (self.evaluator, of_finalists))
         if any(name == RECONSTRUCTION and set(decays) != {0.0} for name, decays in used):
             raise ValueError("fidelity.weight_decays: reconstruction has no weight decay, leave them out")
         return self
 
+    @property
+    def connected(self) -> bool:
+        """Whether every input of a candidate has to reach every output."""
+        return self.space is None or self.space.connected is not False
+
     @model_validator(mode="after")
     def _budget_fits(self) -> Settings:
-        least, most = self.n_in + self.n_out, self.n_in * self.n_out
+        if self.space is not None:
+            self.space.check(self.n_in, self.training is not None)
+        most = sum(map(prod, self.sizes))
+        least, told = sum(map(sum, self.sizes)), "n_in + n_out"
+        if not self.connected:
+            least, told = sum(map(max, self.sizes)), "the greater of n_in and n_out"
         if not min(least, most) <= self.budget <= most:
-            raise ValueError(
-                f"budget = {self.budget}: between n_in + n_out = {least} and n_in * n_out = {most} for this size"
-            )
+            size = "this size" if self.places is None else f"the {len(self.sizes)} places together"
+            raise ValueError(f"budget = {self.budget}: between {told} = {least} and n_in * n_out = {most} for {size}")
         return self
 
 

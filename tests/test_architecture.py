@@ -35,12 +35,14 @@ ROOMS = {
     "evaluators.proxies": {"evaluators", "evaluators.controllability"},
     "cluster": set[str](),
     "evo.own_data": set[str](),
+    "evo.places": {"evo.own_data"},
+    "evo.space_settings": {"evo.own_data"},
     "evo.stages": {"evo.own_data"},
-    "evo.settings": {"evo.own_data", "evo.stages"},
+    "evo.settings": {"evo.own_data", "evo.places", "evo.space_settings", "evo.stages"},
     "evo.variation": set[str](),
     "evo.algorithm": {"evo.variation"},
-    "evo.storage": {"evo.stages", "evo.settings", "evo.variation", "evo.algorithm"},
-    "evo.experiment": {"evo.settings", "evo.variation", "evo.algorithm", "evo.storage"},
+    "evo.storage": {"evo.own_data", "evo.stages", "evo.settings", "evo.variation", "evo.algorithm"},
+    "evo.experiment": {"evo.own_data", "evo.settings", "evo.variation", "evo.algorithm", "evo.storage"},
     "evo.report": {"evo.own_data", "evo.settings", "evo.algorithm", "evo.storage", "evo.experiment"},
     "evo.tracking": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment", "evo.report"},
     "evo.studies": {
@@ -69,8 +71,9 @@ FACADE = {
     ("topologies/topology.py", "topologies.canonical"),
     ("topologies/topology.py", "topologies.crop"),
     ("topologies/topology.py", "topologies.files"),
+    ("topologies/stack.py", "topologies.files"),
 }
-"""The only imports that go in a circle: the methods of ``Topology`` that are functions of other files."""
+"""The only imports that go in a circle: the methods of ``Topology`` and ``Stack`` that are functions of other files."""
 
 LIBRARIES = {
     "deap": {"evo/algorithm/selection.py"},

@@ -16,6 +16,7 @@ from topologies.families.hypercube import hypercube, torus
 from topologies.families.random import bernoulli, expander, random_regular
 from topologies.kernel.registration import register as _register
 from topologies.lift import lift, resize
+from topologies.stack import Stack
 from topologies.topology import Layer, Topology
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "Layer",
     "SparseCascade",
+    "Stack",
     "Topology",
     "bernoulli",
     "butterfly",

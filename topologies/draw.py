@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from topologies.stack import AnyTopology, Stack, size_text
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
 
 _COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
@@ -27,19 +28,46 @@ _DPI = 160
 
 # The page, in inches.
 _MARGIN, _HEADING, _FOOT = 0.35, 0.8, 0.3
+_GAP = 0.55  # between the places of a stack
 
 
-def draw_topology(topology: Topology, title: str | None = None) -> Figure:
+def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
     """Layers as columns of neurons, inputs at the left; trainable edges solid, constant edges dashed.
 
     All columns keep the spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
-    the edges; the more edges in a layer, the paler.
+    the edges; the more edges in a layer, the paler. The places of a stack are drawn one below the other.
     """
-    widest = max(topology.widths)
-    height = float(np.clip(0.11 * widest, 1.6, 7.0))
-    width = float(np.clip(topology.depth * np.clip(0.45 * height, 1.3, 2.6), 4.2, 15.0))
+    sizes = [_extent(place) for place in topology.places]
+    gap = _GAP if isinstance(topology, Stack) else 0.0
+    width, height = max(width for width, _ in sizes), sum(height + gap for _, height in sizes)
     figure = _page(width, height, title or _name(topology), _facts(topology), _line_legend(topology))
-    axes = _panel(figure, 0.0, 0.0, width, height)
+    top = gap / 2
+    for number, (place, (across, down)) in enumerate(zip(topology.places, sizes, strict=True), 1):
+        axes = _panel(figure, 0.0, top, across, down)
+        if isinstance(topology, Stack):
+            axes.annotate(
+                f"place {number}: {_name(place)}",
+                (0, 1),
+                (0, 4),
+                "axes fraction",
+                "offset points",
+                color=_SOFT,
+                fontsize=8,
+            )
+        _draw_layers(axes, place, down)
+        top += down + gap
+    return figure
+
+
+def _extent(topology: Topology) -> tuple[float, float]:
+    """Width and height of the picture of a topology's layers, in inches."""
+    height = float(np.clip(0.11 * max(topology.widths), 1.6, 7.0))
+    return float(np.clip(topology.depth * np.clip(0.45 * height, 1.3, 2.6), 4.2, 15.0)), height
+
+
+def _draw_layers(axes: Axes, topology: Topology, height: float) -> None:
+    """The layers of one topology on axes of so many inches."""
+    widest = max(topology.widths)
     axes.set(xlim=(-0.15, topology.depth + 0.15), ylim=(widest / 2, -widest / 2))
     spacing = 72 * height / widest
     for place, layer in enumerate(topology.layers):
@@ -49,31 +77,37 @@ def draw_topology(topology: Topology, title: str | None = None) -> Figure:
         axes.plot(np.full(neurons, place), _heights(neurons), "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
         foot = (place, widest / 2)
         axes.annotate(str(neurons), foot, (0, -13), "data", "offset points", color=_SOFT, fontsize=8, ha="center")
-    return figure
 
 
-def draw_masks(topology: Topology, title: str | None = None) -> Figure:
+def draw_masks(topology: AnyTopology, title: str | None = None) -> Figure:
     """Every layer's mask as an image, sources downwards and targets to the right, all at one scale.
+
+    Layers of a stack are numbered by place and layer.
 
     Of masks too large to show every entry, blocks of entries are shown: constant before trainable before absent.
     """
+    layers = [
+        (f"{number}.{layer}" if isinstance(topology, Stack) else f"{layer}", one)
+        for number, place in enumerate(topology.places, 1)
+        for layer, one in enumerate(place.layers, 1)
+    ]
     columns = _columns(topology.depth)
     largest = max(topology.widths)
     panel = float(np.clip(11.0 / columns, 1.2, 3.2))
     scale = min(panel / largest, 0.3)
     block = math.ceil(largest / (panel * _DPI / 2))  # two pixels an entry or more
-    across = max(scale * max(layer.n_out for layer in topology.layers), 0.9) + 0.3
-    rows = [topology.layers[first : first + columns] for first in range(0, topology.depth, columns)]
-    downs = [scale * max(layer.n_in for layer in row) + 0.4 for row in rows]
+    across = max(scale * max(layer.n_out for _, layer in layers), 0.9) + 0.3
+    rows = [layers[first : first + columns] for first in range(0, topology.depth, columns)]
+    downs = [scale * max(layer.n_in for _, layer in row) + 0.4 for row in rows]
     facts = _facts(topology) + " · sources down, targets across" + (f" · {block} × {block} blocks" if block > 1 else "")
     size = max(columns * across - 0.3, 4.2), sum(downs) - 0.1
     figure = _page(*size, title or _name(topology), facts, _patch_legend(topology))
     colours = np.array([to_rgb(_COLOURS[kind]) for kind in (ABSENT, TRAINABLE, CONSTANT)])
-    for place, layer in enumerate(topology.layers):
+    for place, (number, layer) in enumerate(layers):
         row, column = divmod(place, columns)
         axes = _panel(figure, column * across, sum(downs[:row]) + 0.2, scale * layer.n_out, scale * layer.n_in)
         axes.imshow(colours[_blocks(layer.mask(), block)], aspect="auto", interpolation="nearest")
-        heading = f"{place + 1}   {layer.n_in} × {layer.n_out}"
+        heading = f"{number}   {layer.n_in} × {layer.n_out}"
         axes.annotate(heading, (0, 1), (0, 4), "axes fraction", "offset points", color=_SOFT, fontsize=8)
     return figure
 
@@ -150,22 +184,24 @@ def _columns(panels: int) -> int:
     return min(range(square, min(square + 2, panels) + 1), key=lambda columns: (-panels % columns, -columns))
 
 
-def _name(topology: Topology) -> str:
+def _name(topology: AnyTopology) -> str:
     layers = "1 layer" if topology.depth == 1 else f"{topology.depth} layers"
+    if isinstance(topology, Stack):
+        return f"{size_text(topology.sizes)}: {layers} in {len(topology.places)} places"
     return f"{topology.n_in} × {topology.n_out} in {layers}"
 
 
-def _facts(topology: Topology) -> str:
+def _facts(topology: AnyTopology) -> str:
     return f"{topology.n_trainable} trainable + {topology.n_constant} constant = {topology.n_edges} edges"
 
 
-def _line_legend(topology: Topology) -> list[Line2D]:
+def _line_legend(topology: AnyTopology) -> list[Line2D]:
     solid = Line2D([], [], color=_COLOURS[TRAINABLE], linewidth=1.5, label="trainable")
     dashed = Line2D([], [], color=_COLOURS[CONSTANT], linewidth=1.8, linestyle=_DASHES, label="constant 1")
     return [solid, dashed] if topology.n_constant else [solid]
 
 
-def _patch_legend(topology: Topology) -> list[Patch]:
+def _patch_legend(topology: AnyTopology) -> list[Patch]:
     names = {TRAINABLE: "trainable", CONSTANT: "constant 1", ABSENT: "absent"}
     shown = [kind for kind in names if kind != CONSTANT or topology.n_constant]
     return [Patch(color=_COLOURS[kind], label=names[kind]) for kind in shown]

@@ -1,4 +1,4 @@
-"""Topology files: one topology and where it came from, in one safetensors file that proves itself intact.
+"""Topology files: one topology, or one for every place of a model, in one safetensors file that proves itself intact.
 
 The format, version 1
 ---------------------
@@ -23,6 +23,9 @@ The metadata are strings:
 ``digest``      ``Topology.digest``, blind to the numbering of hidden neurons
 ``provenance``  JSON object, see :class:`topologies.provenance.Provenance`
 =============== ====================================================================================================
+
+A stack, which has a topology for every place of a model, has the format ``evofabric stack``, a list of widths for every
+place in ``widths``, and tensors ``places.0.layers.0.sources`` and so on.
 
 Header and tensors have one admissible spelling, so the same topology and provenance give the same bytes, and any
 change to a file is noticed. The safetensors library reads and checks; files are laid out here, because the library's
@@ -49,6 +52,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from topologies.provenance import Provenance, parse_json
+from topologies.stack import AnyTopology, Stack
 from topologies.topology import MAX_WIDTH, Layer, Topology
 
 MAX_FILE = 1 << 30
@@ -57,14 +61,14 @@ MAX_FILE = 1 << 30
 MAX_HEADER = 1 << 22
 """Bytes of a topology file's header: some 17 thousand layers, or a very long provenance."""
 
-_FORMAT, _VERSION = "evofabric topology", "1"
+_FORMAT, _STACK_FORMAT, _VERSION = "evofabric topology", "evofabric stack", "1"
 _NO_CHECKSUM = "0" * 64
 _LENGTH_BYTES = 8
 _FREE_NEURONS = 1 << 16  # so many may be declared by a file of any size
 
 
-def save(topology: Topology, path: str | Path, provenance: Provenance | None = None) -> Path:
-    """Write a topology to ``path``, whole or not at all, and return the path.
+def save(topology: AnyTopology, path: str | Path, provenance: Provenance | None = None) -> Path:
+    """Write a topology or a stack to ``path``, whole or not at all, and return the path.
 
     The same topology and provenance give the same bytes. Without a provenance only the package version is recorded.
 
@@ -77,17 +81,17 @@ def save(topology: Topology, path: str | Path, provenance: Provenance | None = N
         When the folder does not exist.
     """
     head, payload = _encode(topology, (provenance or Provenance()).to_json())
-    _check_sizes(len(head) + len(payload), len(head), sum(topology.widths))
+    _check_sizes(len(head) + len(payload), len(head), sum(topology.widths))  # of a stack, those of all places
     return write_whole(Path(path), head + payload)
 
 
-def load(path: str | Path) -> Topology:
-    """The topology in a file that :func:`save` wrote, see :func:`read` for what is raised."""
+def load(path: str | Path) -> AnyTopology:
+    """The topology or stack in a file that :func:`save` wrote, see :func:`read` for what is raised."""
     return read(path)[0]
 
 
-def read(path: str | Path) -> tuple[Topology, Provenance]:
-    """The topology in a file that :func:`save` wrote, and where it came from.
+def read(path: str | Path) -> tuple[AnyTopology, Provenance]:
+    """The topology or stack in a file that :func:`save` wrote, and where it came from.
 
     Memory follows the file's true size, whatever the file declares; a pickle is never loaded.
 
@@ -117,13 +121,15 @@ def opened(path: Path, kind: str) -> Iterator[tuple[BinaryIO, int]]:
             raise ValueError(f"{path} is not {kind} that can be used: {problem}") from problem
 
 
-def _encode(topology: Topology, provenance: str) -> tuple[bytes, bytes]:
+def _encode(topology: AnyTopology, provenance: str) -> tuple[bytes, bytes]:
     """The two parts of the file: the header with its length before it, and the tensors."""
+    is_stack = isinstance(topology, Stack)
+    widths = [place.widths for place in topology.places]
     about = {
         "checksum": _NO_CHECKSUM,
-        "format": _FORMAT,
+        "format": _STACK_FORMAT if is_stack else _FORMAT,
         "version": _VERSION,
-        "widths": json.dumps(topology.widths, separators=(",", ":")),
+        "widths": json.dumps(widths if is_stack else widths[0], separators=(",", ":")),
         "digest": topology.digest,
         "provenance": provenance,
     }
@@ -140,16 +146,26 @@ def _encode(topology: Topology, provenance: str) -> tuple[bytes, bytes]:
     return head.replace(_NO_CHECKSUM.encode(), _sha256(head, payload).encode(), 1), payload
 
 
-def _tensors(topology: Topology) -> Iterator[tuple[str, str, NDArray[np.integer]]]:
+def _tensors(topology: AnyTopology) -> Iterator[tuple[str, str, NDArray[np.integer]]]:
     """Names, types and little-endian values; the bytes come last so that every int32 stays aligned."""
-    for number, layer in enumerate(topology.layers):
-        yield f"layers.{number}.sources", "I32", layer.sources.astype("<i4")
-        yield f"layers.{number}.targets", "I32", layer.targets.astype("<i4")
-    for number, layer in enumerate(topology.layers):
-        yield f"layers.{number}.trainable", "U8", layer.trainable.astype("u1")
+    named = [
+        (_layer_name(number if isinstance(topology, Stack) else None, layer_number), layer)
+        for number, place in enumerate(topology.places)
+        for layer_number, layer in enumerate(place.layers)
+    ]
+    for name, layer in named:
+        yield f"{name}.sources", "I32", layer.sources.astype("<i4")
+        yield f"{name}.targets", "I32", layer.targets.astype("<i4")
+    for name, layer in named:
+        yield f"{name}.trainable", "U8", layer.trainable.astype("u1")
 
 
-def _decode(path: Path, file: BinaryIO, size: int) -> tuple[Topology, Provenance]:
+def _layer_name(place: int | None, layer: int) -> str:
+    """What the tensors of a layer are called; a topology that is no stack has no places."""
+    return f"layers.{layer}" if place is None else f"places.{place}.layers.{layer}"
+
+
+def _decode(path: Path, file: BinaryIO, size: int) -> tuple[AnyTopology, Provenance]:
     """Sizes first, then the checksum, then the values, and last that no other spelling of them was used."""
     head = _read_head(file, size)
     try:
@@ -157,12 +173,17 @@ def _decode(path: Path, file: BinaryIO, size: int) -> tuple[Topology, Provenance
             if not os.path.samestat(path.stat(), os.fstat(file.fileno())):
                 return read(path)  # another file was moved into place after this one had been opened
             about, widths = _about(contents.metadata() or {})
-            _check_sizes(size, len(head), sum(widths))
+            is_stack = about["format"] == _STACK_FORMAT
+            _check_sizes(size, len(head), sum(map(sum, widths)))
             payload = file.read()
             checksum = about["checksum"]
             if _sha256(head.replace(checksum.encode(), _NO_CHECKSUM.encode(), 1), payload) != checksum:
                 raise ValueError("it is damaged: its contents do not match its checksum")
-            topology = Topology(tuple(_layers(contents, widths)))
+            places = [
+                Topology(tuple(_layers(contents, number if is_stack else None, of_place)))
+                for number, of_place in enumerate(widths)
+            ]
+            topology = Stack(tuple(places)) if is_stack else places[0]
     except SafetensorError as problem:
         raise ValueError(f"its header is damaged, or it is cut short or extended ({problem})") from problem
     if topology.digest != about["digest"]:
@@ -185,25 +206,30 @@ def _read_head(file: BinaryIO, size: int) -> bytes:
     return start + file.read(length - 1)
 
 
-def _about(metadata: dict[str, str]) -> tuple[dict[str, str], list[int]]:
-    """The metadata of a topology of this version, and its widths."""
+def _about(metadata: dict[str, str]) -> tuple[dict[str, str], list[list[int]]]:
+    """The metadata of a topology or stack of this version, and the widths of every place."""
     if metadata.keys().isdisjoint(("checksum", "widths")):
         raise ValueError("it is a safetensors file, but without an evofabric topology in it")
     if lacking := {"checksum", "format", "version", "widths", "digest", "provenance"} - metadata.keys():
         raise ValueError(f"its header is damaged: it lacks {min(lacking)}")
-    if (metadata["format"], metadata["version"]) != (_FORMAT, _VERSION):
+    if metadata["format"] not in (_FORMAT, _STACK_FORMAT) or metadata["version"] != _VERSION:
         found = reprlib.repr(f"{metadata['format']} version {metadata['version']}")
         raise ValueError(f"this evofabric reads '{_FORMAT} version {_VERSION}', not {found}; or it is damaged")
-    widths = parse_json(metadata["widths"])
-    if not isinstance(widths, list) or not all(type(width) is int and 1 <= width <= MAX_WIDTH for width in widths):
+    found = parse_json(metadata["widths"])
+    places = found if metadata["format"] == _STACK_FORMAT else [found]
+    if not isinstance(places, list) or not places or not all(map(_are_widths, places)):
         raise ValueError(f"its header is damaged: widths are whole numbers from 1 to {MAX_WIDTH}")
-    return metadata, widths
+    return metadata, places
 
 
-def _layers(contents: Any, widths: Sequence[int]) -> Iterator[Layer]:
-    """The layers in an open safetensors file."""
+def _are_widths(found: Any) -> bool:
+    return isinstance(found, list) and all(type(width) is int and 1 <= width <= MAX_WIDTH for width in found)
+
+
+def _layers(contents: Any, place: int | None, widths: Sequence[int]) -> Iterator[Layer]:
+    """The layers of a place in an open safetensors file."""
     for number, (n_in, n_out) in enumerate(pairwise(widths)):
-        names = [f"layers.{number}.{name}" for name in ("sources", "targets", "trainable")]
+        names = [f"{_layer_name(place, number)}.{name}" for name in ("sources", "targets", "trainable")]
         if [contents.get_slice(name).get_dtype() for name in names] != ["I32", "I32", "U8"]:
             raise ValueError(f"layer {number} is not of int32 and uint8")
         sources, targets, trainable = map(contents.get_tensor, names)

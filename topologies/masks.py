@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from topologies.entries import ABSENT, entries
 from topologies.files import opened, write_whole
+from topologies.stack import AnyTopology, Stack
 from topologies.topology import Layer, Topology
 
 MAX_MASKS = 1 << 28
@@ -31,11 +32,16 @@ _SPARSE = {"coo": ("row", "col"), "csr": ("indptr", "indices"), "csc": ("indptr"
 """The formats of ``scipy.sparse.save_npz`` that are read, and the arrays that say where their entries are."""
 
 
-def save_masks(topology: Topology, path: str | Path) -> Path:
+_OF_STACK = re.compile(r"places\.([0-9]{1,6})\.layers\.([0-9]{1,6})\.npy")
+"""What the masks of a stack are called, by place and layer."""
+
+
+def save_masks(topology: AnyTopology, path: str | Path) -> Path:
     """Write dense masks to ``path`` (``.npz``), whole or not at all, and return the path.
 
     The arrays ``arr_0``, ``arr_1``, ... are int8 of shape ``(n_in, n_out)``, one a layer: 0 absent, 1 trainable,
-    2 constant. ``numpy.savez(path, *masks)`` writes the same thing.
+    2 constant. ``numpy.savez(path, *masks)`` writes the same thing. Those of a stack are called ``places.0.layers.0``,
+    ``places.0.layers.1``, ...
 
     Raises
     ------
@@ -44,14 +50,22 @@ def save_masks(topology: Topology, path: str | Path) -> Path:
     FileNotFoundError
         When the folder does not exist.
     """
-    _check_masks_size(sum(layer.n_in * layer.n_out for layer in topology.layers))
+    _check_masks_size(sum(layer.n_in * layer.n_out for place in topology.places for layer in place.layers))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, *topology.masks())
+    if isinstance(topology, Stack):
+        named: dict[str, Any] = {
+            f"places.{number}.layers.{layer}": mask
+            for number, place in enumerate(topology.places)
+            for layer, mask in enumerate(place.masks())
+        }
+        np.savez_compressed(buffer, **named)
+    else:
+        np.savez_compressed(buffer, *topology.masks())
     return write_whole(Path(path), buffer.getvalue())
 
 
-def load_masks(path: str | Path, *, transpose: bool = False) -> Topology:
-    """The topology of masks in a file: what :func:`save_masks` wrote, or NumPy, or SciPy.
+def load_masks(path: str | Path, *, transpose: bool = False) -> AnyTopology:
+    """The topology or stack of masks in a file: what :func:`save_masks` wrote, or NumPy, or SciPy.
 
     Read are ``.npz`` files of ``numpy.savez``, a mask a layer: arrays ``arr_0``, ``arr_1``, ... by number, others in
     the order of the file; and masks of one layer, ``numpy.save`` (``.npy``) and ``scipy.sparse.save_npz`` (csr, csc,
@@ -87,9 +101,27 @@ def load_masks(path: str | Path, *, transpose: bool = False) -> Topology:
             raise ValueError(f"not a whole .npz file ({problem})") from problem
         if "format.npy" in arrays:
             return Topology((_sparse_layer(arrays, transpose),))
+        if arrays and all(map(_OF_STACK.fullmatch, arrays)):
+            return _stack(arrays, transpose)
         numbered = [f"arr_{layer}.npy" for layer in range(len(arrays))]
         names = numbered if sorted(numbered) == sorted(arrays) else list(arrays)
         return Topology.from_masks([_matrix(arrays[name], name) for name in names], transpose=transpose)
+
+
+def _stack(arrays: dict[str, NDArray[Any]], transpose: bool) -> Stack:
+    """The stack whose masks :func:`save_masks` wrote; ValueError where a place or layer is missing."""
+    places: dict[int, dict[int, NDArray[Any]]] = {}
+    for name, array in arrays.items():
+        place, layer = map(int, _OF_STACK.fullmatch(name).groups())  # type: ignore[union-attr]
+        places.setdefault(place, {})[layer] = _matrix(array, name)
+    if any(sorted(numbers) != list(range(len(numbers))) for numbers in ([*places], *map(list, places.values()))):
+        raise ValueError("masks of a stack are numbered from 0, places and layers: one of them is missing")
+    return Stack(
+        tuple(
+            Topology.from_masks([places[place][layer] for layer in sorted(places[place])], transpose=transpose)
+            for place in sorted(places)
+        )
+    )
 
 
 def _check_masks_size(n_bytes: int) -> None:

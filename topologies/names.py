@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from topologies.expression import is_expression, likely, parse, read
 from topologies.families import FAMILIES, find
+from topologies.stack import AnyTopology, Sizes, Stack, the_topology
 from topologies.topology import Topology
 
 CHAMPION = "champion.safetensors"
@@ -25,7 +26,38 @@ _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 
 def resolve(name: str | Path, sizes: tuple[int, int] | None = None) -> Topology:
-    """The topology that a name stands for.
+    """The topology that a name stands for; as :func:`resolve_any`, but ValueError for a stack, which is several."""
+    return the_topology(resolve_any(name, sizes), name)
+
+
+def at_places(name: str | Path, sizes: Sizes) -> Stack:
+    """The stack that a name stands for in a model with places of these sizes.
+
+    That of a file may have other sizes; one topology is taken for every place, and an expression that names no sizes,
+    such as ``"butterfly(depth=8)"``, is read at each place's.
+
+    Raises
+    ------
+    ValueError
+        When there is no such topology, or one that does not fit every place.
+    """
+    if is_expression(str(name)):
+        return Stack(tuple(_fitting(parse(str(name), size), size, name) for size in sizes))
+    found = resolve_any(name)
+    if isinstance(found, Stack):
+        return found
+    return Stack(tuple(_fitting(found, size, name) for size in sizes))
+
+
+def _fitting(topology: Topology, size: tuple[int, int], name: str | Path) -> Topology:
+    if (topology.n_in, topology.n_out) != size:
+        found, wanted = f"{topology.n_in} x {topology.n_out}", f"{size[0]} x {size[1]}"
+        raise ValueError(f"{str(name)!r} is {found}, which does not fit a place of {wanted}")
+    return topology
+
+
+def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTopology:
+    """The topology that a name stands for, or the stack where it is a file that holds one.
 
     Parameters
     ----------
@@ -54,6 +86,16 @@ def resolve(name: str | Path, sizes: tuple[int, int] | None = None) -> Topology:
         return reader(path)
     except OSError as problem:
         raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
+
+
+def stack_of(source: Source | Stack | None) -> Stack | None:
+    """The stack that a source is, or that its file holds; None of any other source."""
+    if isinstance(source, Stack):
+        return source
+    if not isinstance(source, str | Path) or source in FAMILIES or is_expression(str(source)):
+        return None
+    found = resolve_any(source)
+    return found if isinstance(found, Stack) else None
 
 
 class OtherSizesError(ValueError):

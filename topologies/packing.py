@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from topologies.stack import AnyTopology, Stack
 from topologies.topology import Layer, Topology
 
 _FORMAT = b"evofabric topology 1"
@@ -62,19 +63,31 @@ def _unpack(data: bytes) -> Topology:
     return Topology(tuple(layers))
 
 
-def to_text(topology: Topology) -> str:
-    """A topology as text: packed, compressed, in base64."""
+_SEPARATOR = " "
+"""Between the places of a stack; what ends a stack's text, too, so that one of a single place is known as such."""
+
+
+def to_text(topology: AnyTopology) -> str:
+    """A topology as text: packed, compressed, in base64. A stack is the text of each place and a blank after it."""
+    if isinstance(topology, Stack):
+        return "".join(to_text(place) + _SEPARATOR for place in topology.places)
     return base64.b64encode(zlib.compress(pack(topology))).decode()
 
 
-def from_text(text: str) -> Topology:
-    """The topology that :func:`to_text` wrote.
+def from_text(text: str) -> AnyTopology:
+    """The topology or stack that :func:`to_text` wrote.
 
     Raises
     ------
     ValueError
         When the text is anything else.
     """
+    if text.endswith(_SEPARATOR):
+        return Stack(tuple(_from_text(place) for place in text[:-1].split(_SEPARATOR)))
+    return _from_text(text)
+
+
+def _from_text(text: str) -> Topology:
     try:
         return unpack(zlib.decompress(base64.b64decode(text, validate=True)))
     except zlib.error as error:

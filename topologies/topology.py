@@ -201,6 +201,11 @@ class Topology:
             raise ValueError(f"{problem}: {hint}") from None
 
     @property
+    def places(self) -> tuple[Topology, ...]:
+        """The topology alone; a :class:`topologies.stack.Stack` has one for every place of a model."""
+        return (self,)
+
+    @property
     def n_in(self) -> int:
         """Inputs of the cascade."""
         return self.layers[0].n_in

@@ -23,6 +23,7 @@ from typing import Literal, get_args
 
 from evaluators.controllability.model import Control, matrix
 from evaluators.task import Fidelity, Score, Split, Task
+from topologies.stack import the_topology
 from topologies.topology import Topology
 
 Reading = Literal["uniform", "trained", "fair"]
@@ -73,7 +74,7 @@ class Controllability:
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
         """The scores of the tasks' own topologies, see :meth:`evaluate` and :meth:`analyse_many`."""
-        controls = self.analyse_many([task.topology for task in tasks])
+        controls = self.analyse_many([the_topology(task.topology, "a task") for task in tasks])
         return [
             Score((control.shortfall,) * task.fidelity.targets) for task, control in zip(tasks, controls, strict=True)
         ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def _capacity(topology: Topology) -> float:
     return predict(topology)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=8)
 def _control(topology: Topology) -> Control:
     """Uniform K, kept for the second number that is read off it; ValueError where it would take too much memory."""
     from evaluators.controllability.evaluator import MEMORY, Controllability
@@ -96,8 +97,10 @@ PROXIES: dict[str, Callable[[Topology], float]] = {
 """Negated where the measure itself is large for a good topology."""
 
 
-def measure(name: str, topology: Topology) -> float:
+def measure(name: str, topology: AnyTopology) -> float:
     """A proxy's value for a topology, a finite number; small is promising, and what is no number is not at all.
+
+    That of a stack is the sum over its places.
 
     Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
 
@@ -107,7 +110,8 @@ def measure(name: str, topology: Topology) -> float:
         For a name that is not in :data:`PROXIES`.
     """
     check(name)
-    value = np.nan_to_num(PROXIES[name](topology), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    first, *others = (PROXIES[name](place) for place in topology.places)
+    value = np.nan_to_num(sum(others, first), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
     return float(f"{value:.10g}")
 
 

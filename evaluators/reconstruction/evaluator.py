@@ -24,6 +24,7 @@ from topologies.families.blocks import dense, low_rank
 from topologies.families.butterfly import butterfly
 from topologies.families.clos import clos
 from topologies.initialise import initial_weights
+from topologies.stack import the_topology
 from topologies.topology import Topology
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ class MatrixReconstruction:
             found = self.on_gpu().evaluate_many(tasks)
         except (BrokenDeviceError, MemoryError) as error:
             return str(error)
-        for shape, task, score in zip(shapes, tasks, found, strict=True):
-            if score != self.evaluate(task.topology, fidelity, task.split, task.seed):
+        for (shape, topology), task, score in zip(shapes.items(), tasks, found, strict=True):
+            if score != self.evaluate(topology, fidelity, task.split, task.seed):
                 return f"it does not score a {shape} topology as the CPU does"
         return None
 
@@ -137,7 +138,10 @@ class GpuReconstruction:
         for steps in {task.fidelity.steps for task in tasks}:
             together = [place for place, task in enumerate(tasks) if task.fidelity.steps == steps]
             some = [tasks[place] for place in together]
-            problems = [problem_of(task.topology, task.fidelity, task.split, task.seed, self.own) for task in some]
+            problems = [
+                problem_of(the_topology(task.topology, "a task"), task.fidelity, task.split, task.seed, self.own)
+                for task in some
+            ]
             results = train_many(problems, one_cycle(steps))
             for place, task, problem, result in zip(together, some, problems, results, strict=True):
                 scores[place] = trained(problem, task.fidelity, *result).score

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluators.rng import generator
 from evaluators.task import Split
-from evaluators.training.files import arrays_of
+from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, taken
+from evaluators.training.files import arrays_of, stamp
 from evaluators.training.labels import Kind, labels
 
 _FEWEST = 20
@@ -55,7 +57,7 @@ class Data:
     classes:
         Names of the classes, in the order of their numbers; empty for regression.
     fingerprint:
-        SHA-256 of all arrays as they were given.
+        SHA-256 of all arrays as they were given, or of the examples that were drawn from them.
     """
 
     train: Part
@@ -87,14 +89,14 @@ class Data:
         return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}"
 
     @staticmethod
-    def read(name: str, kind: Kind | None = None) -> Data:
+    def read(name: str, kind: Kind | None = None, examples: int | None = None) -> Data:
         """Data from an ``.npz`` file with ``x_train``, ``y_train`` and perhaps ``x_test``, ``y_test``; or "digits".
 
         Parameters
         ----------
         name:
             Path of the file, or ``"digits"`` for the 1,797 handwritten digits of 8 x 8 that come with scikit-learn.
-        kind:
+        kind, examples:
             As for :meth:`of`.
 
         Raises
@@ -102,11 +104,7 @@ class Data:
         ValueError
             In one line, for what cannot be read, is larger than this machine's memory, or :meth:`of` refuses.
         """
-        arrays = arrays_of(name)
-        try:
-            return Data.of(**arrays, kind=kind)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        return _read(name, kind, examples, stamp(name))
 
     @staticmethod
     def of(
@@ -115,6 +113,7 @@ class Data:
         x_test: ArrayLike | None = None,
         y_test: ArrayLike | None = None,
         kind: Kind | None = None,
+        examples: int | None = None,
     ) -> Data:
         """Data from arrays.
 
@@ -126,6 +125,8 @@ class Data:
             Labels or quantities, see :mod:`evaluators.training.labels`. Without a test part a fifth is split off.
         kind:
             Classification or regression, where the arrays alone do not tell.
+        examples:
+            At most so many of x_train, and as many of x_test, are taken, drawn at random; by default all.
 
         Raises
         ------
@@ -137,8 +138,9 @@ class Data:
         if len(arrays) == 3:
             alone = next(name for name in arrays if name.endswith("_test"))
             raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")
-        x = {name: _inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
-        _check_shapes(arrays, x)
+        check_shapes(arrays)
+        arrays = drawn(arrays, examples)
+        x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
         found = labels(arrays["y_train"], arrays.get("y_test"), kind)
         order = generator(0, "data", "order").permutation(len(found.train))
         outside = 0 if "x_test" in x else len(order) // 5
@@ -161,7 +163,7 @@ class Data:
             parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
         if found.classes:
             _check_classes_are_met(found.classes, found.train[parts["train"][2]])
-        chosen = {name: (of_x[at].astype(np.float32), of_y[at]) for name, (of_x, of_y, at) in parts.items()}
+        chosen = {name: (taken(of_x, at), of_y[at]) for name, (of_x, of_y, at) in parts.items()}
         return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
 
 
@@ -170,32 +172,14 @@ def _part_size(examples: int) -> int:
     return max(min(_USUAL, examples // 5), examples // 10)
 
 
-def _inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
-    """Inputs, one row an example; images of any layout are flattened as they lie."""
-    if x.dtype.kind not in "biuf":
-        raise ValueError(f"{name} holds {x.dtype}: numbers are wanted")
-    if x.ndim < 2 or 0 in x.shape:
-        raise ValueError(
-            f"{name} has shape {x.shape}: (examples, inputs), or (examples, height, width, ...), is wanted"
-        )
-    x = x.reshape(len(x), -1)
-    if x.dtype.kind == "f":
-        finite = np.isfinite(x).all(axis=1)
-        if not finite.all():
-            wrong = np.flatnonzero(~finite)
-            raise ValueError(f"{name} is not a finite number in {len(wrong)} examples, the first at {wrong[0]}")
-    return x
-
-
-def _check_shapes(arrays: Mapping[str, NDArray[Any]], x: Mapping[str, NDArray[Any]]) -> None:
-    for one in x:
-        other = "y" + one[1:]
-        if arrays[other].ndim == 0 or len(arrays[other]) != len(x[one]):
-            told = f"{one} has shape {arrays[one].shape} and {other} {arrays[other].shape}"
-            raise ValueError(f"{told}: both need one entry an example")
-    if len({each.shape[1] for each in x.values()}) > 1:
-        told = " and ".join(f"{name} {arrays[name].shape[1:]}" for name in x)
-        raise ValueError(f"examples differ in shape: in {told}")
+@lru_cache(maxsize=1)
+def _read(name: str, kind: Kind | None, examples: int | None, stamp: tuple[int, ...]) -> Data:
+    """Data from a file as it is now, which ``stamp`` tells; a recipe and its evaluator read the same, once."""
+    arrays = arrays_of(name, examples)
+    try:
+        return Data.of(**arrays, kind=kind, examples=examples)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
@@ -228,6 +212,12 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
 
 def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean of every column, and the inverse of its standard deviation, 0 where it never changes."""
+    step = max(1, AT_ONCE // len(values))
+    found = [_moments_at_once(values[:, start : start + step]) for start in range(0, values.shape[1], step)]
+    return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
+
+
+def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     still = (values == values[0]).all(axis=0)
     deviation = values.std(axis=0, dtype=np.float64)
     scale = np.where(still, 0.0, 1 / np.where(still | (deviation == 0), 1.0, deviation))

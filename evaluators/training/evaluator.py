@@ -10,17 +10,20 @@ import hashlib
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evaluators.example_errors import pack
 from evaluators.function import name_of_function
 from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
+from evaluators.training import folds as cross_validation
 from evaluators.training.data import Data
 from evaluators.training.models import ModelFunction, cascades_of, check_model, model_function
-from evaluators.training.training import alone, batch_size, error, train
-from topologies.canonical import canonical
-from topologies.topology import Topology
+from evaluators.training.training import alone, batch_size, error_and_errors, train
+from topologies.stack import AnyTopology, Sizes, Stack
 
 
 class TrainedAccuracy:
@@ -31,7 +34,7 @@ class TrainedAccuracy:
     the share of examples that are labelled wrongly, or of the variance that is not explained. Equal seeds meet equal
     orders of examples and equal heads, so that errors of two topologies can be compared in pairs. Models are trained on
     the training part only, and scored on the part of the split; on the test part nothing is chosen: where several
-    rates are given there, the validation part decides.
+    rates are given there, the validation part decides. Scores on the test part hold every example's error as well.
 
     Parameters
     ----------
@@ -39,20 +42,25 @@ class TrainedAccuracy:
         The examples.
     hidden:
         Widths of the hidden layers of the usual model, a perceptron with ReLU and a dense head. The first weight matrix
-        is (inputs, hidden[0]), the next (hidden[0], hidden[1]), and so on; all must have the same size, and all get the
-        same topology, each with weights of its own.
+        is (inputs, hidden[0]), the next (hidden[0], hidden[1]), and so on. A stack has a topology for each; where all
+        have one size, a single topology is taken for all of them, each with weights of its own.
     model:
         A function that makes another model, or its name, ``package.module:function``; see
         :data:`evaluators.training.models.ModelFunction`.
-    size, places:
-        Of a model of your own: inputs and outputs of its cascades, and how many it takes.
+    sizes:
+        Of a model of your own: inputs and outputs of the cascades that it takes, in order.
+    free_widths:
+        Whether the usual model takes stacks of other hidden widths than ``hidden``, too; its head follows.
     batch:
         Examples in a mini-batch; by default :func:`evaluators.training.training.batch_size`.
+    folds:
+        Of a cross-validation that takes the place of the test part (:mod:`evaluators.training.folds`): then there is
+        one test training a fold.
 
     Raises
     ------
     ValueError
-        When the layers differ in size, or the model ignores cascades or has other outputs than the data want.
+        When a width is below 1, or the model ignores cascades or has other outputs than the data want.
     """
 
     proof_steps = 1
@@ -64,29 +72,41 @@ class TrainedAccuracy:
         hidden: Sequence[int] | None = None,
         *,
         model: str | ModelFunction | None = None,
-        size: tuple[int, int] | None = None,
-        places: int = 1,
+        sizes: Sequence[tuple[int, int]] = (),
+        free_widths: bool = False,
         batch: int | None = None,
+        folds: int | None = None,
     ) -> None:
         if (hidden is None) == (model is None):
             raise ValueError("either `hidden` or `model` is wanted: the widths of the usual model, or one of your own")
         if hidden is not None:
-            size, places = place_of(data.inputs, hidden), len(hidden)
-        if size is None:
-            raise ValueError("`size` is wanted beside `model`: the inputs and outputs of its cascades")
-        self.data, self.size, self.places = data, size, places
+            sizes = sizes_of(data.inputs, hidden)
+        if not sizes:
+            raise ValueError("`sizes` are wanted beside `model`: the inputs and outputs of its cascades")
+        if free_widths and hidden is None:
+            raise ValueError(
+                "widths are free where `hidden` is given: nobody knows how wide a model of your own may be"
+            )
+        fewest, most = cross_validation.FEWEST, cross_validation.MOST
+        if folds is not None and not fewest <= folds <= most:
+            raise ValueError(f"folds = {folds}: from {fewest} to {most}")
+        self.data, self.free_widths, self.folds = data, free_widths, folds
+        self.sizes: Sizes = tuple((n_in, n_out) for n_in, n_out in sizes)
         self.batch = batch or batch_size(len(data.train))
-        self._model = model
-        check_model(model_function(model), *size, places, data.inputs, data.outputs)
+        self.model = model
+        check_model(model_function(model), self.sizes, data.inputs, data.outputs)
 
     @property
     def identity(self) -> str:
         """What, beside the topology and how it is trained, decides a score; see :class:`IdentifiedEvaluator`."""
-        model = self._model if isinstance(self._model, str | None) else name_of_function(self._model)
-        what = [self.data.fingerprint, *self.size, self.places, model, self.batch]
+        model = self.model if isinstance(self.model, str | None) else name_of_function(self.model)
+        alike = len(set(self.sizes)) == 1
+        size = [*self.sizes[0], len(self.sizes)] if alike else [self.sizes, self.free_widths]
+        what = [self.data.fingerprint, *size, model, self.batch]
+        what += [] if self.folds is None else ["folds", self.folds]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+    def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The error of each training at the best rate and weight decay; see :class:`evaluators.task.Evaluator`.
 
         Raises
@@ -94,58 +114,73 @@ class TrainedAccuracy:
         ValueError
             For a topology of another size.
         """
-        if (topology.n_in, topology.n_out) != self.size:
-            wanted = " x ".join(map(str, self.size))
-            raise ValueError(f"the topology is {topology.n_in} x {topology.n_out}, where the model takes {wanted}")
-        topology = canonical(topology)
+        self._check(topology)
+        topology = topology.canonical
         choices = [(rate, decay) for rate in fidelity.rates for decay in fidelity.weight_decays]
-        deciding = split
-        if split is Split.TEST and len(choices) > 1:
-            deciding = Split.VALIDATION
-        # (choices, trainings, 2): the error that decides, and the one that counts.
-        found = np.array(
-            [
-                [self._trained(topology, fidelity.steps, choice, (deciding, split), seed, index) for choice in choices]
-                for index in range(fidelity.targets)
-            ]
-        ).transpose(1, 0, 2)
-        best = int(found[:, :, 0].mean(axis=1).argmin())
-        return Score(tuple(found[best, :, 1].tolist()), *choices[best])
+        if split is Split.TEST and len(choices) > 1 and self.folds is not None:
+            chosen = self.evaluate(topology, fidelity, Split.VALIDATION, seed)
+            return self.evaluate(topology, fidelity.promoted(self.folds, chosen), split, seed)
+        deciding = Split.VALIDATION if split is Split.TEST and len(choices) > 1 else split
+        trained = [
+            [self._trained(topology, fidelity.steps, choice, (deciding, split), seed, index) for choice in choices]
+            for index in range(fidelity.targets)
+        ]
+        best = int(np.array([[one.deciding for one in row] for row in trained]).mean(axis=0).argmin())
+        found = [row[best] for row in trained]
+        kept = pack(np.array([one.examples for one in found])) if split is Split.TEST and self.folds is None else None
+        return Score(tuple(one.error for one in found), *choices[best], kept)
+
+    def _check(self, topology: AnyTopology) -> None:
+        """Raise ValueError for a topology that does not fit the model's places."""
+        sizes = topology.sizes if isinstance(topology, Stack) else ((topology.n_in, topology.n_out),) * len(self.sizes)
+        if sizes == self.sizes:
+            return
+        if self.free_widths and isinstance(topology, Stack):
+            same = len(sizes) == len(self.sizes) and topology.n_in == self.data.inputs and topology.is_chained
+            if same:
+                return
+        found, wanted = (", ".join(f"{n_in} x {n_out}" for n_in, n_out in one) for one in (sizes, self.sizes))
+        raise ValueError(f"the topology is {found}, where the model takes {wanted}")
 
     def _trained(
         self,
-        topology: Topology,
+        topology: AnyTopology,
         epochs: int,
         choice: tuple[float, float],
         splits: tuple[Split, Split],
         seed: int,
         index: int,
-    ) -> tuple[float, ...]:
-        """Train from one seed, and the errors on the parts of the splits; what is drawn is that of the second."""
-        draws = generator(seed, "training", splits[1].key, index)
+    ) -> _Training:
+        """Train from one seed; ``splits`` are the one that decides and the one that counts, whose draws it has."""
+        deciding, split = splits
+        part, scored = self.data.train, self.data.part(split)
+        if split is Split.TEST and self.folds is not None:
+            part, scored = cross_validation.fold_of(self.data, self.folds, index)
+        draws = generator(seed, "training", split.key, index)
         with alone(int(draws.integers(2**63 - 1))):
-            model = model_function(self._model)(cascades_of(topology, self.places), self.data.outputs)
-            train(model, self.data.train, epochs, *choice, self.batch, draws)
-            of_split = {split: error(model, self.data.part(split)) for split in set(splits)}
-        return tuple(of_split[split] for split in splits)
+            model = model_function(self.model)(cascades_of(topology, len(self.sizes)), self.data.outputs)
+            train(model, part, epochs, *choice, self.batch, draws)
+            error, examples = error_and_errors(model, scored)
+            first = error if deciding is split else error_and_errors(model, self.data.part(deciding))[0]
+        return _Training(first, error, examples)
 
 
-def place_of(inputs: int, hidden: Sequence[int]) -> tuple[int, int]:
-    """Inputs and outputs of the weight matrices of a perceptron, which all have one size.
+class _Training(NamedTuple):
+    """What one training gave: the error that decides on rates, the error that counts, and that of each example."""
+
+    deciding: float
+    error: float
+    examples: NDArray[np.float64]
+
+
+def sizes_of(inputs: int, hidden: Sequence[int]) -> Sizes:
+    """Inputs and outputs of the weight matrices of a perceptron, one for each hidden layer.
 
     Raises
     ------
     ValueError
-        When they have not, or a width is below 1.
+        When there is no hidden layer, or a width is below 1.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"hidden = {list(hidden)}: at least one width, each at least 1")
-    widths = [inputs, *hidden]
-    sizes = list(pairwise(widths))
-    if len(set(sizes)) > 1:
-        told = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in sizes)
-        raise ValueError(
-            f"hidden = {list(hidden)} and {inputs} inputs make layers of {told}: so far all layers of a search "
-            f"have one size, so take one hidden layer, or hidden = [{inputs}, {inputs}]"
-        )
-    return sizes[0]
+    return tuple(pairwise([inputs, *hidden]))

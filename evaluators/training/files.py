@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+from evaluators.training import memory
+from evaluators.training.memory import Member
 
 DIGITS = "digits"
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 _HOW = 'numpy.savez("mine.npz", x_train=..., y_train=...) writes one'
 
 
-def arrays_of(name: str) -> dict[str, NDArray[Any]]:
+def arrays_of(name: str, examples: int | None = None) -> dict[str, NDArray[Any]]:
     """The arrays of an ``.npz`` file by their keys, those of :data:`KEYS` that there are; or of :data:`DIGITS`.
+
+    Large ones that are not compressed stay in the file until they are looked at
+    (:func:`evaluators.training.memory.mapped`). ``examples`` says how many of each will be taken, None for all.
 
     Raises
     ------
@@ -37,57 +41,45 @@ def arrays_of(name: str) -> dict[str, NDArray[Any]]:
     if path.suffix != ".npz":
         raise ValueError(f'data = "{name}": only .npz files are read, not {path.suffix or "this"}: {_HOW}')
     try:
-        with zipfile.ZipFile(path) as archive:
-            headers = {member[: -len(".npy")]: _header(archive, member) for member in _members(archive)}
+        members = memory.members(path)
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
         raise ValueError(f'data = "{name}" cannot be read as .npz: {error}') from None
-    _check(name, headers)
+    wanted = _checked(name, members, examples)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in KEYS if key in file.files}
+            return {key: memory.mapped(path, key, one) if one.is_mapped else file[key] for key, one in wanted.items()}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise ValueError(f'data = "{name}" is damaged: {error}') from None
 
 
-def memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def stamp(name: str) -> tuple[int, ...]:
+    """What changes when a file is written anew; nothing for :data:`DIGITS`, or where there is no file."""
+    try:
+        found = Path(name).stat()
+    except OSError:
+        return ()
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def _members(archive: zipfile.ZipFile) -> list[str]:
-    return [name for name in archive.namelist() if name.endswith(".npy")]
-
-
-def _header(archive: zipfile.ZipFile, member: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and type of an array, without reading it."""
-    with archive.open(member) as file:
-        return _shape_and_type(file)
-
-
-def _shape_and_type(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(file)
-    return shape, dtype
-
-
-def _check(name: str, headers: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
-    missing = [key for key in KEYS[:2] if key not in headers]
+def _checked(name: str, members: dict[str, Member], examples: int | None) -> dict[str, Member]:
+    """The arrays that are read; ValueError where some are missing, hold objects, or are more than fits."""
+    missing = [key for key in KEYS[:2] if key not in members]
     if missing:
-        there = ", ".join(headers) or "nothing"
+        there = ", ".join(members) or "nothing"
         raise ValueError(f'data = "{name}" has no {" and no ".join(missing)}: it holds {there}; {_HOW}')
-    needed = 0
-    for key in KEYS:
-        if key in headers:
-            shape, dtype = headers[key]
-            if dtype.hasobject:
-                raise ValueError(
-                    f'data = "{name}": {key} holds Python objects, which are never loaded: save it as an array of '
-                    "numbers or of strings"
-                )
-            # As read, its parts once more, and these as float32.
-            needed += int(np.prod(shape, dtype=np.int64)) * (2 * dtype.itemsize + 4 * key.startswith("x"))
-    if needed > memory():
+    wanted = {key: members[key] for key in KEYS if key in members}
+    for key, member in wanted.items():
+        if member.dtype.hasobject:
+            raise ValueError(
+                f'data = "{name}": {key} holds Python objects, which are never loaded: save it as an array of '
+                "numbers or of strings"
+            )
+    needed, there_is = memory.needed(wanted, examples), memory.memory()
+    if needed > there_is:
+        packed = any(one.is_compressed and one.size >= memory.LARGE for one in wanted.values())
+        how = "save them with numpy.savez, which does not compress, and " if packed else ""
         raise ValueError(
-            f'data = "{name}" needs {needed / 2**30:.1f} GiB of memory, and this machine has {memory() / 2**30:.1f}: '
-            "leave out examples, or make them smaller"
+            f'data = "{name}" needs {needed / 2**30:.1f} GiB of memory, and this machine has {there_is / 2**30:.1f} '
+            f"left: {how}take fewer examples, with examples = 50000 under [training], or --examples 50000"
         )
+    return wanted

@@ -11,7 +11,7 @@ from torch.nn import functional
 from evaluators.function import imported
 from topologies.families.blocks import dense
 from topologies.models.cascade import SparseCascade
-from topologies.topology import Topology
+from topologies.stack import AnyTopology, Sizes, Stack
 
 ModelFunction = Callable[[list[SparseCascade], int], nn.Module]
 """Makes a model of cascades, one a place, and of the number of outputs that is wanted.
@@ -20,9 +20,13 @@ The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parame
 """
 
 
-def cascades_of(topology: Topology, places: int) -> list[SparseCascade]:
-    """A topology's cascade for every place, each with weights of its own; the kernel's bits depend on no thread."""
-    return [SparseCascade(topology, way="fused") for _ in range(places)]
+def cascades_of(topology: AnyTopology, places: int) -> list[SparseCascade]:
+    """A cascade for every place, each with weights of its own; the kernel's bits depend on no thread.
+
+    A stack has a topology for each; one that is no stack is used in all of them.
+    """
+    of_places = topology.places if isinstance(topology, Stack) else (topology,) * places
+    return [SparseCascade(one, way="fused") for one in of_places]
 
 
 class Perceptron(nn.Module):
@@ -56,9 +60,10 @@ def model_function(given: str | ModelFunction | None) -> ModelFunction:
     return found
 
 
-def check_model(make: ModelFunction, n_in: int, n_out: int, places: int, inputs: int, outputs: int) -> None:
+def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int) -> None:
     """Raise ValueError for a function whose model does not use every cascade, or has other outputs than are wanted."""
-    cascades = cascades_of(dense(n_in, n_out), places)
+    places = len(sizes)
+    cascades = cascades_of(Stack(tuple(dense(*size) for size in sizes)), places)
     try:
         model = make(cascades, outputs)
         if not isinstance(model, nn.Module):
@@ -66,7 +71,8 @@ def check_model(make: ModelFunction, n_in: int, n_out: int, places: int, inputs:
         found = model.train()(torch.ones(2, inputs) + torch.arange(2)[:, None])
     except Exception as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ValueError(f"the model function fails with {places} cascades of {n_in} x {n_out}: {told}") from error
+        of = f"{places} cascades of {', '.join(f'{n_in} x {n_out}' for n_in, n_out in dict.fromkeys(sizes))}"
+        raise ValueError(f"the model function fails with {of}: {told}") from error
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(f"the model function's model answers a batch of 2 with {what}, where (2, {outputs}) is wanted")

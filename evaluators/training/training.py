@@ -111,8 +111,14 @@ def error(model: nn.Module, part: Part) -> float:
 
     Never above 1, which is what the mean of the training part explains: so nothing that diverged scores worse.
     """
+    return error_and_errors(model, part)[0]
+
+
+def error_and_errors(model: nn.Module, part: Part) -> tuple[float, NDArray[np.float64]]:
+    """The error that :func:`error` gives, and each example's, shape ``(examples,)``, whose mean it is."""
     model.eval()
     wrong = whole = 0.0
+    each = []
     with torch.no_grad():
         for start in range(0, len(part), SCORED_AT_ONCE):
             x, y = _Rows(part, min(SCORED_AT_ONCE, len(part) - start)).take(
@@ -120,12 +126,20 @@ def error(model: nn.Module, part: Part) -> float:
             )
             found = model(x)
             if y.is_floating_point():
-                wrong += float((found - y).square().sum(dtype=torch.float64))
+                squares = (found - y).square()
+                wrong += float(squares.sum(dtype=torch.float64))
                 whole += float(y.square().sum(dtype=torch.float64))
+                each.append(squares.sum(dim=1, dtype=torch.float64))
             else:
-                wrong += int((found.argmax(dim=1) != y).sum())
+                missed = found.argmax(dim=1) != y
+                wrong += int(missed.sum())
                 whole += len(y)
-    return min(wrong / whole, 1.0) if math.isfinite(wrong) else 1.0
+                each.append(missed.double())
+    if not math.isfinite(wrong):
+        return 1.0, np.ones(len(part))
+    mean = min(wrong / whole, 1.0)
+    errors = torch.cat(each).numpy()
+    return mean, errors if part.y.dtype == np.int64 else errors * (mean * len(part) / max(wrong, 1e-300))
 
 
 def _loss(found: Tensor, wanted: Tensor) -> Tensor:

@@ -11,14 +11,14 @@ from pydantic import PlainSerializer, PlainValidator
 from evaluators.task import Score
 from evo.algorithm.inheritance import Inherited
 from topologies.packing import from_text, to_text
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 
-def _topology(value: Topology | str) -> Topology:
-    return value if isinstance(value, Topology) else from_text(value)
+def _topology(value: AnyTopology | str) -> AnyTopology:
+    return from_text(value) if isinstance(value, str) else value
 
 
-StoredTopology = Annotated[Topology, PlainValidator(_topology), PlainSerializer(to_text, return_type=str)]
+StoredTopology = Annotated[AnyTopology, PlainValidator(_topology), PlainSerializer(to_text, return_type=str)]
 """A topology that pydantic writes as text and reads back."""
 
 INITIAL, SAMPLED = "initial", "sample"
@@ -44,7 +44,7 @@ class Candidate:
     generation:
         The generation it belongs to; the initial population is generation 0.
     topology:
-        In canonical form.
+        In canonical form; a stack, where the model has several places.
     parents:
         Numbers of the candidates it was bred from; none for the initial population and for samples.
     operator:
@@ -83,7 +83,7 @@ class Individual:
     measures: tuple[float, ...] = ()
 
     @property
-    def topology(self) -> Topology:
+    def topology(self) -> AnyTopology:
         """The candidate's topology."""
         return self.candidate.topology
 

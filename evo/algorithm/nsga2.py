@@ -17,9 +17,10 @@ from evaluators.rng import generator
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember, Siblings
 from evo.algorithm.inheritance import Grid, Inherited, inherited
 from evo.algorithm.selection import pareto_front, survivors, tournament
-from evo.variation import crossover, mutate, sample
 from evo.variation.bounds import Bounds
-from topologies.topology import Topology
+from evo.variation.breed import crossed, mutated, sampled
+from evo.variation.space import Space
+from topologies.stack import AnyTopology, Layout
 
 ATTEMPTS = 24
 """Attempts to breed one topology that the search has not seen."""
@@ -57,6 +58,10 @@ class Rules:
         Generation 0.
     siblings:
         Topologies bred for one candidate, of which the screen chooses one.
+    layout:
+        Of a model with several places: candidates are stacks then.
+    space:
+        Where inputs are, if that is known.
     grid:
         Where offspring inherit one learning rate and weight decay: all that there are.
     """
@@ -72,6 +77,8 @@ class Rules:
     initial_population: tuple[InitialMember, ...]
     seed: int
     siblings: int = 1
+    layout: Layout | None = None
+    space: Space | None = None
     grid: Grid | None = None
 
 
@@ -127,7 +134,7 @@ def promotion_threshold(state: State, rules: Rules) -> float | None:
     return state.elite[-1].error if len(state.elite) == rules.elite else None
 
 
-def within(topology: Topology, limits: tuple[int, int]) -> bool:
+def within(topology: AnyTopology, limits: tuple[int, int]) -> bool:
     """Whether a topology has at most the edges and depth of ``limits``."""
     return topology.n_edges <= limits[0] and topology.depth <= limits[1]
 
@@ -173,20 +180,23 @@ class _Offspring(NamedTuple):
 
     operator: str
     parents: tuple[Individual, ...]
-    topology: Topology
+    topology: AnyTopology
 
 
 def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring | None:
     """One attempt at a new topology, None where it failed."""
     way = key.random()
     parents: tuple[Individual, ...] = ()
+    topology: AnyTopology | None
     if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
-        operator, topology = SAMPLED, sample(rules.n_in, rules.n_out, rules.bounds, key)
+        size, layout = (rules.n_in, rules.n_out), rules.layout
+        operator, topology = SAMPLED, sampled(size, layout, rules.bounds, key, rules.space)
     elif way < SAMPLE_SHARE + CROSSOVER_SHARE:
         parents = (tournament(state.population, key), tournament(state.population, key))
-        mother, father = (parent.topology for parent in parents)
-        operator, topology = "crossover", crossover(mother, father, rules.bounds, key)
+        both = [parent.topology for parent in parents]
+        operator, topology = "crossover", crossed(both, rules.layout, rules.bounds, key)
     else:
         parents = (tournament(state.population, key),)
-        operator, topology = mutate(parents[0].topology, rules.bounds, key) or ("nothing", None)
+        parent = parents[0].topology
+        operator, topology = mutated(parent, rules.layout, rules.bounds, key, rules.space) or ("nothing", None)
     return None if topology is None else _Offspring(operator, parents, topology.canonical)

@@ -42,7 +42,7 @@ app = typer.Typer(
 )
 
 _EXAMPLES: dict[Callable[..., None], str] = {
-    search: "search runs/quick.toml --set seed=2",
+    search: "search --data mine.npz --hidden 256 --density 0.1",
     resume: "resume runs/quick-32x32-b640-s1-20260102-030405",
     tune: "tune runs/quick.toml --family clos --set budget=320",
     score: 'score champion.safetensors "clos(32, 8, 6, 8)"',

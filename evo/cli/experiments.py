@@ -2,40 +2,90 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evo.cli.options import Address, Overrides, PoolName, Recipe, Workers, placed
-from evo.cli.terminal import begin, console, say_phase
+from evo.cli.options import (
+    Address,
+    AnyRecipe,
+    DataFile,
+    Density,
+    Epochs,
+    Examples,
+    Hidden,
+    Json,
+    Minutes,
+    Overrides,
+    PoolName,
+    Recipe,
+    Workers,
+    placed,
+)
+from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
+
+if TYPE_CHECKING:
+    from evo.settings import Settings
+
+USUAL_WIDTHS = "256"
+"""Of the hidden layers of a search on data: one layer, which fits any number of inputs."""
 
 
 def search(
-    recipe: Recipe,
+    recipe: AnyRecipe = None,
+    data: DataFile = None,
+    hidden: Hidden = None,
+    density: Density = None,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
+    examples: Examples = None,
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
     pool: PoolName = None,
+    as_json: Json = False,
     seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
 ) -> None:
-    """Search for the best topology: tune the baseline, evolve, compare on test targets."""
-    from evo.settings import load
+    """Search for the best topology: tune the baseline, evolve, compare on test targets.
 
-    settings = placed(load(recipe, overrides or ()), ray_address, workers, pool)
+    A recipe says what is searched for; or --data does, and then the rest follows from the data and the time there is.
+    """
+    asked = {
+        "--hidden": hidden,
+        "--density": density,
+        "--epochs": epochs,
+        "--minutes": minutes,
+        "--examples": examples,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    keep_stdout_for_results(as_json)
+    made: Mapping[str, Any] | None = None
+    if data is not None and recipe is None:
+        _one_thread()
+        settings, made = _for_data(data, given, overrides or (), workers)
+    else:
+        settings = _load(recipe, data, given, overrides or ())
+    settings = placed(settings, ray_address, workers, pool)
     from evo.console.search import search_and_show, show_plan
 
     begin("estimating the cost" if dry_run else None)
     if dry_run:
         show_plan(settings, console)
         return
-    tables = {
-        seed: search_and_show(settings.model_copy(update={"seed": seed}), None, console).table
-        for seed in range(settings.seed, settings.seed + seeds)
-    }
-    if seeds > 1:
+    tables = {}
+    for seed in range(settings.seed, settings.seed + seeds):
+        seeded, text = settings.model_copy(update={"seed": seed}), None
+        if made is not None:
+            from evo.experiment.for_data import as_toml
+
+            text = as_toml({**made, "seed": seed})
+        tables[seed] = search_and_show(seeded, None, console, as_json, text).table
+    if seeds > 1 and not as_json:
         from evo.report.tables import spread_table
 
         console.print(spread_table(tables))
@@ -47,6 +97,7 @@ def resume(
     workers: Workers = None,
     pool: PoolName = None,
     generations: Annotated[int | None, typer.Option(help="Extend the search to this many generations.")] = None,
+    as_json: Json = False,
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
         int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
@@ -54,6 +105,7 @@ def resume(
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
     _one_thread()
+    keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show
     from evo.settings import validate, validate_as
     from evo.storage import header
@@ -70,7 +122,7 @@ def resume(
 
         study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
         return
-    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console)
+    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console, as_json)
 
 
 def tune(
@@ -79,8 +131,10 @@ def tune(
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
+    keep_stdout_for_results(as_json)
     from evo.experiment.compare import tuning
     from evo.report.numbers import significant
     from evo.report.tables import trials_table
@@ -92,6 +146,11 @@ def tune(
         raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
     settings = placed(load(recipe, overrides or ()), ray_address, workers)
     trials, best = tuning(settings, family, say_phase)
+    if as_json:
+        error = {"test_error": best.error.mean, "test_error_interval": [best.error.low, best.error.high]}
+        tried = [{"member": one.expression, "error": one.score and one.error} for one in trials]
+        print(json.dumps({"member": best.label, **error, "trials": tried}))
+        return
     console.print(trials_table(trials))
     console.print(
         f"best, ranked at full fidelity: [bold]{best.label}[/bold], test error {significant(best.error.mean)} "
@@ -114,6 +173,46 @@ def proxies(
 
     begin()
     study_and_show(placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+
+
+def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overrides: Sequence[str]) -> Settings:
+    """The settings of a recipe; ValueError where there is none, or options that are for searches without one."""
+    if recipe is None:
+        raise ValueError(
+            "say what to search for: a recipe, `evofabric search runs/quick.toml`, or data, `evofabric search --data "
+            "mine.npz --hidden 256,256 --density 0.1`"
+        )
+    if data is not None:
+        raise ValueError(
+            f"--data makes a recipe of its own: leave {recipe} out, or give it other data, with --set "
+            f"training.data={data}"
+        )
+    if given:
+        raise ValueError(f"{', '.join(given)}: only with --data; a recipe's settings are changed with --set")
+    from evo.settings import load
+
+    return load(recipe, overrides)
+
+
+def _for_data(
+    data: str, given: Mapping[str, Any], overrides: Sequence[str], workers: int | None
+) -> tuple[Settings, Mapping[str, Any]]:
+    """The settings of a search on data that ends in time, and the recipe's plain values; says what was chosen."""
+    widths = str(given.get("--hidden", USUAL_WIDTHS)).split(",")
+    try:
+        hidden = tuple(int(width) for width in widths)
+    except ValueError:
+        raise ValueError(f"--hidden {given['--hidden']}: widths are wanted, as 256,256 or 256") from None
+    options = {name.removeprefix("--"): value for name, value in given.items() if name != "--hidden"}
+    from cluster.ray_session import usable_cores
+    from evo.console.for_data import show_choice
+    from evo.experiment.for_data import Wanted, chosen
+
+    wanted, cores = Wanted(data, hidden, **options), workers or usable_cores()
+    begin("reading the data and timing a training step", say=True)
+    found = chosen(wanted, cores, overrides)
+    show_choice(found, cores, console)
+    return found.settings, found.values
 
 
 def _one_thread() -> None:

@@ -13,6 +13,15 @@ if TYPE_CHECKING:
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
 Recipe = Annotated[Path, typer.Argument(help="A recipe (TOML), for example runs/quick.toml.", show_default=False)]
+AnyRecipe = Annotated[Path | None, typer.Argument(help="A recipe (TOML); or none, and --data.", show_default=False)]
+DataFile = Annotated[
+    str | None, typer.Option("--data", help="Search on data without a recipe: an .npz file, or digits.")
+]
+Hidden = Annotated[str | None, typer.Option(help="With --data: widths of the hidden layers, as 256,256 (or 256).")]
+Density = Annotated[float | None, typer.Option(help="With --data: trainable share of their weights (0.1).")]
+Minutes = Annotated[float | None, typer.Option(help="With --data: when all should have ended (15).")]
+Epochs = Annotated[int | None, typer.Option(help="With --data: epochs of the rows of the final table.")]
+Examples = Annotated[int | None, typer.Option(help="With --data: examples to take at most.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.generations=10.")
 ]
@@ -21,6 +30,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Evaluators at work; by
 PoolName = Annotated[
     Literal["ray", "in-process"] | None, typer.Option("--pool", help="Evaluate in Ray actors or in this process.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print results as a line of JSON; all else goes to stderr.")]
 Names = Annotated[
     list[str],
     typer.Argument(

@@ -24,6 +24,14 @@ class WarningHandler(logging.Handler):
         console.print(self.format(record), style="yellow", markup=False, soft_wrap=True)
 
 
+def keep_stdout_for_results(as_json: bool) -> None:
+    """Show everything on standard error where a program reads the results; else on standard output, as ever."""
+    if console.stderr is not as_json:
+        status.stop()
+        console.stderr = as_json
+        status.start()
+
+
 def begin(words: str | None = None, *, say: bool = False) -> None:
     """Have signals stop the work that begins now, and show what it is; None where it has a display of its own.
 

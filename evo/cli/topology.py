@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from evo.cli.options import Address, Names, Overrides, Workers, placed
-from evo.cli.terminal import begin, console, say_phase
+from evo.cli.options import Address, Json, Names, Overrides, Workers, placed
+from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
 
 
 def families() -> None:
@@ -40,10 +41,11 @@ def show(
     from evo.console.show import draw_each, draw_together
     from evo.report.tables import requirements_table, summary_table
     from evo.tracking.registry import resolve
+    from topologies.stack import by_place
 
     begin("measuring and drawing")
     topologies = {name: resolve(name) for name in names}
-    for name, topology in topologies.items():
+    for name, topology in by_place(topologies).items():
         console.print(summary_table(name, topology))
         if requirements:
             console.print(requirements_table(name, topology))
@@ -58,34 +60,42 @@ def score(
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
+    as_json: Json = False,
 ) -> None:
     """Compare topologies with the tuned baseline on test targets."""
-    from evo.experiment.compare import scores
-    from evo.report.tables import comparison_table
+    keep_stdout_for_results(as_json)
+    from evo.experiment.compare import for_scores, scores
+    from evo.report.final_table import comparison_table, plain
     from evo.report.text import words_of
-    from evo.settings import overridden, validate
     from evo.tracking.registry import resolve
 
     begin("starting workers", say=True)
     found = [resolve(name) for name in names]
-    if len({(one.n_in, one.n_out) for one in found}) > 1:
-        sizes = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in zip(names, found, strict=True))
-        raise ValueError(f"only topologies of one size can be compared: {sizes}")
-    size = {"n_in": found[0].n_in, "n_out": found[0].n_out, "budget": max(one.n_trainable for one in found)}
-    settings = placed(validate(overridden(size, overrides or ())), ray_address, workers)
+    settings = placed(for_scores(dict(zip(names, found, strict=True)), overrides or ()), ray_address, workers)
     topologies = dict(zip(names, found, strict=True))
-    console.print(comparison_table(scores(settings, topologies, say_phase), words_of(settings.evaluator)))
+    table = scores(settings, topologies, say_phase)
+    if as_json:
+        print(json.dumps(plain(table)))
+    else:
+        console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
 
 
 def verify(
     file: Annotated[Path, typer.Argument(help="A run's folder or champion file.", show_default=False)],
+    as_json: Json = False,
 ) -> None:
     """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
+    keep_stdout_for_results(as_json)
     from evo.experiment.compare import verify as verified
 
     begin("training the champion again", say=True)
     found = verified(file)
     stated = found.stated_interval
+    if as_json:
+        interval = [stated.low, stated.high]
+        values = {"stated": found.stated, "stated_interval": interval, "found": found.found.mean}
+        print(json.dumps(values | {"agrees": found.agrees}))
+        raise typer.Exit(0 if found.agrees else 1)
     console.print(f"stated    {found.stated:.6f}  (95 % interval {stated.low:.6f} to {stated.high:.6f})")
     console.print(f"found     {found.found.mean:.6f}")
     if not found.agrees:

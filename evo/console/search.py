@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -10,14 +12,20 @@ from cluster.ray_session import usable_cores
 from evo.console.progress import ProgressDisplay
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
-from evo.report.tables import comparison_table, how_to_use, plan_table, verdict
-from evo.report.text import source_of, words_of
+from evo.report.final_table import comparison_table, plain, verdict
+from evo.report.tables import plan_table
+from evo.report.text import retrained_words, source_of, words_of
+from evo.report.use import how_to_use
 from evo.settings import Settings
 from evo.storage.header import named_topologies
+from evo.storage.history import History
 from evo.storage.records import RunEvent, RunOpened
 from evo.tracking.background import Tracker
 from evo.tracking.client import tracking_uri
 from topologies.names import CHAMPION
+
+RECIPE = "recipe.toml"
+"""Where a run's folder keeps the recipe that was made for it."""
 
 
 def show_plan(settings: Settings, console: Console) -> None:
@@ -34,18 +42,23 @@ def show_plan(settings: Settings, console: Console) -> None:
     phases = plan(settings)
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
-    per_step = seconds_per_step(settings)
-    seconds = sum(phase.seconds(per_step) for phase in phases)
     workers = settings.cluster.workers or usable_cores()
+    per_step = seconds_per_step(settings)
+    seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
     console.print(
-        f"about {seconds / workers / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
+        f"about {seconds / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
         "one evaluation of a large topology; starting and filing the results takes some seconds more",
         soft_wrap=True,
     )
 
 
-def search_and_show(settings: Settings, folder: Path | None, console: Console) -> Result:
+def search_and_show(
+    settings: Settings, folder: Path | None, console: Console, as_json: bool = False, recipe: str | None = None
+) -> Result:
     """Run a search, or what is left of the one in a folder; track it and print what it found.
+
+    With ``as_json`` the last is a line of JSON on standard output, and the console is for the rest. ``recipe`` is the
+    text of a recipe that was made for the search, and is kept in the run's folder.
 
     Raises
     ------
@@ -60,6 +73,8 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
         nonlocal where
         if isinstance(event, RunOpened):
             where = event.folder
+            if recipe is not None:
+                (where / RECIPE).write_text(recipe, encoding="utf-8")
         tracker(event)
         progress(event)
 
@@ -75,9 +90,31 @@ def search_and_show(settings: Settings, folder: Path | None, console: Console) -
         else:
             console.print("Stopped before the search began; nothing was written.")
         raise SystemExit(130) from None
-    console.print(comparison_table(result.table, words_of(settings.evaluator)))
+    history = History.of(result.folder)
+    if as_json:
+        print(json.dumps(found(result, history)))
+        return result
+    console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
+    console.print()
     if settings.found is not None:
         console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
-    console.print(verdict(result.table))
-    console.print(how_to_use(result, tracking_uri(settings.tracking.uri)), soft_wrap=True)
+    console.print(verdict(result.table, result.founder))
+    if told := retrained_words(history):
+        console.print(told)
+    console.print(how_to_use(result, settings, tracking_uri(settings.tracking.uri)), soft_wrap=True)
     return result
+
+
+def found(result: Result, history: History) -> dict[str, Any]:
+    """What a search found, as JSON has it."""
+    return {
+        **plain(result.table),
+        "founder": result.founder,
+        "champion_file": str(result.champion_file),
+        "folder": str(result.folder),
+        "digest": result.digest,
+        "retrained": [
+            {"number": before.number, "search_error": before.error, "retrained_error": after.error}
+            for before, after in history.retrained
+        ],
+    }

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from evaluators.controllability.evaluator import Reading
 from topologies.expression import is_expression
-from topologies.topology import Topology
+from topologies.stack import AnyTopology, by_place
 
 
-def draw_each(topologies: Mapping[str, Topology], out: Path) -> Iterator[Path]:
+def draw_each(topologies: Mapping[str, AnyTopology], out: Path) -> Iterator[Path]:
     """Draw every topology's layers and masks into a folder; yields the files.
 
     Raises
@@ -35,7 +35,7 @@ def draw_each(topologies: Mapping[str, Topology], out: Path) -> Iterator[Path]:
 
 
 def draw_together(
-    topologies: Mapping[str, Topology],
+    topologies: Mapping[str, AnyTopology],
     controllability: Path | None,
     errors: Path | None,
     spectrum: Path | None,
@@ -50,7 +50,7 @@ def draw_together(
     """
     from evo.report.pictures import control_maps, errors_beside_control, spectra
 
-    named = {_label(name): topology for name, topology in topologies.items()}
+    named = by_place({_label(name): topology for name, topology in topologies.items()})
     wanted: tuple[tuple[Path | None, Callable[[], Figure]], ...] = (
         (controllability, lambda: control_maps(named, reading)),
         (errors, lambda: errors_beside_control(named)),

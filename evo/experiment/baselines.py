@@ -4,50 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, count
 
 from evaluators.task import Score, Split, Task
+from evo.algorithm.individual import SAMPLED
+from evo.algorithm.nsga2 import Rules
+from evo.experiment.initial_population import names_of_own
+from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
-from topologies.canonical import canonical
 from topologies.families import FAMILIES, members
 from topologies.families.butterfly import parallel_butterfly
 from topologies.families.family import Member
+from topologies.stack import Layout, Stack
 
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
     """Optuna's trials of a family at the run's size and budget, best first."""
-    settings, phase = run.settings, names.tuning(family)
+    settings = run.settings
+    run.show(PhaseStarted(names.tuning(family)))
+    found = candidates_of(family, settings)
+    return tune(found, lambda trials: scores(run, family, trials), settings.tuning.trials, settings.seed)
 
-    def evaluate(trials: Sequence[Trial]) -> list[Score | None]:
-        """The trials' scores on the search targets."""
-        return run.evaluations.evaluate(
-            [
-                Request(
-                    phase=phase,
-                    number=trial.number,
-                    task=Task(
-                        topology=trial.topology,
-                        fidelity=settings.fidelity.search,
-                        split=Split.SEARCH,
-                        seed=settings.seed,
-                    ),
-                    origins=(Origin(label=trial.expression, family=family),),
-                )
-                for trial in trials
-            ]
-        )
 
-    run.show(PhaseStarted(phase))
-    found = candidates(family, settings.n_in, settings.n_out, settings.budget)
-    return tune(found, evaluate, settings.tuning.trials, settings.seed)
+def scores(run: Run[Settings], family: str, trials: Sequence[Trial]) -> list[Score | None]:
+    """The scores on the search targets of trials of a family."""
+    fidelity, seed = run.settings.fidelity.search, run.settings.seed
+    return run.evaluations.evaluate(
+        [
+            Request(
+                phase=names.tuning(family),
+                number=trial.number,
+                task=Task(topology=trial.topology, fidelity=fidelity, split=Split.SEARCH, seed=seed),
+                origins=(Origin(label=trial.expression, family=family),),
+            )
+            for trial in trials
+        ]
+    )
+
+
+def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
+    """The family's members at a recipe's sizes within its budget, see :func:`candidates`; for a model with several
+    places stacks of them.
+    """
+    layout = settings.places.layout if settings.places else None
+    return candidates_at(family, settings.n_in, settings.n_out, layout, settings.budget)
+
+
+def candidates_at(family: str, n_in: int, n_out: int, layout: Layout | None, budget: int) -> Sequence[AnyMember]:
+    """The family's members of a size or, where there is a layout, for all its places."""
+    if layout is None:
+        return candidates(family, n_in, n_out, budget)
+    return stack_members(layout, budget, partial(candidates, family))
 
 
 def candidates(family: str, n_in: int, n_out: int, budget: int) -> list[Member]:
@@ -59,7 +75,36 @@ def best_member(run: Run[Settings], family: str, trials: Sequence[Trial]) -> Cho
     """The best of the first few trials that have a score, at full fidelity on the validation targets, if any has."""
     scored = [trial for trial in trials if trial.score is not None]
     finalists = [Finalist(trial.expression, trial.topology) for trial in scored[: run.settings.fidelity.finalists]]
-    return choose(run, BASELINES[family], finalists)
+    return choose(run, ROWS[family], finalists)
+
+
+def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
+    """The best member of the initial population whose family has no row of its own; None if there is no such.
+
+    They are ranked by their errors in the search, which are known, and the best few again on the validation targets.
+    """
+    members = [one for one in rules.initial_population if one.family not in (*ROWS, SAMPLED)]
+    if not members:
+        return None
+    settings = run.settings
+    own = {name: run.given[name] for name in settings.initial_population}
+    called = names_of_own(own, rules.layout, rules.bounds, settings.seed)
+    requests = [
+        Request(
+            phase=names.FOUNDER_ERRORS,
+            number=place,
+            task=Task(topology=one.topology, fidelity=settings.fidelity.search, split=Split.SEARCH, seed=settings.seed),
+            origins=(Origin(family=one.family),),
+        )
+        for place, one in enumerate(members)
+    ]
+    found = zip(members, run.evaluations.evaluate(requests), strict=True)
+    ranked = sorted(((one, score.error) for one, score in found if score is not None), key=lambda pair: pair[1])
+    finalists = [
+        Finalist(called.get(one.topology.digest, one.family), one.topology)
+        for one, _ in ranked[: settings.fidelity.finalists]
+    ]
+    return choose(run, names.BEST_FOUNDER, finalists)
 
 
 def given_baseline(run: Run[Settings]) -> Chosen | None:
@@ -73,7 +118,7 @@ def given_baseline(run: Run[Settings]) -> Chosen | None:
     name, budget = run.settings.baseline, run.settings.budget
     if name is None:
         return None
-    topology = canonical(run.given[name])
+    topology = run.given[name].canonical
     if topology.n_trainable > budget:
         raise ValueError(
             f"baseline {name!r} has {topology.n_trainable} trainable edges, more than the budget of {budget}"
@@ -98,6 +143,21 @@ def baseline_row(chosen: Mapping[str, Chosen]) -> str | None:
     return min(derived, key=lambda name: derived[name].validation.error, default=None)
 
 
+def growth_rule_of(settings: Settings) -> Finalist | None:
+    """The paper's own rule at a recipe's budget; at every place of a model with several, each at its share."""
+    if settings.places is None:
+        return growth_rule(settings.n_in, settings.n_out, settings.budget)
+    sizes = settings.sizes
+    found = [
+        growth_rule(*size, budget) for size, budget in zip(sizes, by_dense_size(sizes, settings.budget), strict=True)
+    ]
+    rules = [one for one in found if one is not None]
+    if len(rules) < len(found):
+        return None
+    label = BETWEEN_PLACES.join(dict.fromkeys(one.label for one in rules))
+    return Finalist(label, Stack(tuple(place for one in rules for place in one.topology.places)))
+
+
 def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
     """The paper's own rule (VII-E): one butterfly deepens up to d layers, then copies are added; None if none fits.
 
@@ -113,4 +173,4 @@ def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:
         if topology.n_trainable > budget:
             break
         best = Finalist(f"p = {p}, d = {d}", topology)
-    return best and replace(best, topology=canonical(best.topology))
+    return best and replace(best, topology=best.topology.canonical)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import cast
 
 from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
-from evo.settings import Settings, validate
+from evo.own_data import completed
+from evo.settings import Settings, overridden, validate
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
-from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, interval
+from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, error_interval
 from evo.storage.run import Run, Watcher, open_run
-from topologies.canonical import canonical
 from topologies.files import read
 from topologies.names import topology_file
+from topologies.stack import AnyTopology, Stack, size_text, the_topology
 from topologies.topology import Topology
 
 
@@ -42,7 +42,41 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
         return trials, compared(run, {BASELINES[family]: best}, BASELINES[family]).first
 
 
-def scores(settings: Settings, topologies: Mapping[str, Topology], watcher: Watcher) -> FinalTable:
+def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) -> Settings:
+    """A recipe that compares topologies: of their size, and of the budget of the largest, unless the overrides say.
+
+    Raises
+    ------
+    ValueError
+        When they have different sizes, or the overrides are wrong.
+    """
+    first = next(iter(topologies.values()))
+    values = overridden({}, overrides)
+    places = 1
+    if values.get("training") is not None:
+        values = completed(values)
+        places = len(values["places"]["sizes"]) if values.get("places") else 1
+    else:
+        _check_one_size(topologies)
+        values = {"n_in": first.n_in, "n_out": first.n_out} | values
+    budget = max(one.n_trainable if isinstance(one, Stack) else places * one.n_trainable for one in topologies.values())
+    return validate({"budget": budget} | values)
+
+
+def _check_one_size(topologies: Mapping[str, AnyTopology]) -> None:
+    """Raise ValueError unless all are single topologies of one size: without data those alone can be compared."""
+    for name, topology in topologies.items():
+        if isinstance(topology, Stack):
+            raise ValueError(
+                f"{name} holds {len(topology.places)} places ({size_text(topology.sizes)}): say what their model is to "
+                "be trained on, --set training.data=mine.npz --set 'training.hidden=[256, 256]'"
+            )
+    if len({(one.n_in, one.n_out) for one in topologies.values()}) > 1:
+        told = ", ".join(f"{name} is {one.n_in} x {one.n_out}" for name, one in topologies.items())
+        raise ValueError(f"only topologies of one size can be compared: {told}")
+
+
+def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: Watcher) -> FinalTable:
     """The final table for topologies by name, all of the recipe's size; the baseline comes first.
 
     Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget.
@@ -52,12 +86,23 @@ def scores(settings: Settings, topologies: Mapping[str, Topology], watcher: Watc
     ValueError
         When there is no baseline at the budget.
     """
+    wanted = {name: _at_places(settings, name, topology).canonical for name, topology in topologies.items()}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline, best = _baseline(run)
         chosen: dict[str, Chosen | None] = {baseline: best}
-        for name, topology in topologies.items():
-            chosen[name] = choose(run, name, [Finalist("", canonical(topology))])
+        for name, topology in wanted.items():
+            chosen[name] = choose(run, name, [Finalist("", topology)])
         return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
+
+
+def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopology:
+    """The topology as the recipe's evaluator takes it: at every place of a model with several."""
+    if settings.places is None:
+        return the_topology(topology, name)
+    stack = topology if isinstance(topology, Stack) else Stack((topology,) * len(settings.sizes))
+    if not settings.places.layout.admits(stack.sizes):
+        raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(settings.sizes)}")
+    return stack
 
 
 def _baseline(run: Run[Settings]) -> tuple[str, Chosen]:
@@ -108,6 +153,8 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
     fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
     judge = evaluator_of(settings, evaluator)
-    score = judge.evaluate(canonical(topology), fidelity, Split.TEST, provenance.seed)
+    form = cast(Topology, topology.canonical)  # or a stack, as the recipe's evaluator takes
+    score = judge.evaluate(form, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
-    return Verification(stated["error"], Interval(stated["error"], low, high), interval(np.array(score.errors)))
+    found = error_interval(score, settings.is_cross_validated)
+    return Verification(stated["error"], Interval(stated["error"], low, high), found)

@@ -8,41 +8,46 @@ from itertools import islice
 from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
 from evo.experiment.tune import Trial
-from evo.variation import fill, sample
+from evo.storage.names import OF_SPACE, OWN
 from evo.variation.bounds import Bounds
-from topologies.canonical import canonical
-from topologies.topology import Topology
+from evo.variation.breed import filled, sampled
+from topologies.stack import AnyTopology, Layout, Stack
 
-FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
-"""The families whose members are taken; random regular topologies are the control among them."""
+FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular", *OF_SPACE)
+"""What members are taken of; random regular topologies are the control among them."""
 PER_FAMILY = 6
-OWN = "own"
-"""The family of the topologies that the recipe names."""
 
 
 def initial_population(
-    tuned: Mapping[str, Sequence[Trial]], own: Mapping[str, Topology], bounds: Bounds, n_in: int, n_out: int, seed: int
+    tuned: Mapping[str, Sequence[Trial]],
+    own: Mapping[str, AnyTopology],
+    bounds: Bounds,
+    n_in: int,
+    n_out: int,
+    seed: int,
+    layout: Layout | None = None,
 ) -> tuple[InitialMember, ...]:
     """The user's own topologies, then the best few of each family, each with exactly the budget and within bounds.
 
-    Members below the budget are filled up to it with random admissible edges. Where no family has a member that fits,
-    a few topologies are sampled.
+    Members below the budget are filled up to it with random admissible edges. Where hidden widths are free, the best
+    member at each choice of widths is among them. Where no family has a member that fits, a few topologies are sampled.
+    With a ``layout`` all are stacks.
 
     Raises
     ------
     ValueError
         When one of the user's own cannot be brought to the budget within the bounds, or nothing else can.
     """
-    offered = [InitialMember(OWN, _own(name, topology, bounds, seed)) for name, topology in own.items()]
+    offered = [InitialMember(OWN, _own(name, topology, layout, bounds, seed)) for name, topology in own.items()]
     offered += [
         InitialMember(family, topology)
         for family in FAMILIES
-        for topology in islice(_fitting(tuned.get(family, ()), bounds, seed), PER_FAMILY)
+        for topology in _chosen(list(tuned.get(family, ())), layout, bounds, seed)
     ]
     if not offered:
         keys = (generator(seed, "founder", SAMPLED, number) for number in range(PER_FAMILY))
-        sampled = (sample(n_in, n_out, bounds, key) for key in keys)
-        offered = [InitialMember(SAMPLED, one.canonical) for one in sampled if one is not None]
+        drawn = (sampled((n_in, n_out), layout, bounds, key) for key in keys)
+        offered = [InitialMember(SAMPLED, one.canonical) for one in drawn if one is not None]
     if not offered:
         raise ValueError(
             f"no topology to begin with is within the bounds: {_words(bounds)}; raise a bound or change the budget"
@@ -53,28 +58,44 @@ def initial_population(
     return tuple(found.values())
 
 
-def _own(name: str, topology: Topology, bounds: Bounds, seed: int) -> Topology:
+def names_of_own(own: Mapping[str, AnyTopology], layout: Layout | None, bounds: Bounds, seed: int) -> dict[str, str]:
+    """What the recipe calls the user's own members of the initial population, by their digests."""
+    return {_own(name, topology, layout, bounds, seed).digest: name for name, topology in own.items()}
+
+
+def _own(name: str, topology: AnyTopology, layout: Layout | None, bounds: Bounds, seed: int) -> AnyTopology:
     """One of the user's own, which must fit, else ValueError."""
-    filled = _filled(topology, bounds, seed)
-    if filled is None:
+    found = _filled(topology, layout, bounds, seed)
+    if found is None:
         which = f"initial_population: {name!r} ({topology!r})"
         raise ValueError(f"{which} does not fit: it cannot become a connected topology of {_words(bounds)}")
-    return filled
+    return found
 
 
-def _fitting(trials: Sequence[Trial], bounds: Bounds, seed: int) -> Iterator[Topology]:
+def _chosen(trials: Sequence[Trial], layout: Layout | None, bounds: Bounds, seed: int) -> list[AnyTopology]:
+    """The best few trials of a family that fit, and the best at every choice of hidden widths where those are free."""
+    best = list(islice(_fitting(trials, layout, bounds, seed), PER_FAMILY))
+    if layout is None or not layout.widths:
+        return best
+    by_sizes: dict[object, list[Trial]] = {}
+    for trial in trials:
+        by_sizes.setdefault(isinstance(trial.topology, Stack) and trial.topology.sizes, []).append(trial)
+    return best + [one for some in by_sizes.values() for one in islice(_fitting(some, layout, bounds, seed), 1)]
+
+
+def _fitting(trials: Sequence[Trial], layout: Layout | None, bounds: Bounds, seed: int) -> Iterator[AnyTopology]:
     """The trials that have not too many edges as they are and can be filled up, in the order of ``trials``."""
     for trial in trials:
         if trial.topology.n_edges <= bounds.max_edges:
-            filled = _filled(trial.topology, bounds, seed)
-            if filled is not None:
-                yield filled
+            found = _filled(trial.topology, layout, bounds, seed)
+            if found is not None:
+                yield found
 
 
-def _filled(topology: Topology, bounds: Bounds, seed: int) -> Topology | None:
+def _filled(topology: AnyTopology, layout: Layout | None, bounds: Bounds, seed: int) -> AnyTopology | None:
     """The topology with exactly the budget, in canonical form; None where it has no room for it."""
-    filled = fill(topology, bounds, generator(seed, "founder", topology.digest))
-    return None if filled is None else canonical(filled)
+    found = filled(topology, layout, bounds, generator(seed, "founder", topology.digest))
+    return None if found is None else found.canonical
 
 
 def _words(bounds: Bounds) -> str:

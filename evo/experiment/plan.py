@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import cast
 
 from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
 from evo.algorithm.nsga2 import Policy
-from evo.experiment.baselines import candidates
+from evo.experiment.baselines import candidates_at
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY
-from evo.experiment.validation import n_promoted
+from evo.experiment.space_baselines import sizes_in_space
+from evo.experiment.stack_members import by_dense_size
+from evo.experiment.validation import RETRAININGS, n_promoted
 from evo.settings import Settings
 from evo.storage.names import BASELINES
 from evo.storage.pools import evaluator_of
-from topologies.canonical import canonical
 from topologies.families import fits
+from topologies.stack import AnyTopology, Layout, Sizes, stacked
+from topologies.topology import Topology
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A number of evaluations at one fidelity."""
+    """Evaluations at one fidelity, in batches of which each is waited for before the next begins."""
 
     name: str
-    evaluations: int
+    batches: tuple[int, ...]
     fidelity: Fidelity
     split: Split = Split.SEARCH
+
+    @property
+    def evaluations(self) -> int:
+        """How many there are in all."""
+        return sum(self.batches)
 
     @property
     def cost(self) -> float:
         """Work in training steps."""
         return float(self.evaluations * self.fidelity.cost)
 
-    def seconds(self, per_step: Mapping[Split, float]) -> float:
-        """Seconds of one core, where a step of each split takes so many."""
-        return self.cost * per_step[self.split]
+    def length(self, workers: int) -> float:
+        """Training steps one after another, where so many workers share the evaluations of a batch."""
+        return float(sum(-(-batch // workers) for batch in self.batches) * self.fidelity.cost)
 
 
 _LARGE = 1 << 17
@@ -53,37 +62,55 @@ PROMOTED = 10
 def plan(settings: Settings) -> tuple[Phase, ...]:
     """The phases of a search; counts are upper estimates where they depend on results, those of promotions a rule."""
     fidelity = settings.fidelity
-    sizes = {family: len(candidates(family, settings.n_in, settings.n_out, settings.budget)) for family in BASELINES}
+    sizes = _family_sizes(settings)
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
-    initial = len(settings.initial_population) + sum(min(trials[family], PER_FAMILY) for family in FAMILIES)
+    trials |= sizes_in_space(settings, trials)
+    initial = len(settings.initial_population) + sum(min(trials.get(family, 0), PER_FAMILY) for family in FAMILIES)
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
-    promoted = 2 * (early + -(-(bred - early) // PROMOTED))  # before the elite is full, everything is
-    ranked = [min(count, fidelity.finalists) for count in (*trials.values(), bred, bred)]
+    promoted = early + -(-(bred - early) // PROMOTED)  # before the elite is full, everything is
+    own = len(settings.initial_population)
+    counts = (*trials.values(), bred, bred, *([own] if own else []))
+    ranked = [min(count, fidelity.finalists) for count in counts]
     ranked += [1] * (1 + (settings.baseline is not None))
-    again = sum(n_promoted(count) for count in ranked if n_promoted(count) > 1)
+    again = tuple(n_promoted(count) for count in ranked if n_promoted(count) > 1)
     search, validation = fidelity.search, fidelity.validation
-    tested = len(BASELINES) + 3 + (settings.baseline is not None)
+    tested = len(trials) + 3 + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
-    both = [Phase("search errors of the rows", tested, searched)] * (settings.search_by is not None)
     whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
-    inherited = {policy: [Phase(f"{policy} at inherited rates", heirs, at_one)] * bool(heirs) for policy in Policy}
+    inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
     beyond = replace(validation, rates=validation.rates[:1])
-    grown = [Phase("validation beyond the grid", sum(map(n_promoted, ranked)), beyond, Split.VALIDATION)]
+    grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
+    best = _once_chosen(validation, 4 * validation.targets)
+    retrained = _once_chosen(search, RETRAININGS)
+    afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), retrained, Split.VALIDATION)
+    trained = settings.training is not None
     return (
-        Phase("tune the hand-derived families", sum(trials.values()), search),
-        Phase("evolution", whole, search),
+        Phase("tune the hand-derived families", tuple(trials.values()), search),
+        Phase("evolution", (whole,), search),
         *inherited[Policy.EVOLUTION],
-        Phase("random search", whole, search),
+        Phase("random search", (whole,), search),
         *inherited[Policy.RANDOM],
-        Phase("promotions", promoted, searched),
-        Phase("validation", sum(ranked), validation, Split.VALIDATION),
-        *(grown if settings.training is not None else ()),
-        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
-        Phase("test", tested, _once_chosen(validation, fidelity.test_targets), Split.TEST),
-        *both,
+        Phase("promotions", (promoted, promoted), searched),
+        Phase("validation", tuple(ranked), validation, Split.VALIDATION),
+        *([grown] if trained else []),
+        Phase("validation of the best", again, best, Split.VALIDATION),
+        Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets), Split.TEST),
+        *([afresh] if trained and settings.search_by is None else []),
+        *([Phase("search errors of the rows", (tested,), searched)] if settings.search_by is not None else []),
     )
+
+
+def _family_sizes(settings: Settings) -> dict[str, int]:
+    """How many members each of the tuned families has."""
+    layout = settings.places.layout if settings.places else None
+    return {family: _size_of(family, settings.n_in, settings.n_out, layout, settings.budget) for family in BASELINES}
+
+
+@lru_cache(maxsize=64)
+def _size_of(family: str, n_in: int, n_out: int, layout: Layout | None, budget: int) -> int:
+    return len(candidates_at(family, n_in, n_out, layout, budget))
 
 
 def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
@@ -113,11 +140,16 @@ def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
     inputs, so where that is large a smaller problem of the same proportions is measured, and few steps. An evaluator
     whose steps are long is measured at its own size, and few steps as well.
     """
+    if settings.training is not None:
+        from evaluators.training import TrainedAccuracy
+
+        if isinstance(evaluator, TrainedAccuracy):
+            return seconds_per_epoch(settings, evaluator)
     slow = isinstance(evaluator, SlowEvaluator)
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
-    n_in, n_out, budget = (max(2, size // part) for size in (settings.n_in, settings.n_out, settings.budget))
-    found = fits(n_in, n_out, max(budget, n_in + n_out)).values()
-    topology = canonical(max((member.topology() for member in found), key=lambda one: one.n_edges))
+    n_in = max(2, settings.n_in // part)
+    sizes = tuple((max(2, one // part), max(2, other // part)) for one, other in settings.sizes)
+    topology = cast(Topology, _largest(sizes, max(2, settings.budget // part)))
     steps = 1 if slow else int(min(400, max(4, _WORK / (topology.n_edges * n_in))))
     targets = 1 if slow else 8
     # The first evaluation compiles, and is not measured.
@@ -126,3 +158,31 @@ def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
         evaluator.evaluate(topology, fidelity, Split.SEARCH, settings.seed)
     measured = (time.perf_counter() - start) / fidelity.cost
     return float(measured * (settings.budget / topology.n_trainable) * (settings.n_in / n_in))
+
+
+def seconds_per_epoch(settings: Settings, evaluator: Evaluator | None = None) -> float:
+    """Seconds that an epoch of training on a recipe's data takes, with its share of the scoring at the end.
+
+    A few steps are timed, so that it does not take longer where there are more examples. ``evaluator`` is what trains,
+    by default the recipe's.
+    """
+    from evaluators.training import TrainedAccuracy
+    from evaluators.training.pace import pace
+
+    evaluator = evaluator or evaluator_of(settings)
+    assert isinstance(evaluator, TrainedAccuracy)
+    found = pace(evaluator, _largest(settings.sizes, settings.budget))
+    part = len(evaluator.data.part(Split.SEARCH))
+    steps = settings.fidelity.steps if settings.search_by is None else settings.fidelity.validation_steps
+    return found.training * len(evaluator.data.train) + found.scoring * part / steps
+
+
+def _largest(sizes: Sizes, budget: int) -> AnyTopology:
+    """For every place the member of a hand-derived family with the most edges, of those that families would choose."""
+    budgets = by_dense_size(sizes, budget)
+    return stacked(_large(*size, part) for size, part in zip(sizes, budgets, strict=True)).canonical
+
+
+def _large(n_in: int, n_out: int, budget: int) -> Topology:
+    found = fits(n_in, n_out, max(budget, min(n_in + n_out, n_in * n_out))).values()
+    return max((member.topology() for member in found), key=lambda one: one.n_edges)

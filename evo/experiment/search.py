@@ -10,15 +10,23 @@ from pathlib import Path
 
 from evaluators.function import Function
 from evaluators.task import Answer, Evaluator, Fidelity, Race, Split, Task
-from evo.algorithm.individual import SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, Siblings
 from evo.algorithm.inheritance import Grid
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.algorithm.selection import hypervolume
-from evo.experiment.baselines import baseline_row, best_member, given_baseline, growth_rule, tuned
+from evo.experiment.baselines import (
+    baseline_row,
+    best_founder,
+    best_member,
+    given_baseline,
+    growth_rule_of,
+    tuned,
+)
 from evo.experiment.initial_population import initial_population
+from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
-from evo.experiment.validation import choose, compared
+from evo.experiment.validation import choose, compared, retrain
 from evo.settings import Settings
 from evo.storage.champion import keep_best, write_champion
 from evo.storage.checkpoint import Checkpoints
@@ -26,17 +34,20 @@ from evo.storage.evaluations import Request
 from evo.storage.names import (
     BASELINE_ERROR,
     BASELINES,
+    BEST_FOUNDER,
     EVOLVED,
     GIVEN_BASELINE,
     GROWTH_RULE,
     PARALLEL_BUTTERFLY,
     RANDOM_SEARCH,
+    ROWS,
 )
 from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
 from evo.variation.bounds import Bounds
-from topologies.topology import Topology
+from evo.variation.space import Space
+from topologies.stack import AnyTopology
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,12 @@ class Result:
     """
 
     folder: Path
-    champion: Topology
+    champion: AnyTopology
     champion_file: Path
     table: FinalTable
     digest: str
+    founder: str | None = None
+    """The family of the champion, where it is a member of the initial population as that was given."""
 
 
 def search(
@@ -80,19 +93,25 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
+    space = space_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         given = given_baseline(run)
         trials: dict[str, tuple[Trial, ...]] = {}
         for family in BASELINES:
             trials[family] = tuned(run, family)
             _check_evaluator_works(run, trials)
-        members = {BASELINES[family]: best_member(run, family, found) for family, found in trials.items()}
+        if space is not None:
+            trials |= tuned_in_space(run, space, trials)
+        members = {ROWS[family]: best_member(run, family, found) for family, found in trials.items()}
         chosen = {GIVEN_BASELINE: given} if given else {}
         chosen |= {row: member for row, member in members.items() if member is not None}
         baseline = _baseline(run, trials, chosen)
         reference = _search_error(run, chosen[baseline])
-        evolved = loop(run, rules_of(run, Policy.EVOLUTION, trials, chosen[baseline]), reference)
-        sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline]), reference)
+        rules = rules_of(run, Policy.EVOLUTION, trials, chosen[baseline], space)
+        evolved = loop(run, rules, reference)
+        sampled = loop(run, rules_of(run, Policy.RANDOM, trials, chosen[baseline], space), reference)
+        best = best_founder(run, rules)
+        chosen |= {BEST_FOUNDER: best} if best else {}
         return concluded(run, chosen, baseline, evolved, sampled)
 
 
@@ -133,18 +152,28 @@ def loop(run: Run[Settings], rules: Rules, reference: float | None) -> Searched:
     return Searched(progress.state, progress.history_digest)
 
 
-def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[Trial]], baseline: Chosen) -> Rules:
+def rules_of(
+    run: Run[Settings],
+    policy: Policy,
+    trials: Mapping[str, Sequence[Trial]],
+    baseline: Chosen,
+    space: Space | None = None,
+) -> Rules:
     """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out.
 
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked, fidelity = settings.bounds, settings.fidelity
+    asked, sizes, fidelity = settings.bounds, settings.sizes, settings.fidelity
+    layout = settings.places.layout if settings.places else None
+    ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
         budget=settings.budget,
-        max_depth=asked.max_depth or (best.depth if best.depth > 1 else 2 * best.n_in.bit_length()),
-        max_width=asked.max_width or max(2 * settings.n_in, 2 * settings.n_out, *best.widths),
+        max_depth=asked.max_depth
+        or (best.depth if best.depth > len(sizes) else len(sizes) * 2 * best.n_in.bit_length()),
+        max_width=asked.max_width or max(2 * max(ends), *best.widths),
         max_edges=asked.max_edges or max(best.n_edges, settings.budget),
+        connected=settings.connected,
     )
     own = {name: run.given[name] for name in settings.initial_population}
     return Rules(
@@ -156,9 +185,13 @@ def rules_of(run: Run[Settings], policy: Policy, trials: Mapping[str, Sequence[T
         population=settings.loop.population,
         elite=settings.fidelity.finalists,
         limits=(best.n_edges, best.depth),
-        initial_population=initial_population(trials, own, bounds, settings.n_in, settings.n_out, settings.seed),
+        initial_population=initial_population(
+            trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
+        ),
         seed=settings.seed,
         siblings=settings.siblings if settings.screen else 1,
+        layout=layout,
+        space=space,
         grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
     )
 
@@ -172,7 +205,7 @@ def concluded(
     champion = choose(run, EVOLVED, _finalists(evolved))
     if champion is None:
         raise ValueError(f"no candidate could be evaluated: {run.evaluations.last_failure}")
-    rule = growth_rule(settings.n_in, settings.n_out, settings.budget)
+    rule = growth_rule_of(settings)
     entries = {
         EVOLVED: champion,
         baseline: chosen[baseline],
@@ -186,8 +219,11 @@ def concluded(
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
+    if settings.training is not None and settings.search_by is None:
+        retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
-    return Result(run.folder, champion.finalist.topology, file, table, digest)
+    founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
+    return Result(run.folder, champion.finalist.topology, file, table, digest, founder)
 
 
 def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Trial]]) -> None:
@@ -203,10 +239,10 @@ def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen:
     if trials[PARALLEL_BUTTERFLY] and row not in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
         raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:
+        wanted = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
         raise ValueError(
-            f"there is no baseline: no hand-derived family has a connected member of {settings.n_in} x "
-            f"{settings.n_out} with at most {settings.budget} trainable edges; raise the budget, or give a baseline "
-            "in the recipe"
+            f"there is no baseline: no hand-derived family has a connected member of {wanted} with at most "
+            f"{settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"
         )
     return row
 

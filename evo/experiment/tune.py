@@ -13,9 +13,8 @@ from typing import Any
 import optuna
 
 from evaluators.task import Score
-from topologies.canonical import canonical
-from topologies.families.family import Member
-from topologies.topology import Topology
+from evo.experiment.stack_members import AnyMember
+from topologies.stack import AnyTopology
 
 BATCH = 8
 """Trials that TPE asks for at once: a constant, because the sequence of trials depends on it."""
@@ -30,7 +29,7 @@ class Trial:
 
     number: int
     expression: str
-    topology: Topology
+    topology: AnyTopology
     score: Score | None = None
 
     @property
@@ -39,7 +38,7 @@ class Trial:
         return float("inf") if self.score is None else self.score.error
 
 
-def tune(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: int) -> tuple[Trial, ...]:
+def tune(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int) -> tuple[Trial, ...]:
     """Trials of a family's members, best first.
 
     Parameters
@@ -66,7 +65,7 @@ def tune(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: in
     return tuple(sorted(done, key=lambda trial: (trial.error, trial.number)))
 
 
-def _ask_tpe(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed: int) -> list[Trial]:
+def _ask_tpe(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int) -> list[Trial]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed % 2**32))  # NumPy's limit
     space = _space(candidates)
@@ -83,7 +82,7 @@ def _ask_tpe(candidates: Sequence[Member], evaluate: Evaluate, trials: int, seed
     return list(done.values())
 
 
-def _varied(candidates: Sequence[Member]) -> dict[str, list[Any]]:
+def _varied(candidates: Sequence[AnyMember]) -> dict[str, list[Any]]:
     """The parameters in which members differ, with the values they take (hashable, in order of appearance)."""
     names = dict.fromkeys(name for member in candidates for name in member.arguments)
     values = {name: list(dict.fromkeys(member.arguments.get(name) for member in candidates)) for name in names}
@@ -94,7 +93,7 @@ def _is_number(values: Sequence[Any]) -> bool:
     return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
 
 
-def _space(candidates: Sequence[Member]) -> dict[str, optuna.distributions.BaseDistribution]:
+def _space(candidates: Sequence[AnyMember]) -> dict[str, optuna.distributions.BaseDistribution]:
     space: dict[str, optuna.distributions.BaseDistribution] = {}
     for name, values in _varied(candidates).items():
         if _is_number(values):
@@ -104,10 +103,10 @@ def _space(candidates: Sequence[Member]) -> dict[str, optuna.distributions.BaseD
     return space
 
 
-def _nearest(candidates: Sequence[Member], asked: dict[str, Any]) -> Member:
+def _nearest(candidates: Sequence[AnyMember], asked: dict[str, Any]) -> AnyMember:
     """The member whose parameters are nearest in proportion, the first of equals."""
 
-    def distance(member: Member) -> float:
+    def distance(member: AnyMember) -> float:
         total = 0.0
         for name, wanted in asked.items():
             value = member.arguments.get(name)
@@ -120,8 +119,8 @@ def _nearest(candidates: Sequence[Member], asked: dict[str, Any]) -> Member:
     return min(candidates, key=distance)
 
 
-def _trial(number: int, member: Member) -> Trial:
-    return Trial(number, member.expression, canonical(member.topology()))
+def _trial(number: int, member: AnyMember) -> Trial:
+    return Trial(number, member.expression, member.topology().canonical)
 
 
 def _scored(trial: Trial, score: Score | None) -> Trial:

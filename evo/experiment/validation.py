@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evaluators.task import Fidelity, Race, Score, Split, Task
+from evo.algorithm.individual import Individual
 from evo.experiment.grid import added, grown, remark
 from evo.settings import Settings
 from evo.storage import names
@@ -18,6 +19,7 @@ from evo.storage.evaluations import Request
 from evo.storage.records import Origin
 from evo.storage.results import Chosen, Finalist, FinalTable, final_table
 from evo.storage.run import Run
+from topologies.stack import Stack
 
 
 def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chosen | None:
@@ -58,6 +60,30 @@ def _beyond_the_grid(
                 found[place] = score
         grids = more
     return dict(sorted(found.items(), key=lambda one: (one[1].error, one[0])))
+
+
+RETRAININGS = 3
+"""Trainings from new seeds of every finalist of a search on data."""
+
+
+def retrain(run: Run[Settings], elite: Sequence[Individual]) -> None:
+    """Train the best of a search on data afresh, on the validation part, so that the journal has both errors.
+
+    They were chosen for their errors in the search, which are therefore too good; new trainings as long as those, at
+    the same learning rates, tell by how much. Nothing is chosen by them.
+    """
+    requests = [
+        _request(
+            run,
+            names.RETRAINED,
+            place,
+            Finalist("", one.topology),
+            run.settings.fidelity.search.promoted(RETRAININGS, one.score),
+            Split.VALIDATION,
+        )
+        for place, one in enumerate(elite)
+    ]
+    run.evaluations.evaluate(requests)
 
 
 def n_promoted(finalists: int) -> int:
@@ -102,15 +128,19 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
     for row in (next(iter(chosen)), baseline):
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
-    found = [(row, _remarked(run, chosen[row]), score) for row, score in scores.items() if score is not None]
-    return final_table(found, baseline).with_search_errors(_search_errors(run, chosen))
+    found = [(row, _as_told(run.settings, chosen[row]), score) for row, score in scores.items() if score is not None]
+    table = final_table(found, baseline, run.settings.is_cross_validated)
+    return table.with_search_errors(_search_errors(run, chosen))
 
 
-def _remarked(run: Run[Settings], one: Chosen) -> Finalist:
-    """The finalist as the table calls it: with the learning rate or weight decay that is from beyond the grid."""
-    settings = run.settings
-    told = remark(settings.fidelity.validation, one.validation) if settings.training is not None else ""
-    return replace(one.finalist, label="; ".join(filter(None, (one.finalist.label, told))))
+def _as_told(settings: Settings, one: Chosen) -> Finalist:
+    """The finalist as the table calls it: with what its hidden widths cost beside the budget, where they are free, and
+    with the learning rate or weight decay that is from beyond the grid.
+    """
+    topology = one.finalist.topology
+    widths = settings.places.about_widths(topology.sizes) if settings.places and isinstance(topology, Stack) else ""
+    beyond = remark(settings.fidelity.validation, one.validation) if settings.training is not None else ""
+    return replace(one.finalist, label=", ".join(filter(None, (one.finalist.label, widths, beyond))))
 
 
 def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from evo.algorithm.nsga2 import Policy
 from evo.report import figures, pictures
-from evo.report.csv_tables import candidates_csv, final_table_csv
+from evo.report.csv_tables import candidates_csv, final_table_csv, finalists_csv
 from evo.storage.history import History
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks
+from topologies.stack import by_place
+from topologies.topology import Topology
 
 
 def write_artifacts(history: History, folder: Path) -> None:
@@ -29,8 +31,12 @@ def write_artifacts(history: History, folder: Path) -> None:
     if history.table:
         table = history.table
         (folder / "final_table.csv").write_text(final_table_csv(history), encoding="utf-8")
+        if history.retrained:
+            (folder / "finalists.csv").write_text(finalists_csv(history), encoding="utf-8")
         figures.final_table(history).savefig(folder / "final_table.png")
         both = {row.name: row.topology for row in (table.first, table.baseline)}
-        pictures.control_maps(both).savefig(folder / "controllability.png")
-        of_champion = pictures.errors_beside_control({table.first.name: table.first.topology}, history.settings["seed"])
-        of_champion.savefig(folder / "entry_errors.png")
+        pictures.control_maps(by_place(both)).savefig(folder / "controllability.png")
+        champion = table.first.topology
+        if isinstance(champion, Topology):  # a stack is no one matrix that could be reconstructed
+            errors = pictures.errors_beside_control({table.first.name: champion}, history.settings["seed"])
+            errors.savefig(folder / "entry_errors.png")

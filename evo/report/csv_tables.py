@@ -18,6 +18,7 @@ _TRIAL = ("number", "member", "error", *_CHOSEN)
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
 _CONTROL = ("controllability", "unfairness")
 _ROW = ("topology", "member", "n_trainable", "n_edges", "depth", *_CHOSEN, "error", "error_low", "error_high")
+_FINALIST = ("number", "digest", "search_error", "retrained_error", "gap")
 _DIFFERENCE = ("difference", "low", "high")
 
 
@@ -59,6 +60,21 @@ def final_table_csv(history: History) -> str:
         values["search_error"] = row.search_error
         rows.append(values | _control(history.scores(names.test(row.name))[0]))
     return _csv((*_ROW, *_DIFFERENCE, "search_error", *_CONTROL), rows)
+
+
+def finalists_csv(history: History) -> str:
+    """The finalists of a search on data: the error in the search, and the error of new trainings on validation data."""
+    rows = [
+        {
+            "number": before.number,
+            "digest": before.digest,
+            "search_error": before.error,
+            "retrained_error": after.error,
+            "gap": after.error - before.error,
+        }
+        for before, after in history.retrained
+    ]
+    return _csv(_FINALIST, rows)
 
 
 def _about(record: ScoreRecord) -> dict[str, Any]:

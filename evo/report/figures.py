@@ -11,13 +11,12 @@ from matplotlib.patheffects import withStroke
 
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
-from evo.experiment.initial_population import OWN
 from evo.report.numbers import significant
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.report.text import error_name, words_of
+from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, OWN, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Row, Verdict
 
@@ -31,10 +30,16 @@ _FAMILIES = {
     "torus": "#7a8b2f",
     "monarch": "#c86f8f",
     "radix_net": "#3f7f7f",
+    "patches": "#d4a017",
+    "local_butterfly": "#57a05a",
+    "reordered_parallel_butterfly": "#f0ad78",
+    "reordered_butterfly": "#7fc9bd",
+    "reordered_clos": "#7fa9c9",
+    "reordered_monarch": "#dda9bd",
     OWN: "#c0392b",
     SAMPLED: "#5f6b75",
 }
-_NAMES = {**BASELINES, OWN: "your own topologies", SAMPLED: "sampled afresh"}
+_NAMES = {**ROWS, OWN: "your own topologies", SAMPLED: "sampled afresh"}
 _CEILING = 1.5
 """Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
 
@@ -98,7 +103,7 @@ def front(history: History) -> Figure:
     if not candidates:
         raise ValueError(f"{history.folder.name} has no candidates yet: there is no front to draw")
     figure, axes = page(9.5, 5.8, right=2.1)
-    baselines = {family: one for family in BASELINES if (one := _best_member(history, family)) is not None}
+    baselines = {family: one for family in ROWS if (one := _best_member(history, family)) is not None}
     sampled = history.scores(Policy.RANDOM.value)
     shown = [one.error for one in (*candidates, *sampled)]
     every = [*shown, *(one.error for one in baselines.values())]
@@ -107,7 +112,7 @@ def front(history: History) -> Figure:
     families = [family for family in _FAMILIES if any(one.origin.family == family for one in candidates)]
     for family in families:
         of_family = [one for one in candidates if one.origin.family == family]
-        name = f"from {_NAMES[family]}" if family in BASELINES else _NAMES[family]
+        name = f"from {_NAMES[family]}" if family in ROWS else _NAMES[family]
         axes.plot(*_places(of_family), "o", color=_FAMILIES[family], ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
     edges, errors = _staircase(candidates)
     marker = "." if len(edges) == 1 else None
@@ -193,7 +198,7 @@ def _mark_baselines(axes: Axes, baselines: Mapping[str, ScoreRecord], high: floa
     for place, families in at.items():
         axes.plot(*place, "D", ms=8, mfc=_FAMILIES.get(families[0], SOFT), mec="white", mew=1.4, zorder=5)
         axes.annotate(
-            ", ".join(BASELINES[family] for family in families),
+            ", ".join(ROWS[family] for family in families),
             place,
             (0, 8),
             "data",
@@ -223,7 +228,7 @@ def _places(records: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
 
 def _baseline_error(history: History, baselines: Mapping[str, ScoreRecord]) -> float | None:
     """The error of the topology to beat as its family was tuned; None where it is not known."""
-    of_baseline = {BASELINES[family]: one for family, one in baselines.items()}
+    of_baseline = {ROWS[family]: one for family, one in baselines.items()}
     row = history.result.baseline if history.result else BASELINES[PARALLEL_BUTTERFLY]
     return of_baseline[row].error if row in of_baseline else None
 
@@ -265,4 +270,4 @@ def _beside(axes: Axes, place: float, text: str, colour: str, weight: str = "bol
 
 def _task(history: History) -> str:
     settings = history.settings
-    return f"{settings['n_in']} × {settings['n_out']}, {settings['budget']} trainable edges"
+    return f"{shape_text(history)}, {settings['budget']} trainable edges"

@@ -13,60 +13,14 @@ from evaluators.proxies.graph_measures import requirements
 from evaluators.proxies.matching import ConstraintMatching
 from evaluators.proxies.registry import measure
 from evo.experiment.plan import Phase
-from evo.experiment.search import Result
 from evo.experiment.tune import Trial
 from evo.report.listing import RunSummary
-from evo.report.numbers import difference, ratio, significant
-from evo.report.text import Words
-from evo.storage.results import FinalTable, Interval, Verdict
+from evo.report.numbers import ratio, significant
+from evo.storage.results import FinalTable
 from topologies.families import FAMILIES
 from topologies.families.family import SHARED
 from topologies.measures import Spread, summarise
 from topologies.topology import Topology
-
-
-def comparison_table(table: FinalTable, words: Words) -> Table:
-    """The rows of a comparison on test targets, with each one's paired difference from the baseline.
-
-    ``words`` are those for what its evaluator finds.
-    """
-    count = len(table.first.errors)
-    uncertain = "" if table.is_deterministic else ", with its 95 % interval"
-    shown = Table(
-        title=f"{words.error[:1].upper()}{words.error[1:]} on {count} test {words.targets} (smaller is better)",
-        title_justify="left",
-        caption=f"difference: from the baseline, paired over the {words.targets}{uncertain}",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
-    shown.add_column("topology", overflow="fold")
-    searched = ["in the search"] * table.is_staged
-    for heading in ("trainable", "edges", "depth", "error", "difference", *searched):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for row in table.rows:
-        lines = [f"[bold]{row.name}[/bold]" if row is table.first else row.name]
-        lines += [f"[dim]{row.label}[/dim]"] * bool(row.label)
-        lines += ["[dim]some pairs unconnected[/dim]"] * (not row.topology.is_connected)
-        counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
-        told = "the baseline" if row.difference is None else _coloured(row.difference)
-        errors = (significant(row.error.mean), told, *[significant(row.search_error)] * len(searched))
-        shown.add_row("\n".join(lines), *map(str, counts), *errors)
-    return shown
-
-
-def verdict(table: FinalTable) -> str:
-    """In words, what the first row's comparison with every other row says."""
-    found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-    for other in table.others:
-        found[table.first.minus(other).verdict].append(other.name)
-    words = {
-        Verdict.BETTER: "is better than",
-        Verdict.LEVEL: "is not told apart from",
-        Verdict.WORSE: "[bold]does not beat[/bold]",
-    }
-    parts = [f"{words[verdict]} {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    how = "" if table.is_deterministic else " (paired, 95 %)"
-    return f"The {table.first.name} {'; it '.join(parts)}{how}."
 
 
 def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
@@ -200,25 +154,6 @@ def spread_table(tables: Mapping[int, FinalTable]) -> Table:
     return table
 
 
-def how_to_use(result: Result, store: str | None) -> str:
-    """The champion's path, how a model uses it, the digest, and where to look at the run.
-
-    ``store`` is the tracking store, None for the database in the folder of runs.
-    """
-    look = f"in {store}" if store else f'[bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"'
-    ends = result.champion
-    return f"""
-Champion: [bold]{result.champion_file}[/bold]
-
-    from topologies import SparseCascade
-    layer = SparseCascade("{result.champion_file}")
-    y = layer(x)  # layer stands in for torch.nn.Linear({ends.n_in}, {ends.n_out}); x: (..., {ends.n_in})
-
-Result digest: {result.digest}
-Look at the run in MLflow: {look}
-"""
-
-
 def _meanings(parameters: Mapping[str, str]) -> str:
     return "\n".join(f"[bold]{name}[/bold]: {meaning}" for name, meaning in parameters.items())
 
@@ -235,9 +170,3 @@ def _control(topology: Topology) -> str:
 
 def _spread(spread: Spread) -> str:
     return str(spread.least) if spread.least == spread.most else f"{spread.least}-{spread.most}"
-
-
-def _coloured(value: Interval) -> str:
-    """A difference, green where it is better, red where it is worse."""
-    colour = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.LEVEL: "yellow"}[value.verdict]
-    return f"[{colour}]{difference(value)}[/{colour}]"

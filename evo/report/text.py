@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evaluators.controllability.evaluator import Controllability
-from evaluators.controllability.model import Control
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
-from evo.report.numbers import difference_and_ends, ratio, significant
+from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, RANDOM_SEARCH
+from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH, ROWS
 from evo.storage.records import EndRecord, ScoreRecord
-from evo.storage.results import FinalTable, Row, Verdict
+from evo.storage.results import FinalTable, Verdict, interval
+from topologies.stack import AnyTopology, Stack
 
 FILES = {
     "champion.safetensors": "the champion: what a model loads",
@@ -29,6 +32,7 @@ FILES = {
     "entry_errors.png": "the champion's error entry by entry beside its K",
     "final_table.png": "every row's difference from the baseline on test targets",
     "final_table.csv": "the final table",
+    "finalists.csv": "of a search on data, each finalist's error in the search and trained afresh",
     "candidates.csv": "every candidate: parents, operator, family, error, edges, depth, seconds, device",
 }
 """What is kept of a finished run beside its journal, and what each file is."""
@@ -84,10 +88,10 @@ def final_table_markdown(table: FinalTable) -> str:
         topology = row.topology
         name = f"**{row.name}**" if row is table.first else row.name
         counts = (topology.n_trainable, topology.n_edges, topology.depth)
-        difference = difference_and_ends(row.difference) if row.difference else "the baseline"
+        apart = difference_and_ends(row.difference) if row.difference else "the baseline"
         unconnected = "" if topology.is_connected else " (some pairs unconnected)"
         member = f"`{row.label}`{unconnected}"
-        errors = (significant(row.error.mean), difference, *[significant(row.search_error)] * table.is_staged)
+        errors = (significant(row.error.mean), apart, *[significant(row.search_error)] * table.is_staged)
         lines.append((name, member, *map(str, counts), *errors))
     return "\n".join("| " + " &emsp;| ".join(cells) + " |" for cells in lines).replace("--- &emsp;", "---")
 
@@ -99,10 +103,11 @@ def description(history: History, pictures: str | None = None) -> str:
         return _unfinished(history)
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
     parts = (
-        f"**{headline(table)}** {_numbers(history, table)}",
+        f"**{headline(table, history.founder)}** {_numbers(history, table)}",
         image,
         _comparisons(history, table),
         final_table_markdown(table),
+        retrained_words(history),
         _control(history),
         _origin(history),
         _use(history),
@@ -113,7 +118,7 @@ def description(history: History, pictures: str | None = None) -> str:
 
 def about_family(history: History, family: str) -> str:
     """What the tuning of a family was for, and found."""
-    row = BASELINES[family]
+    row = ROWS[family]
     tried = _plural(len(history.scores(names.tuning(family))), "member")
     is_baseline = history.table is not None and history.table.baseline_name == row
     role = "the baseline, the topology to beat" if is_baseline else "a hand-derived family, tuned for comparison"
@@ -128,61 +133,111 @@ def about_family(history: History, family: str) -> str:
     return f"{told}. Test error **{significant(found.error.mean)}**, the champion's {champion}."
 
 
-def headline(table: FinalTable) -> str:
-    """The one sentence to remember of a finished run."""
-    champion = table.first
-    verdict = champion.minus(table.baseline).verdict
+def founder_words(table: FinalTable, founder: str | None) -> str | None:
+    """What to use where a champion is a founder, the family or name of which is ``founder``, or not better than one.
+
+    None where it is better than every founder that has a row, and where the table is not about a champion.
+    """
+    if table.first.name != EVOLVED:
+        return None
+    if founder is not None:
+        what = "one of your own topologies" if founder == OWN else f"a {founder.replace('_', ' ')}"
+        return f"The champion is {what} of the initial population, as given: evolution found nothing better."
+    rows = [row for row in table.others if row.name in FOUNDERS]
+    best = min(rows, key=lambda row: row.error.mean, default=None)
+    if best is None or table.verdicts[best.name] is Verdict.BETTER:
+        return None
+    beside = {Verdict.LEVEL: "level with", Verdict.WORSE: "worse than"}[table.verdicts[best.name]]
+    return f"The champion is {beside} its best founder, the {best.name} {best.label}: use that."
+
+
+def headline(table: FinalTable, founder: str | None = None) -> str:
+    """What to remember of a finished run; ``founder`` as for :func:`founder_words`."""
+    use = founder_words(table, founder)
+    return _headline(table) + (f" {use}" if use else "")
+
+
+def _headline(table: FinalTable) -> str:
+    verdict = table.verdicts[table.baseline_name]
     if verdict is Verdict.WORSE:
         return "The hand-derived topology is better than the evolved one."
     if verdict is Verdict.LEVEL:
         return "The evolved topology is not told apart from the hand-derived one."
     others = [other for other in table.others if other is not table.baseline]
-    unbeaten = [other.name for other in others if champion.minus(other).verdict is not Verdict.BETTER]
+    unbeaten = [other.name for other in others if table.verdicts[other.name] is not Verdict.BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
     return f"Evolution found a better topology than the hand-derived one{but}."
 
 
-def controls(history: History) -> dict[str, Control]:
+class Controlled(NamedTuple):
+    """How many ratios of inputs a topology controls, and how unevenly; of a stack the sum and the greatest."""
+
+    total: float
+    unfairness: float
+
+
+def retrained_words(history: History) -> str:
+    """How much worse the best of a search on data are when they are trained afresh; nothing where they were not."""
+    pairs = history.retrained
+    if not pairs:
+        return ""
+    gaps = [after.error - before.error for before, after in pairs]
+    told = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
+    means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
+    return (
+        f"Search error of the {_plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
+        f"{_plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
+        f"part {significant(means[1])}: a gap of {told}."
+    )
+
+
+def controls(history: History) -> dict[str, Controlled]:
     """Uniform K of the champion and of the baseline, by the names of their rows; without a final table none."""
     table = history.table
     rows = (table.first, table.baseline) if table else ()
-    return {row.name: Controllability("uniform").analyse(row.topology) for row in rows}
+    return {row.name: _controlled(row.topology) for row in rows}
+
+
+def _controlled(topology: AnyTopology) -> Controlled:
+    found = [Controllability("uniform").analyse(place) for place in topology.places]
+    return Controlled(sum(one.total for one in found), max(one.unfairness for one in found))
 
 
 def _numbers(history: History, table: FinalTable) -> str:
     champion, baseline = table.first, table.baseline
-    difference = champion.minus(baseline)
-    share = ratio(100 * difference.mean, baseline.error.mean)
+    apart = champion.minus(baseline)
+    share = ratio(100 * apart.mean, baseline.error.mean)
     change = "" if share is None else f"{abs(share):.1f} % {'less' if share < 0 else 'more'}, "
     errors, targets, steps = words_of(history.header.evaluator)
-    uncertain = "" if difference.is_deterministic else f" In parentheses are 95 % intervals, paired over the {targets}."
+    over = f"{targets} and test examples" if champion.example_errors else targets
+    uncertain = "" if apart.is_deterministic else f" In parentheses are 95 % intervals, paired over the {over}."
     return (
         f"{_task(history)}: on {len(champion.errors)} test {targets}, trained for "
         f"{history.settings['fidelity']['validation_steps']} {steps}, the evolved champion's {errors} is "
         f"**{significant(champion.error.mean)}**, that of the {history.baseline} `{baseline.label}` "
-        f"**{significant(baseline.error.mean)}**: {change}a difference of {difference_and_ends(difference)}.{uncertain}"
+        f"**{significant(baseline.error.mean)}**: {change}a difference of {difference_and_ends(apart)}.{uncertain}"
     )
 
 
 def _comparisons(history: History, table: FinalTable) -> str:
     found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
     for other in table.others:
-        difference = table.first.minus(other)
-        found[difference.verdict].append(f"{other.name} {difference_and_ends(difference)}")
+        apart = table.first.minus(other)
+        found[table.verdicts[other.name]].append(f"{other.name} {difference_and_ends(apart)}")
     lines = [f"- **{WORDS[verdict]}** {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    control = table.get(RANDOM_SEARCH)
-    about = f"\n\n{_about_evolution(history, table.first, control)}" if control else ""
-    return "The evolved champion is\n\n" + "\n".join(lines) + about
+    about = f"\n\n{_about_evolution(history, table)}" if table.get(RANDOM_SEARCH) else ""
+    how = "" if table.is_deterministic else " (Holm's correction over all of these comparisons)"
+    return f"The evolved champion is{how}\n\n" + "\n".join(lines) + about
 
 
-def _about_evolution(history: History, champion: Row, control: Row) -> str:
+def _about_evolution(history: History, table: FinalTable) -> str:
     """What random search, the control for evolution itself, says of evolution."""
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
     return {
         Verdict.BETTER: f"Evolution earned its keep: {candidates} found nothing as good.",
         Verdict.LEVEL: f"Evolution **does not beat random search** here: {candidates} did as well.",
         Verdict.WORSE: f"Evolution **does not beat random search** here: {candidates} did better.",
-    }[champion.minus(control).verdict]
+    }[table.verdicts[RANDOM_SEARCH]]
 
 
 def _control(history: History) -> str:
@@ -191,8 +246,8 @@ def _control(history: History) -> str:
         f"the {name} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
         for name, control in controls(history).items()
     ]
-    n_in, n_out = history.settings["n_in"], history.settings["n_out"]
-    return f"Of the {n_out * (n_in - 1)} there are, {_list(told)}, in the uniform reading of controllability."
+    ratios = sum(n_out * (n_in - 1) for n_in, n_out in history.sizes)
+    return f"Of the {ratios} there are, {_list(told)}, in the uniform reading of controllability."
 
 
 def _origin(history: History) -> str:
@@ -232,7 +287,17 @@ def _mate(candidate: ScoreRecord, candidates: Sequence[ScoreRecord]) -> str:
     return f" (with {other.number}, from `{other.origin.family}`)"
 
 
+def how_to_convert(file: Path, champion: Stack) -> str:
+    """The lines of Python that put all places of a stack into a model."""
+    sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in champion.sizes)
+    return f'import topologies.models as tm\nmodel = tm.convert(model, "{file}")  # with linear layers of {sizes}'
+
+
 def _use(history: History) -> str:
+    champion = history.table and history.table.first.topology
+    if isinstance(champion, Stack):
+        lines = how_to_convert(history.champion_file, champion)
+        return f"#### Use it in place of dense layers\n\n```python\n{lines}\n```"
     n_in, n_out = history.settings["n_in"], history.settings["n_out"]
     return (
         "#### Use it in place of a dense layer\n\n```python\nfrom topologies import SparseCascade\n"
@@ -244,7 +309,8 @@ def _use(history: History) -> str:
 def _files(history: History) -> str:
     result = history.result
     assert result is not None
-    files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in FILES.items())
+    kept = {name: meaning for name, meaning in FILES.items() if history.retrained or name != "finalists.csv"}
+    files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in kept.items())
     return (
         f"#### Files, under Artifacts\n\n{files}\n\nThe run's folder is `{history.folder}`. "
         f"Result digest `{result.digest}`: the same recipe and seed give the same."
@@ -271,7 +337,12 @@ def _unfinished(history: History) -> str:
 
 def _task(history: History) -> str:
     settings = history.settings
-    return f"{settings['n_in']} × {settings['n_out']} with {settings['budget']} trainable edges{_source(history)}"
+    return f"{shape_text(history)} with {settings['budget']} trainable edges{_source(history)}"
+
+
+def shape_text(history: History) -> str:
+    """Inputs and outputs in words, or of a model with several places those of each."""
+    return ", ".join(f"{n_in} × {n_out}" for n_in, n_out in history.sizes)
 
 
 def _source(history: History) -> str:

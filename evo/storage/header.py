@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from evaluators.function import name_of
-from evaluators.run import canary, proof
+from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
-from evo.settings import RunSettings, validate
+from evo.settings import RunSettings, Settings, validate
 from evo.storage.journal import VERSION, Journal, read
 from evo.storage.names import is_of_the_end
 from evo.storage.pools import evaluator_of, named_evaluator
@@ -30,9 +30,9 @@ from evo.storage.records import (
     TableRecord,
     with_generations,
 )
-from topologies.names import resolve
+from topologies.names import at_places, resolve
 from topologies.packing import from_text, to_text
-from topologies.topology import Topology
+from topologies.stack import AnyTopology, Sizes, size_text
 
 JOURNAL = "journal.jsonl"
 _PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
@@ -41,7 +41,7 @@ _MEANS = ("cluster", "tracking", "reuse_from")
 
 
 def new_header(
-    settings: RunSettings, evaluator: Evaluator | None, given: Mapping[str, Topology], backend: str
+    settings: RunSettings, evaluator: Evaluator | None, given: Mapping[str, AnyTopology], backend: str
 ) -> Header:
     """The header of a new run. What the recipe names is ``given`` and copied in: files may change or go.
 
@@ -56,17 +56,17 @@ def new_header(
         backend=backend,
         machine=f"{platform.machine()} {platform.system()}",
         python=platform.python_version(),
-        program=program_of(evaluator_of(settings, evaluator), settings.n_in, settings.n_out),
+        program=program_of(evaluator_of(settings, evaluator), settings.sizes),
         given={name: to_text(topology) for name, topology in given.items()},
     )
 
 
-def given_in(header: Header) -> dict[str, Topology]:
+def given_in(header: Header) -> dict[str, AnyTopology]:
     """The topologies that a header holds, by the names they have in the recipe."""
     return {name: from_text(packed) for name, packed in header.given.items()}
 
 
-def named_topologies(settings: RunSettings) -> dict[str, Topology]:
+def named_topologies(settings: RunSettings) -> dict[str, AnyTopology]:
     """The topologies that a recipe names, for the initial population and as baseline, by name.
 
     Raises
@@ -74,12 +74,19 @@ def named_topologies(settings: RunSettings) -> dict[str, Topology]:
     ValueError
         When one cannot be read or has other ends than the recipe says.
     """
+    places = settings.places if isinstance(settings, Settings) else None
+    if places is not None:
+        stacks = {name: at_places(name, places.sizes) for name in settings.topologies}
+        for name, stack in stacks.items():
+            if not places.layout.admits(stack.sizes):
+                raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(places.sizes)}")
+        return dict(stacks)
     found = {name: resolve(name) for name in settings.topologies}
     for name, topology in found.items():
         if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
             sizes = f"{topology.n_in} x {topology.n_out}, the recipe {settings.n_in} x {settings.n_out}"
             raise ValueError(f"{name!r} is {sizes}")
-    return found
+    return dict(found)
 
 
 def outcome_settings(settings: RunSettings) -> Plain:
@@ -176,7 +183,7 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
     if differ and not extended:
         raise ValueError(f"it is a run of another recipe ({', '.join(differ)} differ): choose another folder")
     theirs = next(record.program for record in reversed(records) if isinstance(record, Header | ForkRecord))
-    ours = program_of(evaluator, settings.n_in, settings.n_out)
+    ours = program_of(evaluator, settings.sizes)
     begun_with, this = theirs.packages["evofabric"], ours.packages["evofabric"]
     how = "go on in a copy of the run with --fork"
     if begun_with != this:
@@ -215,17 +222,20 @@ def fork(folder: Path) -> Path:
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
     shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
-    settings = header.settings
-    evaluator = evaluator_of(validate(settings)) if "training" in settings else named_evaluator(settings["evaluator"])
-    program = program_of(evaluator, settings["n_in"], settings["n_out"])
+    plain = header.settings
+    if "training" in plain:
+        settings = validate(plain)
+        program = program_of(evaluator_of(settings), settings.sizes)
+    else:
+        program = program_of(named_evaluator(plain["evaluator"]), ((plain["n_in"], plain["n_out"]),))
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy
 
 
-def program_of(evaluator: Evaluator, n_in: int, n_out: int) -> Program:
+def program_of(evaluator: Evaluator, sizes: Sizes) -> Program:
     """What decides, besides the recipe, what is computed."""
-    told = hashlib.sha256(canary(evaluator, proof(n_in, n_out, evaluator)).encode()).hexdigest()[:16]
+    told = hashlib.sha256(canary(evaluator, proof_at(sizes, evaluator)).encode()).hexdigest()[:16]
     return Program(canary=told, packages={name: version(name) for name in _PACKAGES})
 
 

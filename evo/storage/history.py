@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
 from evo.stages import search_name
 from evo.storage import names
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
-from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import EndRecord, GenerationRecord, Header, Plain, Record, ScoreRecord, TableRecord
 from evo.storage.results import Finalist, FinalTable, final_table
 from topologies.names import CHAMPION
+from topologies.stack import Sizes, size_text
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,15 @@ class History:
 
     @property
     def size(self) -> str:
-        """For example "32x32"."""
-        return f"{self.settings['n_in']}x{self.settings['n_out']}"
+        """For example "32x32", or "784-256-128" of a model with two places."""
+        return size_text(self.sizes)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Inputs and outputs of every place of the model."""
+        places = self.settings.get("places")
+        found = places["sizes"] if places else [(self.settings["n_in"], self.settings["n_out"])]
+        return tuple((n_in, n_out) for n_in, n_out in found)
 
     @property
     def baseline(self) -> str:
@@ -114,7 +123,7 @@ class History:
         """
         phases = [names.validation(row), *(names.beyond(row, step) for step in range(1, names.GRID_STEPS + 1))]
         ranked = self.scores(names.final_validation(row)) or [one for phase in phases for one in self.scores(phase)]
-        known = self.result or (row in BASELINES.values() and self.scores(Policy.EVOLUTION.value))
+        known = self.result or (row in ROWS.values() and self.scores(Policy.EVOLUTION.value))
         return min(ranked, key=lambda one: (one.error, one.number)) if ranked and known else None
 
     @cached_property
@@ -126,8 +135,9 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        searched = {row.name: row.search_error for row in self.result.rows}
-        return final_table(finalists, self.result.baseline).with_search_errors(searched)
+        training, searched = self.settings.get("training"), {row.name: row.search_error for row in self.result.rows}
+        table = final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
+        return table.with_search_errors(searched)
 
     @cached_property
     def champion(self) -> ScoreRecord | None:
@@ -136,6 +146,19 @@ class History:
             return None
         digest = self.table.first.topology.digest
         return next(one for one in self.scores(Policy.EVOLUTION.value) if one.digest == digest)
+
+    @property
+    def founder(self) -> str | None:
+        """The family of the champion where it is a member of the initial population as that was given; else None."""
+        origin = self.champion.origin if self.champion else None
+        return origin.family if origin and origin.operator == INITIAL else None
+
+    @cached_property
+    def retrained(self) -> list[tuple[ScoreRecord, ScoreRecord]]:
+        """Finalists of a search on data: each one's score in the search, and as it was trained afresh."""
+        searched = {one.digest: one for one in self.scores(Policy.EVOLUTION.value) if one.score}
+        again = [one for one in self.scores(names.RETRAINED) if one.score]
+        return [(searched[one.digest], one) for one in again]
 
     def lineage(self, candidate: ScoreRecord) -> list[ScoreRecord]:
         """The candidates from the initial population or a sample down to ``candidate``, by the first parents."""

@@ -17,11 +17,43 @@ BASELINES = {
 }
 """The families that are tuned, and what their rows of the final table are called."""
 
+BETWEEN_PLACES = "; "
+"""Between the expressions of the members at a model's places, where they are not all the same."""
+REORDERED = {family: f"reordered_{family}" for family in (PARALLEL_BUTTERFLY, "butterfly", "clos", "monarch")}
+"""The families whose best members are tried with re-ordered inputs too, and the names under which they are tuned."""
+
+PATCHES = "patches"
+LOCAL_BUTTERFLY = "local_butterfly"
+
+OF_SPACE = {
+    PATCHES: "patches",
+    LOCAL_BUTTERFLY: "re-ordered local butterfly",
+    **{name: f"re-ordered {BASELINES[family]}" for family, name in REORDERED.items()},
+}
+"""What is tuned beside the families where inputs have places, and what the rows are called."""
+
+ROWS = {**BASELINES, **OF_SPACE}
+"""The rows of the final table of all that is tuned."""
+
 GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
-"""The other rows of the final table."""
+BEST_FOUNDER = "best founder"
+"""The other rows of the final table. The best founder is of the members of the initial population whose family has no
+row of its own, as those that the recipe names."""
+
+FOUNDERS = (GIVEN_BASELINE, *BASELINES.values(), BEST_FOUNDER)
+"""The rows of topologies that a search was given or began with."""
+
+OWN = "own"
+"""The family of the topologies that a recipe names."""
+
+FOUNDER_ERRORS = "founders"
+"""The phase in which the best founder is looked for among scores that are known."""
+
+RETRAINED = "retraining"
+"""The phase in which the best of a search on data are trained afresh, on the validation part."""
 
 GRID_STEPS = 3
 """Steps that a grid of learning rates and weight decays may grow, at most."""
@@ -62,4 +94,5 @@ def searched(row: str) -> str:
 
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    return phase.startswith(("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: "))
+    of_rows = ("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: ")
+    return phase.startswith((*of_rows, FOUNDER_ERRORS, RETRAINED))

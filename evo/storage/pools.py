@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.function import as_evaluator, imported
-from evaluators.run import canary, proof
-from evaluators.staged import staged
+from evaluators.run import canary, proof_at
+from evaluators.staged import EachPlace, staged
 from evaluators.task import Evaluator, GpuEvaluator
+from evo.own_data import RECONSTRUCTION
 from evo.settings import RunSettings, Settings
 from evo.stages import whole_name
 
@@ -38,8 +39,8 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
         if gpus is None:
             gpus = 1.0 if _can_use_gpus(evaluator) else 0.0
         at_work = evaluator.on_gpu() if gpus and isinstance(evaluator, GpuEvaluator) else evaluator
-        share, size = Share(cluster.cores_per_worker, gpus), (settings.n_in, settings.n_out)
-        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, proof(*size, evaluator))
+        share, task = Share(cluster.cores_per_worker, gpus), proof_at(settings.sizes, evaluator)
+        pool = RayPool(at_work, cluster.workers, share, cluster.task_timeout, evaluator, task)
         try:
             yield pool, "gpu" if gpus else "cpu"
         finally:
@@ -48,7 +49,7 @@ def open_pool(settings: RunSettings, evaluator: Evaluator) -> Iterator[tuple[Poo
 
 def check_evaluator(evaluator: Evaluator, settings: RunSettings) -> None:
     """Raise ValueError where an evaluator gives two scores for equal arguments: such a run could not be repeated."""
-    task = proof(settings.n_in, settings.n_out, evaluator)
+    task = proof_at(settings.sizes, evaluator)
     first, second = (canary(evaluator, task) for _ in range(2))
     if first != second:
         raise ValueError(
@@ -81,7 +82,13 @@ def evaluator_of(settings: RunSettings, given: Evaluator | None = None) -> Evalu
     """
     search_by = settings.search_by if isinstance(settings, Settings) else None
     final = given or _final(settings)
-    return final if search_by is None else staged(named_evaluator(whole_name(search_by)), final)
+    return final if search_by is None else staged(_of_search(settings, whole_name(search_by)), final)
+
+
+def _of_search(settings: RunSettings, name: str) -> Evaluator:
+    """The evaluator of candidates; reconstruction is of one place, so it goes place by place."""
+    evaluator, several = named_evaluator(name), len(settings.sizes) > 1
+    return EachPlace(evaluator) if several and name == RECONSTRUCTION else evaluator
 
 
 def _final(settings: RunSettings) -> Evaluator:
@@ -89,11 +96,12 @@ def _final(settings: RunSettings) -> Evaluator:
     if training is not None:
         from evaluators.training import Data, TrainedAccuracy
 
-        data = Data.read(training.data, training.task)
+        data = Data.read(training.data, training.task, training.examples)
+        batch, folds = training.batch_size, training.folds
         if training.hidden is not None:
-            return TrainedAccuracy(data, training.hidden, batch=training.batch_size)
-        size = (settings.n_in, settings.n_out)
-        return TrainedAccuracy(data, model=training.model, size=size, places=training.places, batch=training.batch_size)
+            free = training.free_widths
+            return TrainedAccuracy(data, training.hidden, free_widths=free, batch=batch, folds=folds)
+        return TrainedAccuracy(data, model=training.model, sizes=settings.sizes, batch=batch, folds=folds)
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 

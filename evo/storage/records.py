@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from evaluators.task import Fidelity, Race, Score, Split
 from evo.storage.results import Interval
 from topologies.packing import from_text as topology_from_text
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 Plain = dict[str, Any]
 """Values as JSON has them."""
@@ -110,7 +110,7 @@ class ScoreRecord(_Record):
         return float("inf") if self.score is None else self.score.error
 
     @cached_property
-    def topology(self) -> Topology:
+    def topology(self) -> AnyTopology:
         """The topology that was scored, in canonical form."""
         return topology_from_text(self.packed)
 

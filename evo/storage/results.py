@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
-from scipy import stats
 
+from evaluators.example_errors import unpack
 from evaluators.task import Score
-from topologies.topology import Topology
-
-CONFIDENCE = 0.95
+from evo.storage.estimates import Estimate, estimate, holm
+from topologies.stack import AnyTopology
 
 
 class Verdict(StrEnum):
@@ -54,7 +54,7 @@ class Finalist:
     """A candidate for a row: a topology in canonical form and what it is called."""
 
     label: str
-    topology: Topology
+    topology: AnyTopology
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,38 @@ class Chosen:
 class Row:
     """A row of the final table: a topology's errors on the test targets, ``difference`` from the baseline's, paired.
 
-    The baseline's own row has no difference. ``search_error`` is the topology's error by the evaluator that candidates
-    were searched by, where that is another one.
+    The baseline's own row has no difference. ``example_errors`` are those of every training on every test example,
+    where there are such (:mod:`evaluators.example_errors`), and ``is_cross_validated`` says whether ``errors`` are
+    those of folds: both decide how uncertain the means are (:mod:`evo.storage.estimates`). ``search_error`` is the
+    topology's error by the evaluator that candidates were searched by, where that is another one.
     """
 
     name: str
     label: str
-    topology: Topology
+    topology: AnyTopology
     learning_rate: float | None
     weight_decay: float | None
     error: Interval
     difference: Interval | None
     errors: tuple[float, ...]
+    example_errors: str | None = field(default=None, repr=False)
+    is_cross_validated: bool = False
     search_error: float | None = None
 
     def minus(self, other: Row) -> Interval:
         """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
-        return _difference(self.errors, other.errors)
+        return _interval(self.compared(other))
+
+    def compared(self, other: Row) -> Estimate:
+        """The mean of (this - other) over the same targets; those that are equal but for rounding are equal."""
+        differences = np.subtract(self.errors, other.errors)
+        rounding = 1e-12 * max(np.abs(self.errors).max(), np.abs(other.errors).max())
+        examples = None
+        if self.example_errors is not None and other.example_errors is not None:
+            examples = unpack(self.example_errors) - unpack(other.example_errors)
+        if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
+            return Estimate(float(np.mean(differences)), 0.0, 1.0)
+        return estimate(differences, examples, self.is_cross_validated)
 
 
 @dataclass(frozen=True)
@@ -128,12 +143,23 @@ class FinalTable:
         """Whether rows have an error by another evaluator besides."""
         return any(row.search_error is not None for row in self.rows)
 
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """What the first row is beside every other, by name: better or worse only where Holm's correction over all of
+        these comparisons agrees."""
+        found = {row.name: self.first.compared(row) for row in self.others}
+        held = holm({name: one.p_value for name, one in found.items()})
+        sides = {name: Verdict.BETTER if one.mean < 0 else Verdict.WORSE for name, one in found.items()}
+        return {name: sides[name] if name in held else Verdict.LEVEL for name in found}
+
     def get(self, name: str) -> Row | None:
         """The row of this name, if there is one."""
         return next((row for row in self.rows if row.name == name), None)
 
 
-def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str) -> FinalTable:
+def final_table(
+    finalists: Sequence[tuple[str, Finalist, Score]], baseline: str, is_cross_validated: bool = False
+) -> FinalTable:
     """The table of the finalists' scores on the test targets, by the names of their rows.
 
     Raises
@@ -147,31 +173,38 @@ def final_table(finalists: Sequence[tuple[str, Finalist, Score]], baseline: str)
     counts = {name: len(score.errors) for name, score in scores.items()}
     if len(set(counts.values())) > 1:
         raise ValueError(f"rows have different numbers of errors, so they cannot be paired: {counts}")
-    reference = scores[baseline].errors
-    rows = []
-    for name, finalist, score in finalists:
-        difference = None if name == baseline else _difference(score.errors, reference)
-        error = interval(np.array(score.errors))
-        chosen = (score.learning_rate, score.weight_decay)
-        rows.append(Row(name, finalist.label, finalist.topology, *chosen, error, difference, score.errors))
-    return FinalTable(tuple(rows), baseline)
+    rows = {
+        name: Row(
+            name=name,
+            label=finalist.label,
+            topology=finalist.topology,
+            learning_rate=score.learning_rate,
+            weight_decay=score.weight_decay,
+            error=error_interval(score, is_cross_validated),
+            difference=None,
+            errors=score.errors,
+            example_errors=score.example_errors,
+            is_cross_validated=is_cross_validated,
+        )
+        for name, finalist, score in finalists
+    }
+    reference = rows[baseline]
+    return FinalTable(
+        tuple(row if row is reference else replace(row, difference=row.minus(reference)) for row in rows.values()),
+        baseline,
+    )
 
 
-def _difference(first: Sequence[float], second: Sequence[float]) -> Interval:
-    """The paired differences (first - second); those that are equal but for rounding are equal."""
-    differences = np.subtract(first, second)
-    rounding = 1e-12 * max(np.abs(first).max(), np.abs(second).max())
-    if np.ptp(differences) <= rounding:
-        mean = float(np.mean(differences))
-        return Interval(mean, mean, mean)
-    return interval(differences)
+def error_interval(score: Score, is_cross_validated: bool = False) -> Interval:
+    """A score's mean error with its interval, over trainings and the examples that they were tested on."""
+    examples = None if score.example_errors is None else unpack(score.example_errors)
+    return _interval(estimate(np.array(score.errors), examples, is_cross_validated))
 
 
 def interval(values: np.ndarray) -> Interval:
     """Mean and Student's 95 % interval; of values that are all equal the interval is that value."""
-    if np.all(values == values[0]):
-        only = float(values[0])
-        return Interval(only, only, only)
-    mean = float(np.mean(values))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, values.size - 1) * np.std(values, ddof=1) / np.sqrt(values.size))
-    return Interval(mean, mean - half, mean + half)
+    return _interval(estimate(values))
+
+
+def _interval(found: Estimate) -> Interval:
+    return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)

@@ -34,7 +34,7 @@ from evo.storage.records import (
     TableRecord,
     key_of_note,
 )
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
 SettingsT = TypeVar("SettingsT", bound=RunSettings)
 """A recipe's settings: a search's or a study's."""
@@ -55,7 +55,7 @@ class Run(Generic[SettingsT]):
     journal: Journal
     evaluations: Evaluations
     show: Watcher
-    given: Mapping[str, Topology]
+    given: Mapping[str, AnyTopology]
     """The topologies that the recipe names, as they were when the run began."""
     noted: set[tuple[str, str, int]]
     """What is noted already, by :func:`evo.storage.records.key_of_note`."""

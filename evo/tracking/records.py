@@ -25,7 +25,7 @@ from evo.report.text import about_family, controls
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from topologies.expression import is_expression, read
 from topologies.families import find
@@ -62,7 +62,7 @@ class RunRecord:
 def run_records(history: History) -> tuple[RunRecord, ...]:
     """The search's record, then one for every family tuned so far, the baseline first."""
     search = run_record(history, (*_evolution(history), *_test(history), *_controllability(history)))
-    return (search, *(_family(history, name) for name in BASELINES if history.scores(names.tuning(name))))
+    return (search, *(_family(history, name) for name in ROWS if history.scores(names.tuning(name))))
 
 
 def model_name(history: History) -> str:
@@ -196,7 +196,7 @@ def _controllability(history: History) -> Iterator[Point]:
 
 def _family(history: History, family: str) -> RunRecord:
     """A family's trials; once its best member is known, the member's parameters (p, d, constants, ...) and errors."""
-    row = BASELINES[family]
+    row = ROWS[family]
     trials = history.scores(names.tuning(family))
     best = history.chosen(row)
     of_table = history.table.baseline_name if history.table else BASELINES[PARALLEL_BUTTERFLY]
@@ -230,10 +230,13 @@ def _member(best: ScoreRecord) -> dict[str, str]:
         "learning_rate": chosen and chosen.learning_rate,
         "weight_decay": chosen and chosen.weight_decay,
     }
-    if is_expression(label):
-        family, arguments = read(label)
-        parameters = inspect.signature(find(family).build).parameters
-        about |= {f"member.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
+    of_places = label.split(BETWEEN_PLACES)
+    for number, expression in enumerate(of_places, 1):
+        if is_expression(expression):
+            family, arguments = read(expression)
+            parameters = inspect.signature(find(family).build).parameters
+            which = "member" if len(of_places) == 1 else f"member.{number}"
+            about |= {f"{which}.{name}": arguments.get(name, each.default) for name, each in parameters.items()}
     return _flat(about | {name: getattr(best, name) for name in ("n_trainable", "n_edges", "depth", "digest")})
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evo.report.numbers import ratio
-from evo.report.text import headline
+from evo.report.text import headline, shape_text
 from evo.storage.history import History
 from evo.tracking.client import DATABASE, client, local_uri, reason, tracking_uri
 from evo.tracking.records import model_name
 from topologies.files import load
-from topologies.names import resolve as resolve_name
-from topologies.topology import Topology
+from topologies.names import resolve_any as resolve_name
+from topologies.stack import AnyTopology
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +26,7 @@ ALIAS = "champion"
 """What the best registered version is called."""
 
 
-def load_champion(name: str, uri: str | None = None, version: str = ALIAS) -> Topology:
+def load_champion(name: str, uri: str | None = None, version: str = ALIAS) -> AnyTopology:
     """The registered champion of a size and budget, for example ``load_champion("evofabric-32x32-b640")``.
 
     Parameters
@@ -60,10 +60,10 @@ def load_champion(name: str, uri: str | None = None, version: str = ALIAS) -> To
         raise ValueError(f"no champion {name!r}, version {version!r}, is registered: {reason(error)}") from None
 
 
-def resolve(name: str) -> Topology:
+def resolve(name: str) -> AnyTopology:
     """The topology of ``models:/NAME``, ``models:/NAME@ALIAS`` or ``models:/NAME/VERSION``, or of any other name.
 
-    Other names are those of :func:`topologies.names.resolve`; errors are ValueErrors as there.
+    Other names are those of :func:`topologies.names.resolve_any`; errors are ValueErrors as there.
     """
     if not name.startswith(_SCHEME):
         return resolve_name(name)
@@ -84,7 +84,8 @@ def _write_model(history: History, folder: Path) -> None:
 
     folder.mkdir()
     (folder / "champion.safetensors").write_bytes(history.champion_file.read_bytes())
-    ends = (history.settings["n_in"], history.settings["n_out"])
+    champion = load(history.champion_file)
+    ends = (champion.n_in, champion.n_out)
     inputs, outputs = (Schema([TensorSpec(np.dtype(np.float32), (-1, width))]) for width in ends)
     model = Model(signature=ModelSignature(inputs, outputs))
     add_to_model(model, loader_module="evo.tracking.pyfunc", data="champion.safetensors")  # type: ignore[no-untyped-call]
@@ -98,8 +99,9 @@ def _rank(version: ModelVersion) -> tuple[float, ...]:
 
 
 def _about_model(history: History) -> str:
-    size, budget = history.size.replace("x", " × "), history.settings["budget"]
-    return f"""Topologies for a {size} layer with {budget} trainable edges, one version a search. Of those confirmed
+    size, budget = shape_text(history), history.settings["budget"]
+    layers = f"a {size} layer" if len(history.sizes) == 1 else f"layers of {size}"
+    return f"""Topologies for {layers} with {budget} trainable edges, one version a search. Of those confirmed
 most carefully (training steps, targets), `{ALIAS}` has the least test error relative to the tuned baseline's.
 
 `mlflow.pyfunc.load_model("models:/{model_name(history)}@{ALIAS}").get_raw_model()` is a torch module to put in place
@@ -134,7 +136,7 @@ def register(store: MlflowClient, history: History, run_id: str) -> None:
                 "targets": str(len(champion.errors)),
                 "digest": champion.topology.digest,
             },
-            description=f"{headline(table)} ({history.folder.name})",
+            description=f"{headline(table, history.founder)} ({history.folder.name})",
             await_creation_for=0,
         )
         versions.append(new)

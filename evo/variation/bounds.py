@@ -21,6 +21,9 @@ class Bounds:
         Neurons in a hidden layer at most; inputs and outputs are given and do not count.
     max_edges:
         Trainable and constant edges at most.
+    connected:
+        Whether every input must reach every output (III). Where it need not, as in layers of patches, every neuron
+        still has an edge into it and one out of it.
 
     Raises
     ------
@@ -32,6 +35,7 @@ class Bounds:
     max_depth: int
     max_width: int
     max_edges: int
+    connected: bool = True
 
     def __post_init__(self) -> None:
         for name in ("budget", "max_depth", "max_width"):
@@ -43,11 +47,11 @@ class Bounds:
             )
 
     def admits(self, topology: Topology) -> bool:
-        """Whether a topology is connected, within the bounds, and has exactly the budget."""
+        """Whether a topology is as connected as it must be, within the bounds, and has exactly the budget."""
         return (
             self.admits_edges(topology.n_trainable, topology.n_constant)
             and self.admits_widths(topology.widths)
-            and topology.is_connected
+            and (topology.is_connected if self.connected else has_no_bare_neuron(topology))
         )
 
     def admits_edges(self, trainable: int, constant: int) -> bool:
@@ -57,3 +61,8 @@ class Bounds:
     def admits_widths(self, widths: tuple[int, ...]) -> bool:
         """Whether a cascade with these numbers of neurons, inputs and outputs included, is within the bounds."""
         return len(widths) - 1 <= self.max_depth and max(widths[1:-1], default=0) <= self.max_width
+
+
+def has_no_bare_neuron(topology: Topology) -> bool:
+    """Whether every neuron has an edge into it and one out of it, inputs and outputs on their one side."""
+    return all(layer.fan_in.all() and layer.fan_out.all() for layer in topology.layers)

@@ -1,4 +1,8 @@
-"""Crossover by layers: the first layers of one parent, then the last layers of another."""
+"""Crossover by layers: the first layers of one parent, then the last layers of another.
+
+Where connections are not asked for a parent may be a single layer, which cannot be cut; of two such, some outputs see
+what they see in one and the others what they see in the other.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +33,16 @@ def crossover(first: Topology, second: Topology, bounds: Bounds, generator: np.r
             f"parents of sizes {first.n_in} x {first.n_out} and {second.n_in} x {second.n_out}: "
             "only equal sizes can be crossed"
         )
-    cut = _cut(first, second, bounds, generator)
-    if cut is None:
-        return None
-    head, tail = first.masks()[: cut[0]], second.masks()[cut[1] :]
-    _fit(head, tail, generator)
-    child = repair([*head, *tail], bounds, generator)
+    if first.depth == second.depth == 1 and not bounds.connected:
+        masks = [np.where(generator.random(first.n_out) < 0.5, first.masks()[0], second.masks()[0])]
+    else:
+        cut = _cut(first, second, bounds, generator)
+        if cut is None:
+            return None
+        head, tail = first.masks()[: cut[0]], second.masks()[cut[1] :]
+        _fit(head, tail, generator)
+        masks = [*head, *tail]
+    child = repair(masks, bounds, generator)
     return None if child is None or child.digest in (first.digest, second.digest) else child
 
 

@@ -1,8 +1,8 @@
 """From a change that need not be careful to an operator that keeps every promise.
 
 A proposal gets a working copy of a parent's masks, changes it as it likes and returns it, or None where it has
-nothing to offer. The operator made of it repairs the result, and returns a topology that is connected, within
-bounds, exactly on budget and not the parent, or None.
+nothing to offer. The operator made of it repairs the result, and returns a topology that is connected (where the
+bounds ask for it), within bounds, exactly on budget and not the parent, or None.
 """
 
 from __future__ import annotations

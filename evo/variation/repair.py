@@ -1,4 +1,4 @@
-"""Bringing a near miss to what every candidate must be: connected, exactly on budget, and without dead neurons.
+"""Bringing a near miss to what every candidate must be: connected where asked, on budget, and without dead neurons.
 
 Masks are changed in place; they are the working copy of whoever calls.
 """
@@ -31,17 +31,17 @@ _TRIALS = 40
 def repair(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
     """The admissible topology next to these masks, or None where there is none within reach.
 
-    Neurons without any edge go, others get the edge they lack; missing connections are patched by the edges that
-    restore most of them; then trainable edges are added or removed to meet the budget, and constants removed
-    to meet ``max_edges``, in proportion to what the layers have.
+    Neurons without any edge go, others get the edge they lack; where connections are asked for, missing ones are
+    patched by the edges that restore most of them; then trainable edges are added or removed to meet the budget, and
+    constants removed to meet ``max_edges``, in proportion to what the layers have.
     """
     widths = (masks[0].shape[0], *(mask.shape[1] for mask in masks))
     if not bounds.admits_widths(widths):
         return None
     prune(masks)
     revive(masks, generator)
-    paths = Paths(masks)
-    if not connect(masks, paths, 1 + int(bounds.budget * _PATCHES), generator):
+    paths = Paths(masks) if bounds.connected else None
+    if paths is not None and not connect(masks, paths, 1 + int(bounds.budget * _PATCHES), generator):
         return None
     surplus = count(masks, TRAINABLE) - bounds.budget
     if surplus > 0:
@@ -50,7 +50,7 @@ def repair(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Topo
         top_up(masks, -surplus, generator)
     excess = bounds.budget + count(masks, CONSTANT) - bounds.max_edges
     if excess > 0:
-        thin(masks, Paths(masks), excess, generator, CONSTANT)
+        thin(masks, Paths(masks) if bounds.connected else None, excess, generator, CONSTANT)
     if not bounds.admits_edges(count(masks, TRAINABLE), count(masks, CONSTANT)):
         return None
     return Topology(tuple(_layer(mask) for mask in masks))
@@ -109,12 +109,16 @@ def connect(masks: Masks, paths: Paths, patches: int, generator: np.random.Gener
     return not paths.missing.any()
 
 
-def thin(masks: Masks, paths: Paths, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
+def thin(masks: Masks, paths: Paths | None, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
     """Remove edges of a kind, every layer its part, without losing a connection; returns how many still have to go.
 
-    A group of edges goes on trial; where a connection is lost it comes back, and a smaller group is tried.
+    A group of edges goes on trial; where a connection is lost it comes back, and a smaller group is tried. Without
+    paths to be kept all go at once, and every neuron keeps an edge on either side.
     """
     cells = _queue(masks, generator, kind)
+    if paths is None:
+        _clear(masks, cells[:number])
+        return max(0, number - cells.size)
     group = number
     for _ in range(_TRIALS):
         group = min(group, number, cells.size)
@@ -160,9 +164,18 @@ def _queue(masks: Masks, generator: np.random.Generator, kind: int) -> NDArray[n
     return np.concatenate(cells)[np.argsort(np.concatenate(turns))]
 
 
+def _clear(masks: Masks, cells: NDArray[np.intp]) -> None:
+    """Take the edges at these cells, numbered as in :func:`_queue`, out of their masks."""
+    start = 0
+    for mask in masks:
+        here = cells[(cells >= start) & (cells < start + mask.size)] - start
+        mask[np.divmod(here, mask.shape[1])] = ABSENT
+        start += mask.size
+
+
 def _layer(mask: Mask) -> Layer:
     """The layer of a mask, edges by target, then source."""
     by_target = mask.T.ravel()
-    cells = np.flatnonzero(by_target)
+    cells = np.flatnonzero(by_target != ABSENT)
     targets, sources = np.divmod(cells.astype(np.int32), mask.shape[0])
     return Layer.in_order(mask.shape[0], mask.shape[1], sources, targets, by_target[cells] == TRAINABLE)

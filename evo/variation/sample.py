@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks, add, apportion
+from evo.variation.founders import wire
 from evo.variation.repair import repair
+from evo.variation.space import Space
 from topologies.topology import CONSTANT, TRAINABLE, Topology
 
 _ATTEMPTS, _STARS = 20, 5
@@ -24,14 +26,21 @@ _NARROWER = 0.85
 _RESIZES = 60
 """How often at most; from the greatest width to one neuron takes fewer."""
 
+_LOCAL = 2 / 3
+"""The share of samples whose layers may be wired by nearness, where inputs have places."""
+
 _Counts = NDArray[np.int64]
 
 
-def sample(n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator) -> Topology | None:
-    """A random connected topology with exactly the budget; None where none was found.
+def sample(
+    n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+) -> Topology | None:
+    """A random topology with exactly the budget, connected where the bounds ask for it; None where none was found.
 
     Depths are equally likely, from the least that has room for the budget to the one where a neuron of an
-    ordinary width would be left with one trainable edge. Budgets so small that even fans connect nothing get a star.
+    ordinary width would be left with one trainable edge; where connections are not asked for, the likelier the fewer.
+    Budgets so small that even fans connect nothing get a star. Where inputs have places, layers are wired by nearness,
+    by chance or by both.
     """
     shallowest, deepest = _least_depth(n_in, n_out, bounds), 1 + 2 * bounds.budget // (n_in + n_out)
     if shallowest > bounds.max_depth:
@@ -39,9 +48,11 @@ def sample(n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator
     depths = np.arange(shallowest, 1 + min(bounds.max_depth, max(shallowest, deepest)))
     for attempt in range(_ATTEMPTS + _STARS):
         if attempt < _ATTEMPTS:
-            hidden = _hidden(n_in, n_out, int(generator.choice(depths)), bounds, generator) * _NARROWER**attempt
+            depth = int(generator.choice(depths, p=None if bounds.connected else (1 / depths) / (1 / depths).sum()))
+            hidden = _hidden(n_in, n_out, depth, bounds, generator) * _NARROWER**attempt
             fan = 2 if attempt < _ATTEMPTS // 2 else 1
-            masks = _masks(n_in, n_out, hidden, fan, bounds, generator)
+            local = space if space is not None and generator.random() < _LOCAL else None
+            masks = _masks(n_in, n_out, hidden, fan, bounds, generator, local)
         else:
             masks = _star(n_in, n_out, bounds, generator)
         topology = None if masks is None else repair(masks, bounds, generator)
@@ -52,7 +63,7 @@ def sample(n_in: int, n_out: int, bounds: Bounds, generator: np.random.Generator
 
 def _least_depth(n_in: int, n_out: int, bounds: Bounds) -> int:
     """Layers that have room for the budget; one alone only if the budget makes it dense, as it must be."""
-    if bounds.budget == n_in * n_out:
+    if bounds.budget == n_in * n_out or (bounds.budget < n_in * n_out and not bounds.connected):
         return 1
     beyond_two = bounds.budget - (n_in + n_out) * bounds.max_width
     return 2 + max(0, -(-beyond_two // bounds.max_width**2))
@@ -72,7 +83,13 @@ def _hidden(n_in: int, n_out: int, depth: int, bounds: Bounds, generator: np.ran
 
 
 def _masks(
-    n_in: int, n_out: int, hidden: NDArray[np.float64], fan: int, bounds: Bounds, generator: np.random.Generator
+    n_in: int,
+    n_out: int,
+    hidden: NDArray[np.float64],
+    fan: int,
+    bounds: Bounds,
+    generator: np.random.Generator,
+    space: Space | None,
 ) -> Masks | None:
     """Masks of these hidden widths, or narrower or wider ones that suit the budget; None where none do."""
     skips = _skips(hidden.size + 1, generator)
@@ -88,6 +105,9 @@ def _masks(
     spare = bounds.budget - int(plan.least.sum())
     trainable = plan.least + apportion(spare, _shares(plan.widths, generator), plan.room - plan.least)
     masks = [np.zeros(shape, dtype=np.int8) for shape in zip(plan.widths[:-1], plan.widths[1:], strict=True)]
+    if space is not None:
+        wire(masks, space, plan.constants, trainable, generator)
+        return masks
     for mask, fixed, edges in zip(masks, plan.constants, trainable, strict=True):
         add(mask, int(fixed), generator, CONSTANT)
         add(mask, int(edges), generator)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -18,13 +20,19 @@ from evo.console.search import show_plan
 from evo.experiment.compare import verify
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
+from evo.report.csv_tables import finalists_csv
+from evo.report.numbers import significant
 from evo.report.text import description
+from evo.report.use import lines_of_python
 from evo.settings import Settings, load, validate
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
 from tests.evaluators.training.examples import blobs, two_layers
+from topologies import SparseCascade
+from topologies import load as load_topology
+from topologies.stack import Stack
 
 HOME = Path(__file__).parents[2]
 
@@ -56,7 +64,7 @@ def data_file(folder: Path, seed: int = 0) -> str:
 def trained(data: str, **changes: Any) -> Settings:
     """A search of a minute's training at most, on data."""
     training = {"data": data, "hidden": [8, 8], **changes.pop("training", {})}
-    return validate({**SMALL, "training": training, "fidelity": EPOCHS, **changes})
+    return validate({**SMALL, "budget": 48, "training": training, "fidelity": EPOCHS, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +84,8 @@ def test_a_search_on_data_repeats_and_its_file_states_what_verify_finds(result: 
     assert again.digest == result.digest and again.table == result.table
     found = verify(result.folder)
     assert found.found.mean == found.stated == result.table.first.error.mean
-    assert result.champion.n_trainable <= 24
+    assert isinstance(result.champion, Stack) and result.champion.sizes == ((8, 8), (8, 8))
+    assert result.champion.n_trainable == 48
     assert all(0 <= error <= 1 for row in result.table.rows for error in row.errors)
 
 
@@ -160,14 +169,16 @@ def test_sizes_and_defaults_follow_from_the_data(tmp_path: Path) -> None:
     assert all(phase.fidelity.steps in (4, 16) for phase in plan(settings))
     wide = validate({"budget": 30, "training": {"data": name, "hidden": [20]}, "n_in": 8, "n_out": 20})
     evaluator = evaluator_of(wide)
-    assert isinstance(evaluator, TrainedAccuracy) and evaluator.size == (8, 20)
+    assert isinstance(evaluator, TrainedAccuracy) and evaluator.sizes == ((8, 20),)
 
 
 def test_a_model_of_ones_own_takes_its_sizes_from_the_recipe(tmp_path: Path) -> None:
-    model = {"model": f"{two_layers.__module__}:two_layers", "places": 2, "hidden": None}
-    settings = trained(data_file(tmp_path), training=model, n_in=8, n_out=8)
+    model = {"model": f"{two_layers.__module__}:two_layers", "sizes": [[8, 8], [8, 8]], "hidden": None}
+    settings = trained(data_file(tmp_path), training=model)
     evaluator = evaluator_of(settings)
-    assert isinstance(evaluator, TrainedAccuracy) and (evaluator.size, evaluator.places) == ((8, 8), 2)
+    assert isinstance(evaluator, TrainedAccuracy) and evaluator.sizes == ((8, 8), (8, 8))
+    alone = trained(data_file(tmp_path), training={**model, "sizes": []}, budget=24, n_in=8, n_out=8)
+    assert alone.places is None and alone.sizes == ((8, 8),)
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -175,11 +186,22 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"n_in": 9},
         r"n_in = 9, but the .*mine\.npz and hidden widths make layers of 8 x 8: leave it out",
     ),
-    "layers of two sizes": ({"training": {"hidden": [8, 4]}}, "so far all layers of a search have one size"),
+    "too small for all places": (
+        {"budget": 15},
+        "between the greater of n_in and n_out = 16 and n_in \\* n_out = 128 for the 2 places",
+    ),
+    "places that do not follow": (
+        {"places": {"sizes": [[8, 9], [9, 8]]}},
+        "places follow from the .*mine.npz and hidden widths: leave them out",
+    ),
+    "free widths of a model of one's own": (
+        {"training": {"hidden": None, "model": "mine:model", "sizes": [[8, 8]], "free_widths": True}},
+        "training: free_widths goes with hidden",
+    ),
     "no model": ({"training": {"hidden": None}}, r"training: either hidden = \[256, 256\]"),
     "two models": ({"training": {"model": "mine:model"}}, "training: either hidden"),
-    "places twice": ({"training": {"places": 2}}, "training: places is for a model of your own"),
-    "no sizes": ({"training": {"hidden": None, "model": "mine:model"}}, "n_in and n_out are wanted beside"),
+    "sizes twice": ({"training": {"sizes": [[8, 8]]}}, "training: sizes are for a model of your own"),
+    "no sizes": ({"training": {"hidden": None, "model": "mine:model"}}, "sizes are wanted beside"),
     "no such data": ({"training": {"data": "none.npz"}}, 'data = "none.npz": is not there'),
     "another format": ({"training": {"data": __file__}}, r"only \.npz files are read, not \.py"),
     "a misspelt key": ({"training": {"widths": [8]}}, r"unknown key 'training\.widths'"),
@@ -206,8 +228,9 @@ def test_a_recipe_that_contradicts_its_data_is_one_line(name: str, tmp_path: Pat
         ({"targets": "a.npz", "evaluator": "mine:Mine"}, "targets is for the evaluator"),
         ({"evaluator": "evaluators.training:TrainedAccuracy"}, r"needs a section \[training\]"),
         ({"fidelity": {"weight_decays": [0.1]}}, "reconstruction has no weight decay"),
+        ({"places": {"sizes": [[32, 32], [32, 16]]}, "budget": 900}, "reconstruction is of one place"),
     ],
-    ids=["no file", "a number", "another evaluator", "nothing to train on", "decay"],
+    ids=["no file", "a number", "another evaluator", "nothing to train on", "decay", "places"],
 )
 def test_own_targets_and_evaluators_that_do_not_fit_are_one_line(values: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
@@ -222,3 +245,133 @@ def test_the_recipe_for_digits_is_whole_and_its_cost_is_told(monkeypatch: pytest
     show_plan(settings, console)
     text = console.export_text()
     assert "minutes on" in text and "64 inputs, 10 classes; 864 examples to train on" in text
+
+
+def invoked(*arguments: str) -> Any:
+    """What the command does, in this process."""
+    return CliRunner().invoke(app, ["search", *arguments])
+
+
+TINY = {
+    "tracking.uri": "sqlite:///t.db", "loop.generations": 1, "loop.offspring": 4, "tuning.trials": 1,
+    "fidelity.steps": 2, "fidelity.validation_steps": 2, "fidelity.finalists": 2, "fidelity.rates": [0.02],
+    "fidelity.validation_rates": [0.02], "fidelity.validation_weight_decays": [0.0],
+}  # fmt: skip
+QUICKLY = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")] + ["--pool", "in-process"]
+
+
+@pytest.fixture(scope="module")
+def of_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str, Any]]:
+    """A finished search without a recipe, with --json: its folder, what was printed, and that as values."""
+    folder = tmp_path_factory.mktemp("search on data")
+    name = data_file(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done = invoked("--data", name, "--hidden", "8,8", "--density", "0.4", "--minutes", "2", "--json", *QUICKLY)
+    assert done.exit_code == 0, done.output
+    return folder, done, json.loads(done.stdout)
+
+
+@pytest.mark.end_to_end
+def test_a_search_on_data_needs_no_recipe_and_its_results_are_json(
+    of_data: tuple[Path, Any, dict[str, Any]],
+) -> None:
+    folder, done, found = of_data
+    assert done.stdout.count("\n") == 1 and "expected" in done.stderr and "2 hidden layers of 8 x 8" in done.stderr
+    assert found["first"] == "evolved champion" and Path(found["champion_file"]).is_file()
+    (run,) = (folder / "runs").glob("mine-8x8-b26-s1-*")
+    table = History.of(run).table
+    assert table is not None and table.first.is_cross_validated
+    assert {one["name"]: one["error"] for one in found["rows"]} == {row.name: row.error.mean for row in table.rows}
+    errors = [one["error"] for one in found["rows"]]
+    assert errors == sorted(errors) and all(len(one["errors"]) == 5 for one in found["rows"])
+
+
+@pytest.mark.end_to_end
+def test_the_recipe_that_was_made_repeats_the_search(
+    of_data: tuple[Path, Any, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, found = of_data
+    monkeypatch.chdir(folder)
+    recipe = Path(found["folder"]) / "recipe.toml"
+    done = invoked(str(recipe), "--pool", "in-process", "--set", "tracking.uri=sqlite:///t.db")
+    assert done.exit_code == 0 and found["digest"] in done.stdout
+    for one in found["rows"]:  # one line a row, that begins with its name and shows its error as a fraction
+        (line,) = (line for line in done.stdout.splitlines() if line.startswith(f"{one['name']}  "))
+        assert significant(one["error"]) in line and len(line) <= 80
+
+
+@pytest.mark.end_to_end
+def test_the_three_lines_at_the_end_put_the_mask_into_a_model(
+    of_data: tuple[Path, Any, dict[str, Any]],
+) -> None:
+    own, _, found = of_data
+    values = {
+        "data": str(own / "mine.npz"),
+        "hidden": None,
+        "model": f"{two_layers.__module__}:two_layers",
+        "places": 2,
+    }
+    recipes = {
+        "usual": load(Path(found["folder"]) / "recipe.toml"),
+        "a model of one's own": trained(str(own / "mine.npz"), training=values, n_in=8, n_out=8),
+        "reconstruction": validate(SMALL | {"n_in": 8, "n_out": 8}),
+    }
+    champion = load_topology(found["champion_file"])
+    for name, settings in recipes.items():
+        lines = lines_of_python(champion, Path(found["champion_file"]), settings)
+        names: dict[str, Any] = {"x": torch.ones(5, 8)}
+        exec("\n".join(lines), names)
+        assert len(lines) == 3
+        model = names["layer" if name == "reconstruction" else "model"]
+        assert model(names["x"]).shape == (5, 8 if name == "reconstruction" else 3)
+        cascades = [one for one in model.modules() if isinstance(one, SparseCascade)]
+        assert [one.topology for one in cascades] == [champion] * (1 if name == "reconstruction" else 2)
+
+
+@pytest.mark.end_to_end
+def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> None:
+    history = History.of(result.folder)
+    assert len(history.retrained) == 1
+    before, after = history.retrained[0]
+    assert before.digest == after.digest and after.split is Split.VALIDATION
+    assert after.score is not None and len(after.score.errors) == 3 and after.fidelity.steps == before.fidelity.steps
+    settings = trained(str(result.folder.parent / "mine.npz"))
+    again = evaluator_of(settings).evaluate(after.topology, after.fidelity, Split.VALIDATION, settings.seed)
+    assert again == after.score
+    assert f"a gap of {after.error - before.error:+.4f}" in description(history)
+    assert finalists_csv(history).splitlines()[1].startswith(f"{before.number},{before.digest},{before.error}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "say what to search for: a recipe, `evofabric search runs/quick.toml`, or data, `evofabric search --data"),
+        (["--hidden", "8"], "say what to search for"),
+        (["a.toml", "--data", "digits"], "--data makes a recipe of its own: leave a.toml out, or give it other data"),
+        (["a.toml", "--density", "0.1", "--epochs", "3"], "--density, --epochs: only with --data"),
+        (["--data", "digits", "--hidden", "wide"], "--hidden wide: widths are wanted"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_a_search_for_nothing_or_for_two_things_is_one_line(arguments: list[str], words: str) -> None:
+    told = invoked(*arguments).exception
+    assert isinstance(told, ValueError) and words in str(told) and "\n" not in str(told)
+
+
+def test_folds_are_one_test_training_each(tmp_path: Path) -> None:
+    fidelity = {key: value for key, value in EPOCHS.items() if key != "test_targets"}
+    settings = trained(data_file(tmp_path), training={"folds": 4}, fidelity=fidelity)
+    assert settings.fidelity.test_targets == 4 and settings.is_cross_validated
+    assert validate(settings.model_dump(mode="json")) == settings
+    evaluator = evaluator_of(settings)
+    assert isinstance(evaluator, TrainedAccuracy) and evaluator.folds == 4
+    with pytest.raises(ValueError, match=r"training\.folds = 4 makes one test training a fold: leave fidelity\.test"):
+        trained(data_file(tmp_path), training={"folds": 4})
+
+
+def test_a_recipe_takes_as_many_examples_as_it_says(tmp_path: Path) -> None:
+    settings = trained(data_file(tmp_path), training={"examples": 200})
+    assert settings.found is not None and "96 examples to train on" in settings.found.about
+    evaluator = evaluator_of(settings)
+    assert isinstance(evaluator, TrainedAccuracy) and len(evaluator.data.train) == 96

@@ -48,11 +48,24 @@ class Run:
     constants: tuple[Tensor, ...]
 
     @property
+    def once(self) -> int:
+        """Multiply-accumulates of multiplying the layers out, whatever the number of rows."""
+        return self.blocks * self.sizes[0] * sum(before * after for before, after in pairwise(self.sizes[1:]))
+
+    @property
+    def per_row(self) -> int:
+        """Multiply-accumulates of the blocks for one row."""
+        return self.blocks * self.sizes[0] * self.sizes[-1]
+
+    @property
+    def moves(self) -> int:
+        """Values that change places before or after the run, for one row."""
+        return max(self.inputs.numel(), self.outputs.numel())
+
+    @property
     def cost(self) -> float:
-        """Multiply-accumulates for one row, moves and a share of multiplying the layers out included."""
-        out = sum(self.sizes[0] * before * after for before, after in pairwise(self.sizes[1:]))
-        products = self.blocks * (self.sizes[0] * self.sizes[-1] + out / _ROWS)
-        return products + _MOVE * max(self.inputs.numel(), self.outputs.numel())
+        """What decides where to cut: the operations of one row, with its share of multiplying the layers out."""
+        return self.once / _ROWS + self.per_row + _MOVE * self.moves
 
 
 def runs(topology: Topology) -> list[Run] | None:

@@ -178,8 +178,7 @@ def _chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
     if way is None:
         rows = x.numel() // wiring.n_in
         cut = None if x.device.type in ("cpu", "meta") else _runs(wiring, x.device)
-        cost = None if cut is None else sum(run.cost for run in cut)
-        return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), blocks=cost)
+        return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), cut=cut)
     if way in ("fused", "one_row") and not _has_kernels(x):
         return "plain"
     return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way

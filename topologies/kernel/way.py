@@ -2,15 +2,17 @@
 
 Nothing is timed at run time. Costs count a forward and a backward pass, since what a layer is for is training, in units
 of a multiply-accumulate of a dense product. Those of a CPU are fitted to what ``python -m tests.benchmarks.layers
---ways`` measures; on other devices nothing has been measured, and products of dense blocks are preferred.
+--ways`` measures, those of all other devices to ``python -m tests.benchmarks.layers_gpu`` on an H200 in float32.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 
+from topologies.kernel.blocks import Run
 from topologies.kernel.wiring import Wiring
 from topologies.topology import Topology
 
@@ -26,7 +28,12 @@ _TRAINABLE, _CONSTANT, _NEURON, _END = 2.0, 1.0, 5.0, 21.0
 _FUSED_CALL, _DENSE_CALL = 3e6, 1e6
 """A call of the fused kernel, and of a dense layer."""
 _PLAIN_EDGE = 16.0
-"""An edge and row layer by layer in plain PyTorch."""
+"""An edge and row layer by layer in plain PyTorch on a CPU."""
+
+_GPU_EDGE, _GPU_NEURON, _GPU_MOVE = 75.0, 265.0, 110.0
+"""On a GPU an edge and a neuron layer by layer, for a row, and a value that is moved between runs of blocks."""
+_GPU_CALL, _GPU_LAYER, _GPU_BLOCK_LAYER = 8e9, 0.4e9, 1.7e9
+"""A call of plain PyTorch, and what each layer adds to it, layer by layer or as blocks; folding is one layer more."""
 
 
 def choose(
@@ -36,11 +43,11 @@ def choose(
     rows: int,
     *,
     kernels: bool = True,
-    blocks: float | None = None,
+    cut: Sequence[Run] | None = None,
 ) -> Way:
     """The way that takes the least time for so many rows.
 
-    ``kernels`` says whether compiled ones are to be had, ``blocks`` what the blocks cost for a row where there are any.
+    ``kernels`` says whether compiled ones are to be had, and ``cut`` holds the runs of blocks, where there are any.
     """
     if rows == 0:
         return "plain"
@@ -51,10 +58,19 @@ def choose(
             return "one_row"
         edges = fused_cost(trainable, constant, wiring.widths.tolist())
         return "folded" if wiring.n_in * edges + rows * dense + _FUSED_CALL < rows * edges else "fused"
-    edges = _PLAIN_EDGE * (trainable + constant)
-    costs: dict[Way, float] = {"folded": wiring.n_in * edges + rows * dense, "plain": rows * edges}
-    if blocks is not None:
-        costs["blocks"] = rows * blocks
+    if device.type in ("cpu", "meta"):
+        edges = _PLAIN_EDGE * (trainable + constant)
+        return "folded" if wiring.n_in * edges + rows * dense < rows * edges else "plain"
+    widths = wiring.widths.tolist()
+    layers, edges = len(widths) - 1, _GPU_EDGE * (trainable + constant) + _GPU_NEURON * sum(widths[1:])
+    costs: dict[Way, float] = {
+        "plain": _GPU_CALL + _GPU_LAYER * layers + rows * edges,
+        "folded": _GPU_CALL + _GPU_LAYER * (layers + 1) + wiring.n_in * edges + rows * dense,
+    }
+    if cut is not None:
+        once, moves = sum(run.once for run in cut), sum(run.moves for run in cut)
+        per_row = sum(run.per_row for run in cut) + _GPU_MOVE * moves
+        costs["blocks"] = _GPU_CALL + _GPU_BLOCK_LAYER * layers + once + rows * per_row
     return min(costs, key=lambda way: costs[way])
 
 

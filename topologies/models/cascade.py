@@ -22,6 +22,7 @@ from topologies.kernel.way import WAYS, Way
 from topologies.kernel.wiring import Wiring
 from topologies.models.computed import INSTEAD, computed
 from topologies.models.fingerprint import check_fingerprint, fingerprint
+from topologies.stack import Stack, the_topology
 from topologies.topology import Topology
 
 _REAL = "a SparseCascade computes with real floating-point numbers"
@@ -213,10 +214,10 @@ def _nothing() -> None:
     """What a reference gives whose topology is gone."""
 
 
-def _resolve(source: str | Path) -> Topology:
+def _resolve(source: str | Path | Stack) -> Topology:
     from topologies.names import resolve
 
-    return resolve(source)
+    return the_topology(source, "the stack") if isinstance(source, Stack) else resolve(source)
 
 
 def _like(whole: Tensor, parameter: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ from topologies import files
 from topologies.models.kinds import KINDS, Kind, cascade_of, sparse_kind_of
 from topologies.models.places import modules_at, names_of, swap
 from topologies.packing import pack
+from topologies.stack import the_topology
 from topologies.topology import Topology
 
 WEIGHTS, TOPOLOGIES = "model.safetensors", "topologies"
@@ -201,7 +202,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[_Sparse], dict[str, str]]
 def _topology(folder: Path, name: str) -> Topology:
     path = folder / TOPOLOGIES / f"{name}.safetensors"
     try:
-        topology = files.load(path)
+        topology = the_topology(files.load(path), path)
     except OSError as problem:
         raise ValueError(f"{folder} is incomplete: {path} cannot be read ({problem.strerror or problem})") from None
     if hashlib.sha256(pack(topology)).hexdigest() != name:

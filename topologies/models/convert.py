@@ -11,9 +11,10 @@ from topologies.models.kinds import kind_of
 from topologies.models.places import modules_at, swap
 from topologies.models.plan import plan
 from topologies.names import Source
+from topologies.stack import Stack
 
 
-def convert(model: nn.Module, plan_or_topology: Plan | Source | None = None, **options: Any) -> nn.Module:
+def convert(model: nn.Module, plan_or_topology: Plan | Source | Stack | None = None, **options: Any) -> nn.Module:
     """Make layers of a model sparse, in place, and return it.
 
     >>> convert(model, plan(model, density=0.1))

@@ -12,14 +12,16 @@ from topologies.models.changes import Change, Plan, Skip
 from topologies.models.choice import Chooser
 from topologies.models.kinds import WITHOUT_SPARSE_FORM, kind_of, sparse_kind_of
 from topologies.models.obstacles import obstacle, owners_of
+from topologies.models.place_choice import PlaceChooser
 from topologies.models.places import names_of
 from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
-from topologies.names import OtherSizesError, Source
+from topologies.names import OtherSizesError, Source, stack_of
+from topologies.stack import Stack
 
 
 def plan(
     model: nn.Module,
-    topology: Source | None = None,
+    topology: Source | Stack | None = None,
     *,
     density: float | None = None,
     budget: int | None = None,
@@ -37,7 +39,8 @@ def plan(
     topology:
         A topology or its name, for layers of these sizes; an expression without sizes, such as
         ``"butterfly(depth=8)"``, which takes each layer's; or a family's name, such as ``"clos"``, for a density or a
-        budget, whose best member each layer gets. Without one it is random regular.
+        budget, whose best member each layer gets. Without one it is random regular. The places of a stack go, in
+        order, to the layers of their sizes, each to the next there is.
     density, budget:
         Trainable weights of each layer at most, as a share of its dense weights in (0, 1) or as a number. Neither
         biases nor constants count.
@@ -54,15 +57,22 @@ def plan(
     Raises
     ------
     ValueError
-        When a pattern matches nothing, the topology is none or has other sizes than a layer, or what is asked for is
-        contradictory.
+        When a pattern matches nothing, the topology is none or has other sizes than a layer, a place of a stack finds
+        no layer of its size, or what is asked for is contradictory.
 
     Warns
     -----
     UserWarning
         When a lifted topology leaves inputs and outputs of a layer unconnected.
     """
-    chooser = Chooser.of(topology, density, budget, lift, only_if_faster)
+    stack = stack_of(topology)
+    if stack is not None and (density is not None or budget is not None or lift):
+        raise ValueError("density, budget and lift are for one topology: a stack says itself what every place gets")
+    chooser: Chooser | PlaceChooser = (
+        Chooser.of(topology, density, budget, lift, only_if_faster)  # type: ignore[arg-type]  # it is no stack
+        if stack is None
+        else PlaceChooser(stack, only_if_faster)
+    )
     names = names_of(model)
     owners = owners_of(names)
     layers = {module: tuple(names[module]) for module in names if _is_layer(module, targets)}
@@ -76,6 +86,8 @@ def plan(
         for module, places in layers.items()
         if not wanted.isdisjoint(places)
     ]
+    if isinstance(chooser, PlaceChooser):
+        chooser.check_all_given(entries)
     changes = tuple(entry for entry in entries if isinstance(entry, Change))
     skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
     _warn_of_unconnected(changes)
@@ -89,7 +101,9 @@ def _is_layer(module: nn.Module, targets: Patterns) -> bool:
     return (kind_of(module) or sparse_kind_of(module)) is not None or isinstance(module, WITHOUT_SPARSE_FORM)
 
 
-def _entry(module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser) -> Change | Skip:
+def _entry(
+    module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser | PlaceChooser
+) -> Change | Skip:
     """What becomes of a layer: its change, or why there is none, ``reason`` where it is known already."""
     kind = kind_of(module)
     if reason is not None or kind is None:

@@ -11,7 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from evaluators import Split
-from evaluators.training import Data, files
+from evaluators.training import Data, memory
 from tests.evaluators.training.examples import blobs
 
 X, Y = blobs()
@@ -207,7 +207,9 @@ def test_more_data_than_memory_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.savez(tmp_path / "large.npz", x_train=X, y_train=Y)
-    monkeypatch.setattr(files, "memory", lambda: 2**16)
+    monkeypatch.setattr(memory, "memory", lambda: 2**14)
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
-    with pytest.raises(ValueError, match=r"large\.npz\" needs 0\.0 GiB of memory, and this machine has 0\.0"):
+    with pytest.raises(
+        ValueError, match=r"large\.npz\" needs 0\.0 GiB of memory, and this machine has 0\.0 left: take fewer"
+    ):
         Data.read(str(tmp_path / "large.npz"))

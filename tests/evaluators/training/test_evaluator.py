@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from evaluators import Fidelity, Score, Split
 from evaluators.training import Data, TrainedAccuracy, training
-from evaluators.training.evaluator import place_of
+from evaluators.training.evaluator import sizes_of
 from evaluators.training.training import alone, batch_size, error, one_cycle, train
 from tests.evaluators.training.examples import Looks, blobs, easy, of_another_size, two_layers, without_cascades
 from topologies import Topology, butterfly, dense, low_rank
@@ -183,12 +183,12 @@ def test_a_batch_is_no_larger_than_an_epoch_of_twenty_five_needs(examples: int, 
 def test_a_model_of_ones_own_is_trained() -> None:
     name = f"{two_layers.__module__}:two_layers"
     found = [
-        TrainedAccuracy(DATA, model=model, size=(8, 8), places=2).evaluate(dense(8, 8), FIDELITY, Split.SEARCH, 0)
+        TrainedAccuracy(DATA, model=model, sizes=[(8, 8)] * 2).evaluate(dense(8, 8), FIDELITY, Split.SEARCH, 0)
         for model in (name, two_layers)
     ]
     assert found[0] == found[1] and found[0].error < 0.1
     usual = TrainedAccuracy(DATA, [8, 8])
-    own = TrainedAccuracy(DATA, model=two_layers, size=(8, 8), places=2)
+    own = TrainedAccuracy(DATA, model=two_layers, sizes=[(8, 8)] * 2)
     brief = Fidelity(3, 1, (0.003,))
     assert usual.evaluate(dense(8, 8), brief, Split.SEARCH, 0) != own.evaluate(dense(8, 8), brief, Split.SEARCH, 0)
 
@@ -196,24 +196,27 @@ def test_a_model_of_ones_own_is_trained() -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no model": ({}, "either `hidden` or `model` is wanted"),
     "two models": ({"hidden": [8], "model": two_layers}, "either `hidden` or `model` is wanted"),
-    "layers of two sizes": ({"hidden": [8, 5]}, "8 x 8, 8 x 5: so far all layers of a search have one size"),
+    "free widths of a model of one's own": (
+        {"model": two_layers, "sizes": [(8, 8)] * 2, "free_widths": True},
+        "widths are free where `hidden` is given",
+    ),
     "no layers": ({"hidden": []}, "at least one width"),
     "a width of nothing": ({"hidden": [0]}, "at least one width"),
-    "no size": ({"model": two_layers}, "`size` is wanted"),
+    "no size": ({"model": two_layers}, "`sizes` are wanted"),
     "another input": (
-        {"model": two_layers, "size": (7, 8)},
+        {"model": two_layers, "sizes": [(7, 8)]},
         "the model function fails with 1 cascades of 7 x 8: ValueE",
     ),
     "another output": (
-        {"model": of_another_size, "size": (8, 8)},
+        {"model": of_another_size, "sizes": [(8, 8)]},
         r"answers a batch of 2 with \(2, 4\), where \(2, 3\)",
     ),
-    "a cascade ignored": ({"model": without_cascades, "size": (8, 8), "places": 2}, "ignores cascade 1 of 2"),
-    "a cascade not trained": ({"model": Looks, "size": (8, 8)}, "ignores cascade 0 of 1"),
-    "no module": ({"model": lambda *_: 3, "size": (8, 8)}, "returned a int, not a torch.nn.Module"),
-    "no function": ({"model": "numpy:pi", "size": (8, 8)}, "is no function"),
-    "no such function": ({"model": "numpy:magic", "size": (8, 8)}, "model 'numpy:magic': module 'numpy' has no"),
-    "no such module": ({"model": "no_such:magic", "size": (8, 8)}, "model 'no_such:magic': No module"),
+    "a cascade ignored": ({"model": without_cascades, "sizes": [(8, 8)] * 2}, "ignores cascade 1 of 2"),
+    "a cascade not trained": ({"model": Looks, "sizes": [(8, 8)]}, "ignores cascade 0 of 1"),
+    "no module": ({"model": lambda *_: 3, "sizes": [(8, 8)]}, "returned a int, not a torch.nn.Module"),
+    "no function": ({"model": "numpy:pi", "sizes": [(8, 8)]}, "is no function"),
+    "no such function": ({"model": "numpy:magic", "sizes": [(8, 8)]}, "model 'numpy:magic': module 'numpy' has no"),
+    "no such module": ({"model": "no_such:magic", "sizes": [(8, 8)]}, "model 'no_such:magic': No module"),
 }
 
 
@@ -228,7 +231,7 @@ def test_a_model_that_cannot_be_searched_for_is_one_line(name: str) -> None:
 def test_a_topology_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="the topology is 8 x 5, where the model takes 8 x 8"):
         TrainedAccuracy(DATA, [8]).evaluate(dense(8, 5), FIDELITY, Split.SEARCH, 0)
-    assert place_of(784, [256]) == (784, 256) and place_of(8, [8, 8, 8]) == (8, 8)
+    assert sizes_of(784, [256, 128]) == ((784, 256), (256, 128))
 
 
 def test_what_decides_scores_is_in_the_identity() -> None:
@@ -238,7 +241,7 @@ def test_what_decides_scores_is_in_the_identity() -> None:
         TrainedAccuracy(DATA, [8, 8]),
         TrainedAccuracy(DATA, [8], batch=7),
         TrainedAccuracy(Data.of(x, y, x[:30], y[:30]), [8]),
-        TrainedAccuracy(DATA, model=two_layers, size=(8, 8), places=2),
+        TrainedAccuracy(DATA, model=two_layers, sizes=[(8, 8)] * 2),
     ]
     assert len({one.identity for one in found}) == len(found)
     assert TrainedAccuracy(easy(), [8]).identity == found[0].identity

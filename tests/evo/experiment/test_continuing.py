@@ -332,7 +332,9 @@ def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path
     digests = [digest for one in records for digest in one.candidates]
     assert len(set(digests)) == len(digests), "what was screened out is not bred again"
     for one in bred[:5]:
-        assert one.measures == {name: measure(name, one.topology) for name in ("synflow", "unfairness", "controllability")}
+        assert one.measures == {
+            name: measure(name, one.topology) for name in ("synflow", "unfairness", "controllability")
+        }
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(b"".join(kept[: len(kept) // 2]))
     again, rest = run(tmp_path, settings)

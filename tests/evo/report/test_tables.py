@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from evo.console import search as console_search
 from evo.experiment.search import Result
+from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.listing import runs
-from evo.report.tables import comparison_table, runs_table, spread_table, verdict
+from evo.report.tables import runs_table, spread_table
 from evo.report.text import Words
 from evo.storage.history import History
 from evo.storage.records import GenerationRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, small, with_baseline, with_test_errors
+
+LOSSES = 0.1 + 0.01 * np.arange(12)
+"""Errors that are added, whose mean is far from 0 beside their spread."""
 
 
 def table_of(history: History) -> FinalTable:
@@ -45,8 +51,59 @@ def test_every_row_has_its_error_and_its_difference(finished: History) -> None:
     assert all(row.name in text and f"{row.error.mean:.4f}" in text for row in table.rows)
 
 
-def test_a_member_can_be_copied_whole_from_a_terminal_of_80_columns(finished: History) -> None:
-    assert "…" not in printed(comparison_table(table_of(finished), Words("relative error")), width=80)
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_member_can_be_copied_whole_from_a_terminal_of_any_width(finished: History, width: int) -> None:
+    table = table_of(finished)
+    text = printed(comparison_table(table, Words("relative error"), width), width=width)
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    assert all(row.label in text for row in table.rows)
+
+
+def test_a_row_is_one_line_that_begins_with_its_name_and_the_least_error_is_first(finished: History) -> None:
+    table = table_of(finished)
+    lines = printed(comparison_table(table, Words("relative error")), width=80).splitlines()
+    found = []
+    for row in table.rows:
+        (line,) = (line for line in lines if line.startswith(f"{row.name}  "))
+        assert f"{row.error.mean:.4f}" in line and ("*" in line) == (row is table.first)
+        found.append((lines.index(line), row.error.mean))
+    assert [error for _, error in sorted(found)] == sorted(error for _, error in found)
+
+
+def test_programs_are_given_what_people_see(finished: History) -> None:
+    table = table_of(finished)
+    values = json.loads(json.dumps(plain(table)))
+    assert (values["first"], values["baseline"]) == ("evolved champion", "parallel butterfly")
+    assert [one["error"] for one in values["rows"]] == sorted(row.error.mean for row in table.rows)
+    for one in values["rows"]:
+        row = table.get(one["name"])
+        assert row is not None and (one["errors"], one["member"]) == (list(row.errors), row.label)
+        assert one["beside_first"] == table.verdicts.get(row.name)
+
+
+def test_a_row_level_with_the_champion_and_one_better_than_it_are_marked(finished: History) -> None:
+    table = table_of(finished)
+    others = [row.name for row in table.others]
+    level = {name: np.add(table.first.errors, LOSSES) for name in others}
+    level |= {others[1]: table.first.errors, others[2]: np.subtract(table.first.errors, LOSSES)}
+    text = printed(comparison_table(table_of(with_test_errors(finished, level)), Words("relative error")))
+    marks = {name: text.partition(f"\n{name} ")[2].split()[0] for name in (others[1], others[2])}
+    assert marks == {others[1]: "=", others[2]: "+"}
+    assert "= level with it" in text and "+ better than it" in text
+
+
+def test_a_champion_that_is_no_better_than_a_founder_is_reported_as_that_founder(finished: History) -> None:
+    table = table_of(finished)
+    worse = {row.name: np.add(table.first.errors, LOSSES) for row in table.others}
+    won = table_of(with_test_errors(finished, worse))
+    assert "founder" not in verdict(won)
+    level = table_of(with_test_errors(finished, worse | {"Clos": table.first.errors}))
+    clos = level.get("Clos")
+    assert clos is not None
+    assert f"level with its best founder, the Clos {clos.label}: use that" in verdict(level)
+    sampled = table_of(with_test_errors(finished, worse | {"random search": table.first.errors}))
+    assert "founder" not in verdict(sampled)
+    assert "is a clos of the initial population, as given" in verdict(won, "clos")
 
 
 def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, tmp_path: Path) -> None:

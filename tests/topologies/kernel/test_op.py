@@ -9,8 +9,8 @@ import torch
 from numba.core.errors import LoweringError
 
 from tests.topologies.models.cascades import small
-from topologies import SparseCascade, clos
-from topologies.kernel import op
+from topologies import SparseCascade, butterfly, clos
+from topologies.kernel import blocks, op
 from topologies.kernel.way import WAYS, choose
 from topologies.kernel.wiring import Wiring
 
@@ -63,6 +63,15 @@ def test_which_way(rows: int, dtype: torch.dtype, device: torch.device, way: str
 
 def test_small_layers_of_many_edges_are_folded_for_many_rows() -> None:
     assert choose(Wiring.of(clos(32, 8, 9, 8)), torch.float32, CPU, 4096) == "folded"
+
+
+@pytest.mark.parametrize(
+    ("n", "rows", "expected"), [(1024, 32, "plain"), (256, 8192, "folded"), (4096, 8192, "blocks")]
+)
+def test_on_a_gpu_the_way_that_was_fastest_on_an_h200(n: int, rows: int, expected: str) -> None:
+    topology = butterfly(n, n.bit_length() - 1)
+    cut = blocks.runs(topology)
+    assert choose(Wiring.of(topology), torch.float32, torch.device("cuda"), rows, cut=cut) == expected
 
 
 def test_kernels_that_cannot_be_compiled_are_done_without(

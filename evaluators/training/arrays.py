@@ -1,0 +1,77 @@
+"""Arrays of examples as a user has them: checked, drawn from, and taken as rows of inputs, a block at a time.
+
+They may lie in a file and be larger than memory; whatever is done to all of them is done to a few megabytes at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.rng import generator
+
+AT_ONCE = 1 << 26
+"""Numbers that exist a second time while they are checked, taken or standardised."""
+
+
+def drawn(arrays: Mapping[str, NDArray[Any]], examples: int | None) -> dict[str, NDArray[Any]]:
+    """At most so many examples of each part, in the order in which they lie; None for all."""
+    found = dict(arrays)
+    for part in ("train", "test"):
+        count = len(arrays.get(f"x_{part}", ()))
+        if examples is not None and count > examples:
+            places = np.sort(generator(0, "data", "examples", part).choice(count, examples, replace=False))
+            found |= {name: arrays[name][places] for name in (f"x_{part}", f"y_{part}")}
+    return found
+
+
+def inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
+    """Inputs, one row an example; images of any layout are flattened as they lie."""
+    x = x.reshape(len(x), -1)
+    if x.dtype.kind == "f":
+        finite = np.concatenate([np.isfinite(rows).all(axis=1) for rows in blocks(x)])
+        if not finite.all():
+            wrong = np.flatnonzero(~finite)
+            raise ValueError(f"{name} is not a finite number in {len(wrong)} examples, the first at {wrong[0]}")
+    return x
+
+
+def taken(x: NDArray[Any], places: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """The examples at these places as float32; no more than a block of them exists twice."""
+    taken = np.empty((len(places), x.shape[1]), np.float32)
+    with np.errstate(over="ignore"):  # is refused when all are there
+        for rows, at in zip(blocks(taken), blocks(places, taken.shape[1]), strict=True):
+            rows[:] = x[at]
+    if x.dtype == np.float64 and not np.isfinite(taken).all():
+        raise ValueError("inputs are too large for 32-bit numbers: scale them")
+    return taken
+
+
+def blocks(rows: NDArray[Any], width: int | None = None) -> Iterator[NDArray[Any]]:
+    """Views of a few megabytes each; ``width`` is how wide rows are, where it is not their own width."""
+    step = max(1, AT_ONCE // (width or rows.shape[1]))
+    return (rows[start : start + step] for start in range(0, len(rows), step))
+
+
+def check_shapes(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for inputs that are none, for labels of other examples, and for parts of different shapes."""
+    inputs = [name for name in arrays if name[0] == "x"]
+    for name in inputs:
+        x, other = arrays[name], "y" + name[1:]
+        if x.dtype.kind not in "biuf":
+            raise ValueError(f"{name} holds {x.dtype}: numbers are wanted")
+        if x.ndim < 2 or 0 in x.shape:
+            raise ValueError(
+                f"{name} has shape {x.shape}: (examples, inputs), or (examples, height, width, ...), is wanted"
+            )
+        if arrays[other].ndim == 0 or len(arrays[other]) != len(x):
+            told = f"{name} has shape {x.shape} and {other} {arrays[other].shape}"
+            raise ValueError(f"{told}: both need one entry an example")
+    shapes = [arrays[name].shape[1:] for name in inputs]
+    images = {shape for shape in shapes if len(shape) > 1}
+    if len({int(np.prod(shape)) for shape in shapes}) > 1 or len(images) > 1:
+        told = " and ".join(f"{name} {shape}" for name, shape in zip(inputs, shapes, strict=True))
+        raise ValueError(f"examples differ in shape: in {told}")

@@ -1,0 +1,54 @@
+"""How fast a model with a topology's cascades trains and answers on this machine, on one thread, from a few steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluators.task import Split
+from evaluators.training.data import Part
+from evaluators.training.evaluator import TrainedAccuracy
+from evaluators.training.models import cascades_of, model_function
+from evaluators.training.training import alone, error, train
+from topologies.stack import AnyTopology
+
+_STEPS = 4
+"""Mini-batches that are timed at once; the first such lot compiles and is not counted."""
+
+
+class Pace(NamedTuple):
+    """Seconds an example takes: in a training step, its share of the optimiser's included, and when it is scored."""
+
+    training: float
+    scoring: float
+
+
+def pace(evaluator: TrainedAccuracy, topology: AnyTopology, seconds: float = 1.0) -> Pace:
+    """Time steps for so many seconds, however many examples there are."""
+    part, batch = evaluator.data.train, min(evaluator.batch, len(evaluator.data.train))
+    steps = min(_STEPS, len(part) // batch)
+    few, scored = _first(part, steps * batch), _first(evaluator.data.part(Split.SEARCH), 2000)
+    with alone(0):
+        model = model_function(evaluator.model)(cascades_of(topology, len(evaluator.sizes)), evaluator.data.outputs)
+        draws = np.random.default_rng(0)
+        training = _per_run(lambda: train(model, few, 1, 1e-4, 0.0, batch, draws), seconds) / len(few)
+        scoring = _per_run(lambda: error(model, scored), seconds / 4) / len(scored)
+    return Pace(training, scoring)
+
+
+def _first(part: Part, count: int) -> Part:
+    return Part(part.x[:count], part.y[:count])
+
+
+def _per_run(run: Callable[[], object], seconds: float) -> float:
+    """Median seconds of a run, of as many as there is time for, after one that is not counted."""
+    run()
+    found: list[float] = []
+    while sum(found) < seconds:
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return float(np.median(found))

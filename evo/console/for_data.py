@@ -1,0 +1,55 @@
+"""What a search without a recipe chose, in a few lines, before it begins."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evo.experiment.for_data import Chosen
+from evo.experiment.plan import plan
+
+
+def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
+    """Print data, sizes, epochs, candidates, the grid and the expected time."""
+    settings, fidelity = chosen.settings, chosen.settings.fidelity
+    training = settings.training
+    assert training is not None and training.hidden is not None and settings.found is not None
+    layers = (
+        f"{len(training.hidden)} hidden layer{'s' * (len(training.hidden) > 1)} of {settings.n_in} x {settings.n_out}"
+    )
+    dense = settings.n_in * settings.n_out
+    each = " each" if len(training.hidden) > 1 else ""
+    outputs = settings.found.outputs or 0
+    others = sum(training.hidden) + training.hidden[-1] * outputs + outputs
+    bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
+    taken = f", of which {training.examples} are taken" if training.examples is not None else ""
+    ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(style="bold", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, told in (
+        ("data", f"{training.data}: {settings.found.about}{taken}"),
+        (
+            "layers",
+            f"{layers}, {settings.budget} trainable edges{each}: {settings.budget / dense:.1%} of {dense}; {others} "
+            "more parameters in biases and a dense head",
+        ),
+        ("timed", f"{chosen.seconds_per_epoch:.2g} s an epoch on one core"),
+        ("candidates", f"{bred}, and as many at random; {fidelity.steps} epochs at rate {_listed(fidelity.rates)}"),
+        (
+            "finalists",
+            f"{fidelity.finalists} of each kind, {fidelity.validation_steps} epochs at rates "
+            f"{_listed(fidelity.validation_rates)} x decays {_listed(fidelity.validation_weight_decays)}; {ended}",
+        ),
+        (
+            "expected",
+            f"{chosen.expected_minutes:.0f} minutes on {workers} core{'s' * (workers > 1)} (--minutes changes it)",
+        ),
+    ):
+        shown.add_row(name, escape(told))
+    console.print(shown)
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -1,0 +1,251 @@
+"""A recipe for data alone: how large a search on them may be so that it ends in time.
+
+A training step is timed, and from there everything is chosen as plain numbers, so that the recipe that comes out does
+the same on any machine and when it is resumed, only not always in the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evaluators.training.data import Data
+from evaluators.training.evaluator import sizes_of
+from evaluators.training.training import batch_size
+from evo.experiment.plan import plan, seconds_per_epoch
+from evo.settings import Settings, overridden, validate
+
+SHARE = 0.7
+"""Of the time, what the plan may take: workers that share a machine are slower than one alone."""
+OVERHEAD = 30.0
+"""Seconds for starting workers and filing the results."""
+_FEW_TESTS = 1000
+"""Test examples below which cross-validation takes the place of the test part."""
+_FOLDS = 5
+_STEPS = 2500
+"""Training steps that the claimed number of epochs should have on small data, where epochs are short."""
+_FEWEST_GENERATIONS, _MOST_GENERATIONS = 4, 96
+_FEWEST_EXAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a person says of a search without a recipe.
+
+    ``density`` is the share of the hidden layers' weights that are trainable, ``epochs`` how long the rows of the final
+    table are trained, ``minutes`` when all should have ended.
+    """
+
+    data: str
+    hidden: tuple[int, ...]
+    density: float = 0.1
+    minutes: float = 15.0
+    epochs: int | None = None
+    examples: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.density <= 1:
+            raise ValueError(
+                f"--density {self.density:g}: the share of the weights that are trainable, above 0 and at most 1"
+            )
+        if self.epochs is not None and self.epochs < 2:
+            raise ValueError(f"--epochs {self.epochs}: at least 2, for ranks after a single one mean nothing")
+        if self.time <= 0:
+            raise ValueError(f"--minutes {self.minutes:g}: at least {1.1 * OVERHEAD / SHARE / 60:.1f} are needed")
+
+    @property
+    def time(self) -> float:
+        """Seconds that the plan may take."""
+        return SHARE * 60 * self.minutes - OVERHEAD
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A recipe's plain values with its settings, and the time that was measured and is expected."""
+
+    values: Mapping[str, Any]
+    settings: Settings
+    seconds_per_epoch: float
+    expected_minutes: float
+
+
+@dataclass(frozen=True)
+class _Care:
+    """How carefully a search is made: the counts and grids of a recipe that cost time, beside its generations."""
+
+    finalists: int
+    trials: int
+    rates: Sequence[float]
+    race: int
+    validations: int
+    grid: Sequence[float]
+    decays: Sequence[float]
+    tests: int
+
+
+_CARES = (
+    _Care(8, 16, (0.003, 0.01, 0.03), 3, 3, (0.003, 0.01, 0.03), (0.0, 0.1, 0.3), 5),
+    _Care(5, 8, (0.005, 0.02), 3, 2, (0.003, 0.01, 0.03), (0.0, 0.1), 5),
+    _Care(3, 6, (0.01,), 3, 1, (0.003, 0.01, 0.03), (0.0, 0.1), 5),
+    _Care(2, 4, (0.01,), 2, 1, (0.005, 0.02), (0.0,), 3),
+    _Care(1, 2, (0.01,), 2, 1, (0.01,), (0.0,), 2),
+)
+"""From careful to cheap."""
+
+
+def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chosen:
+    """The recipe of a search that ends in time on so many workers as fast as this machine is now.
+
+    The most careful search is taken that leaves half of the time to evolution and random search, with as many
+    generations as fill it. Where not even the cheapest fits, epochs are fewer, and then examples.
+
+    Raises
+    ------
+    ValueError
+        In one line, for data that cannot be used, or options that do not fit them.
+    """
+    overrides = tuple(overrides)
+    data = Data.read(wanted.data, None, wanted.examples)
+    base = overridden(_base(wanted, data), overrides)
+    seconds = seconds_per_epoch(_valid(base, wanted))
+    found = next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
+    if found is None:
+        found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
+    settings = _valid(found, wanted)
+    length = sum(phase.length(workers) for phase in plan(settings)) * _scaled(seconds, data, settings)
+    return Chosen(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
+
+
+def budget_of(density: float, sizes: Sequence[tuple[int, int]]) -> int:
+    """The trainable edges, of all places together, that a density of the dense layers makes."""
+    return round(density * sum(n_in * n_out for n_in, n_out in sizes))
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Plain values as the text of a recipe: what is no section first, then the sections."""
+    plain = [f"{key} = {_literal(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
+    parts = ["\n".join(plain)] if plain else []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            parts.append(f"[{key}]\n{as_toml(value)}".rstrip("\n"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _literal(value: Any) -> str:
+    """A value as TOML has it: JSON's form is TOML's, for strings, numbers, truth values and arrays of these."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _base(wanted: Wanted, data: Data) -> dict[str, Any]:
+    training: dict[str, Any] = {"data": wanted.data, "hidden": list(wanted.hidden)}
+    if wanted.examples is not None:
+        training["examples"] = wanted.examples
+    if len(data.test) < _FEW_TESTS:
+        training["folds"] = _FOLDS
+    sizes = sizes_of(data.inputs, wanted.hidden)
+    return {
+        "name": re.sub(r"[^A-Za-z0-9_-]+", "-", Path(wanted.data).stem).strip("-_") or "data",
+        "seed": 1,
+        "budget": budget_of(wanted.density, sizes),
+        "training": training,
+    }
+
+
+def _valid(values: dict[str, Any], wanted: Wanted) -> Settings:
+    try:
+        return validate(values)
+    except ValueError as error:
+        told = str(error)
+        raise ValueError(f"--density {wanted.density:g} makes {told}" if told.startswith("budget") else told) from None
+
+
+def _epochs(wanted: Wanted, data: Data) -> list[tuple[int, int]]:
+    """Epochs of finalists and of candidates, from long to short; those that were asked for, and nothing else."""
+    if wanted.epochs is not None:
+        return [(wanted.epochs, max(2, wanted.epochs // 4))]
+    steps = max(1, len(data.train) // batch_size(len(data.train)))
+    most = min(40, max(16, round(_STEPS / steps)))
+    return [(epochs, max(2, epochs // 4)) for epochs in dict.fromkeys((most, 16, 8, 4))]
+
+
+def _fitting(
+    base: dict[str, Any],
+    epochs: Sequence[tuple[int, int]],
+    seconds: float,
+    time: float,
+    workers: int,
+    overrides: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+    """Recipes that end in time, the longest trainings and then the most careful first, filled with generations."""
+    for long, short in epochs:
+        for care in _CARES if (long, short) == epochs[-1] else _CARES[:-1]:
+
+            def length(generations: int, care: _Care = care, long: int = long, short: int = short) -> float:
+                values = _values(base, care, long, short, generations, overrides)
+                return seconds * sum(phase.length(workers) for phase in plan(validate(values)))
+
+            without, least = length(0), length(_FEWEST_GENERATIONS)
+            if least > time or (care is not _CARES[-1] and without > time / 2):
+                continue
+            generations = _FEWEST_GENERATIONS
+            while generations < _MOST_GENERATIONS and length(generations + 4) <= time:
+                generations += 4
+            yield _values(base, care, long, short, generations, overrides)
+
+
+def _with_fewer_examples(
+    wanted: Wanted,
+    data: Data,
+    base: dict[str, Any],
+    seconds: float,
+    workers: int,
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """The cheapest recipe, on as many examples as fit."""
+    long, short = _epochs(wanted, data)[-1]
+    values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
+    length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
+    whole = len(data.train) + len(data.search) + len(data.validation)
+    examples = int(whole * wanted.time / length) // 100 * 100
+    if examples < min(_FEWEST_EXAMPLES, whole):
+        needed = (length * _FEWEST_EXAMPLES / whole + OVERHEAD) / SHARE / 60
+        raise ValueError(
+            f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {needed:.0f} "
+            "minutes are needed; take narrower layers, or fewer epochs"
+        )
+    return values | {"training": values["training"] | {"examples": examples}}
+
+
+def _scaled(seconds: float, data: Data, settings: Settings) -> float:
+    """The seconds of an epoch, where a recipe takes fewer examples than were timed."""
+    examples = settings.training.examples if settings.training else None
+    whole = len(data.train) + len(data.search) + len(data.validation)
+    return seconds if examples is None else seconds * min(1.0, examples / whole)
+
+
+def _values(
+    base: dict[str, Any], care: _Care, epochs: int, search_epochs: int, generations: int, overrides: Sequence[str]
+) -> dict[str, Any]:
+    fidelity = {
+        "steps": search_epochs,
+        "rates": care.rates,
+        "race_targets": care.race,
+        "finalists": care.finalists,
+        "validation_targets": care.validations,
+        "validation_steps": epochs,
+        "validation_rates": care.grid,
+        "validation_weight_decays": care.decays,
+    }
+    if "folds" not in base["training"]:
+        fidelity["test_targets"] = care.tests
+    made = {
+        **base,
+        "loop": {"generations": generations, "population": 48 if generations > 60 else 24},
+        "tuning": {"trials": care.trials},
+        "fidelity": fidelity,
+    }
+    return overridden(made, overrides)

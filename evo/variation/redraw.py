@@ -1,0 +1,60 @@
+"""A new topology with its parent's statistics: widths, and trainable and constant edges of every layer.
+
+These statistics are most of what decides how well a topology reconstructs matrices; the wiring is drawn anew, with even
+fans.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evo.variation.bounds import Bounds
+from evo.variation.edges import Mask, Masks, add, apportion, count
+from evo.variation.proposal import operator
+from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+
+_LARGEST = 0.3
+"""The greatest standard deviation by which a statistic's logarithm changes."""
+_PAIRINGS = 6
+"""How often ends that met where an edge is already are paired anew, before any absent edge will do."""
+
+
+@operator
+def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Masks | None:
+    """Widths, trainable and constant edges of some layers change by a few per cent, and every layer is wired anew."""
+    spread = float(np.exp(generator.uniform(np.log(0.02), np.log(_LARGEST))))
+    widths = [masks[0].shape[0], *(mask.shape[1] for mask in masks)]
+    hidden = np.rint(_perturbed(widths[1:-1], spread, generator)).astype(np.int64)
+    widths[1:-1] = np.clip(hidden, 1, max(bounds.max_width, *widths[1:-1], 1)).tolist()
+    shapes = list(pairwise(widths))
+    constants = _perturbed([count([mask], CONSTANT) for mask in masks], spread, generator)
+    trainable = _perturbed([count([mask], TRAINABLE) for mask in masks], spread, generator)
+    new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
+    for mask, old, wanted in zip(new, masks, constants, strict=True):
+        kept = wanted * mask.shape[1] / old.shape[1]  # as many a neuron
+        _scatter(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
+    room = [int(np.count_nonzero(mask == 0)) for mask in new]
+    for mask, edges in zip(new, apportion(bounds.budget, np.maximum(trainable, 1e-9), room), strict=True):
+        _scatter(mask, int(edges), generator, TRAINABLE)
+    return new
+
+
+def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
+    """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is."""
+    sources, targets = (np.resize(generator.permutation(side), number) for side in mask.shape)
+    for _ in range(_PAIRINGS):
+        sources = generator.permutation(sources)
+        cells, first = np.unique(sources * mask.shape[1] + targets, return_index=True)
+        fits = first[mask.ravel()[cells] == ABSENT]
+        mask[sources[fits], targets[fits]] = kind
+        sources, targets = np.delete(sources, fits), np.delete(targets, fits)
+    add(mask, sources.size, generator, kind)
+
+
+def _perturbed(values: list[int], spread: float, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Each number as it is or, for half of them, a little more or less."""
+    changes = generator.normal(0, spread, len(values)) * (generator.random(len(values)) < 0.5)
+    return np.asarray(np.array(values) * np.exp(changes))

@@ -1,0 +1,116 @@
+"""Large data: they stay in their file, a part of them is drawn, and what does not fit is said before it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluators.training import Data, arrays, files, memory
+from evaluators.training.data import _moments
+from tests.evaluators.training.examples import blobs
+
+X, Y = blobs(examples=3000)
+
+
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 << 10)
+
+
+def written(folder: Path, write: Any = np.savez, **changes: Any) -> Path:
+    path = folder / "mine.npz"
+    write(path, **{"x_train": X, "y_train": Y, "x_test": X[:500], "y_test": Y[:500], **changes})
+    return path
+
+
+@pytest.mark.usefixtures("small_is_large")
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.uint8, np.int16, ">f4"])
+def test_large_arrays_stay_in_their_file_and_are_the_same(tmp_path: Path, kind: Any) -> None:
+    x = (20 * X + 100).astype(kind)
+    path = written(tmp_path, x_train=x, x_test=x[:500])
+    found = files.arrays_of(str(path))
+    assert isinstance(found["x_train"], np.memmap) and isinstance(found["y_train"], np.memmap)
+    assert np.array_equal(found["x_train"], x) and np.array_equal(found["y_train"], Y)
+    data, same = Data.read(str(path)), Data.of(x, Y, x[:500], Y[:500])
+    assert data.fingerprint == same.fingerprint
+    for part in ("train", "search", "validation", "test"):
+        assert np.array_equal(getattr(data, part).x, getattr(same, part).x)
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_what_cannot_stay_in_its_file_is_read(tmp_path: Path) -> None:
+    compressed = files.arrays_of(str(written(tmp_path, np.savez_compressed)))
+    columns = files.arrays_of(str(written(tmp_path, x_train=np.asfortranarray(X))))
+    for found in (compressed, columns):
+        assert not isinstance(found["x_train"], np.memmap) and np.array_equal(found["x_train"], X)
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_examples_are_drawn_at_random_and_labels_with_them(tmp_path: Path) -> None:
+    name = str(written(tmp_path))
+    data, again = Data.read(name, examples=300), Data.of(X, Y, X[:500], Y[:500], examples=300)
+    assert len(data.train) + len(data.search) + len(data.validation) == len(data.test) == 300
+    assert data.fingerprint == again.fingerprint != Data.read(name).fingerprint
+    assert np.bincount(data.train.y).min() > 40  # though they are sorted by class
+    few = Data.of(X[:, :1] * 0 + np.arange(3000)[:, None], np.arange(3000) % 2, examples=1000)
+    numbers = [few.train, few.search, few.validation, few.test]
+    found = np.concatenate([part.x[:, 0] for part in numbers])
+    assert len(found) == len(set(found.tolist())) == 1000
+    assert Data.of(X, Y, examples=9999).fingerprint == Data.of(X, Y).fingerprint
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    first = Data.read(str(written(tmp_path)))
+    assert Data.read(str(tmp_path / "mine.npz")) is first
+    assert Data.read(str(written(tmp_path, y_train=2 - Y))).fingerprint != first.fingerprint
+
+
+def test_compressed_data_need_more_than_those_that_stay_in_their_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 << 14)
+    needed = 3500 * 8 * 4
+    for write, examples, fits in (
+        (np.savez, None, needed + 2**16),
+        (np.savez_compressed, None, 3 * needed + 2**17),
+        (np.savez, 300, 600 * 8 * 4 + 2**16),
+    ):
+        name = str(written(tmp_path, write))
+        monkeypatch.setattr(memory, "memory", lambda fits=fits: fits)
+        assert files.arrays_of(name, examples)
+        monkeypatch.setattr(memory, "memory", lambda: 2**14)
+        with pytest.raises(ValueError, match=r"needs 0\.0 GiB of memory, .* take fewer examples") as caught:
+            files.arrays_of(name, examples)
+        assert ("savez, which does not compress" in str(caught.value)) == (write is np.savez_compressed)
+        assert "\n" not in str(caught.value)
+
+
+def test_memory_that_is_left_is_less_than_there_is_and_more_than_nothing() -> None:
+    assert 2**26 < memory.memory() < 2**50
+
+
+def test_work_in_blocks_gives_the_bits_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(3, 2, size=(5000, 37)).astype(np.float32)
+    whole, data = _moments(values), Data.of(X, Y)
+    for size in (1 << 14, 7001, 100):
+        monkeypatch.setattr(arrays, "AT_ONCE", size)
+        monkeypatch.setattr("evaluators.training.data.AT_ONCE", size)
+        assert all(np.array_equal(*pair) for pair in zip(_moments(values), whole, strict=True))
+        again = Data.of(X, Y)
+        assert np.array_equal(again.train.x, data.train.x) and np.array_equal(again.test.x, data.test.x)
+
+
+def test_images_laid_out_in_two_ways_are_not_mixed() -> None:
+    images = np.random.default_rng(0).integers(256, size=(3000, 4, 5, 3), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"differ in shape: in x_train \(4, 5, 3\) and x_test \(3, 4, 5\)"):
+        Data.of(images, Y, np.moveaxis(images, 3, 1), Y)
+    flat = Data.of(images, Y, images.reshape(3000, 60)[:50], Y[:50])
+    assert flat.inputs == 60
+
+
+def test_inputs_too_large_for_training_are_refused() -> None:
+    with pytest.raises(ValueError, match="inputs are too large for 32-bit numbers"):
+        Data.of(np.where(np.arange(3000)[:, None] == 5, 1e300, X), Y)

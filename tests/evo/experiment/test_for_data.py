@@ -1,0 +1,152 @@
+"""A search on data without a recipe: what is chosen ends in time, is plain numbers, and is told."""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from evaluators.training import TrainedAccuracy
+from evaluators.training.pace import pace
+from evo.console.for_data import show_choice
+from evo.experiment import for_data
+from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen
+from evo.experiment.plan import plan, seconds_per_step
+from evo.settings import validate
+from evo.storage.pools import evaluator_of
+from tests.evaluators.training.examples import blobs, easy
+from topologies import butterfly
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """6,000 examples of 32 inputs."""
+    path = tmp_path_factory.mktemp("data") / "mine too.npz"
+    x, y = blobs(examples=6000, inputs=32)
+    np.savez(path, x_train=x, y_train=y)
+    return str(path)
+
+
+def found(data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int = 2, **options: Any) -> Chosen:
+    """What is chosen where an epoch takes so many seconds."""
+    monkeypatch.setattr(for_data, "seconds_per_epoch", lambda settings: seconds)
+    return chosen(Wanted(data, (32, 32), **options), workers)
+
+
+def minutes(one: Chosen, seconds: float, workers: int) -> float:
+    """How long the plan takes."""
+    examples = one.settings.training.examples if one.settings.training else None
+    share = 1.0 if examples is None else examples / 4800
+    return sum(phase.length(workers) for phase in plan(one.settings)) * seconds * share / 60
+
+
+@pytest.mark.parametrize("workers", [1, 2, 16])
+@pytest.mark.parametrize("seconds", [0.001, 0.05, 0.5, 3.0, 9.0])
+def test_what_is_chosen_ends_in_time_however_long_an_epoch_takes(
+    data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int
+) -> None:
+    one = found(data, monkeypatch, seconds, workers)
+    taken = minutes(one, seconds, workers)
+    assert taken <= 15 * for_data.SHARE and one.expected_minutes <= 15.01
+    fidelity = one.settings.fidelity
+    assert min(fidelity.steps, fidelity.validation_steps) >= 2 and one.settings.loop.generations >= 4
+    if seconds in (0.05, 0.5):
+        assert taken > 5
+
+
+def test_more_time_and_more_cores_mean_more_work(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(**changes: Any) -> float:
+        return sum(phase.cost for phase in plan(found(data, monkeypatch, 0.5, **changes).settings))
+
+    assert work() < work(workers=8) and work() < work(minutes=60)
+    assert work(minutes=3) < work()
+
+
+def test_data_that_are_too_large_are_drawn_from(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = found(data, monkeypatch, 9.0)
+    assert one.settings.training is not None
+    examples = one.settings.training.examples
+    assert examples is not None and 500 <= examples < 4800
+    assert one.seconds_per_epoch == pytest.approx(9.0 * examples / 4800)
+    assert "are taken" in told(one)
+    with pytest.raises(ValueError, match=r"--minutes 15: .* at least \d+ minutes are needed"):
+        found(data, monkeypatch, 5000.0)
+
+
+def test_the_recipe_repeats_the_choice(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = found(data, monkeypatch, 0.2)
+    assert validate(tomllib.loads(as_toml(one.values))) == one.settings
+    assert one.settings.name == "mine-too" and one.settings.budget == round(0.1 * 32 * 32)
+
+
+def test_any_plain_values_come_back_from_toml() -> None:
+    values = {
+        "name": 'a "quoted" \\ name, é',
+        "on": True,
+        "share": 1e-7,
+        "many": [1, 2.5],
+        "section": {"text": "a\nb", "deeper": {}, "rates": [0.1]},
+    }
+    values["section"].pop("deeper")  # type: ignore[attr-defined]
+    assert tomllib.loads(as_toml(values)) == values
+
+
+def test_epochs_settings_and_folds_are_as_asked(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = found(data, monkeypatch, 0.2, epochs=12)
+    assert (one.settings.fidelity.validation_steps, one.settings.fidelity.steps) == (12, 3)
+    monkeypatch.setattr(for_data, "seconds_per_epoch", lambda settings: 0.2)
+    other = chosen(Wanted(data, (32,)), 2, ["seed=7", "fidelity.steps=3", "training.batch_size=64"]).settings
+    assert (other.seed, other.fidelity.steps, other.label[:8]) == (7, 3, "mine-too")
+    assert other.training is not None and other.training.batch_size == 64 and other.training.folds is None
+    few = chosen(Wanted("digits", (64,)), 2).settings
+    assert few.training is not None and few.training.folds == few.fidelity.test_targets == 5
+
+
+def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = told(found(data, monkeypatch, 0.2))
+    assert "2 hidden layers of 32 x 32, 102 trainable edges each: 10.0% of 1024" in text.replace("\n", " ")
+    assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
+    assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
+
+
+def told(one: Chosen) -> str:
+    console = Console(width=80, file=io.StringIO(), record=True)
+    show_choice(one, 2, console)
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"density": 0.0}, "--density 0: the share of the weights"),
+        ({"density": 1.5}, "--density 1.5: the share"),
+        ({"density": 0.01}, "--density 0.01 makes budget = 10: between"),
+        ({"epochs": 1}, "--epochs 1: at least 2"),
+        ({"minutes": 0.5}, "--minutes 0.5: at least 0.8 are needed"),
+        ({"data": "none.npz"}, 'data = "none.npz": is not there'),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit_are_one_line(data: str, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        chosen(Wanted(**{"data": data, "hidden": (32, 32), **options}), 2)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_density_is_of_one_place_while_all_share_a_topology() -> None:
+    assert budget_of(0.05, [(256, 256), (256, 256)]) == 3277
+
+
+def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str) -> None:
+    short, long = (pace(TrainedAccuracy(easy(examples=count), [8]), butterfly(8, 3), 0.1) for count in (400, 4000))
+    assert 0 < short.scoring < short.training < 0.01
+    assert 0.1 < long.training / short.training < 4
+    settings = validate({"budget": 102, "training": {"data": data, "hidden": [32, 32]}})
+    evaluator = evaluator_of(settings)
+    assert isinstance(evaluator, TrainedAccuracy)
+    one = pace(evaluator, butterfly(32, 5), 0.1).training * len(evaluator.data.train)
+    assert 0.2 < seconds_per_step(settings) / one < 20
