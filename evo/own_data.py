@@ -126,12 +126,12 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
     if isinstance(fidelity, dict):
-        searched, begun = values.get("search_by") is None, values.get("found") is not None
-        usual = {key: one for key, one in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
-        usual = {} if begun else usual  # a journal's recipe has all that it was begun with
-        usual |= {} if training.folds is None else {"test_targets": training.folds}
-        found["fidelity"] = {**usual, **fidelity}
-        if training.folds is not None and found["fidelity"]["test_targets"] != training.folds:
+        if values.get("found") is None:  # a journal's recipe has all that it was begun with
+            searched = values.get("search_by") is None
+            usual = {key: value for key, value in TRAINING_FIDELITY.items() if searched or key not in OF_SEARCH}
+            usual |= {} if training.folds is None else {"test_targets": training.folds}
+            found["fidelity"] = fidelity = {**usual, **fidelity}
+        if training.folds is not None and fidelity.get("test_targets") != training.folds:
             raise ValueError(
                 f"training.folds = {training.folds} makes one test training a fold: leave fidelity.test_targets out"
             )

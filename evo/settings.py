@@ -253,6 +253,11 @@ class Settings(RunSettings):
         return self.training is not None and self.training.folds is not None
 
     @property
+    def retrains(self) -> bool:
+        """Whether the best of evolution are trained afresh in the end: where candidates are trained."""
+        return self.training is not None and self.search_by is None
+
+    @property
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))
@@ -284,7 +289,7 @@ class Settings(RunSettings):
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
-        if self.evaluator == RECONSTRUCTION and self.places is not None:
+        if self.places is not None and RECONSTRUCTION in (self.evaluator, self.searched_by):
             raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
         of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
         used = ((self.searched_by, of_search), (self.evaluator, of_finalists))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import typer
 
+import topologies.models as tm
 from evo.cli import app
 from evo.experiment.search import search
 from tests.fakes import recipe
@@ -37,7 +39,7 @@ def test_a_whole_model_as_in_the_readme(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     random_regular(8, 8, 12, 5, 4).save(tmp_path / "champion.safetensors")
     names: dict[str, Any] = {name: mixer() for name in ("model", "other_model", "fresh_model")}
-    exec(block("tm.convert").replace("density=0.1", "density=0.3"), names)
+    exec(block("tm.load").replace("density=0.1", "density=0.3"), names)
     x = torch.randn(2, 48)
     assert {type(block.mlp[0]) for block in names["model"].blocks} == {SparseCascade}
     assert {block.mlp[0].topology.depth for block in names["other_model"].blocks} == {5}
@@ -45,6 +47,22 @@ def test_a_whole_model_as_in_the_readme(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(names["fresh_model"](x), names["model"](x))
     torch.testing.assert_close(names["dense"](x), names["model"](x))
     assert {group["name"] for group in names["optimizer"].param_groups} >= {"edges", "weights"}
+
+
+def test_every_kind_of_layer_as_in_the_readme() -> None:
+    names: dict[str, Any] = {"torch": torch}
+    exec(block("SparseConv2d(16"), names)
+    assert names["images"].shape == (2, 32, 8, 8)
+    assert names["y"].shape == (2, 7, 64) and names["weights"].shape == (2, 7, 7)
+
+
+def test_weights_are_fitted_as_in_the_readme() -> None:
+    model = mixer()
+    names: dict[str, Any] = {"torch": torch, "tm": tm, "model": model}
+    dense = model.head.weight.detach().clone()
+    exec(block("weights=fit").replace("weights=fit", "weights=partial(fit, steps=50)"), names | {"partial": partial})
+    assert type(model.blocks[0].mlp[0]) is SparseCascade
+    assert torch.equal(model.head.weight, dense)
 
 
 def mixer() -> torch.nn.Module:

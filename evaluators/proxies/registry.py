@@ -31,7 +31,7 @@ def _capacity(topology: Topology) -> float:
     return predict(topology)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=16)
 def _control(topology: Topology) -> Control:
     """Uniform K, kept for the second number that is read off it; ValueError where it would take too much memory."""
     from evaluators.controllability.evaluator import MEMORY, Controllability
@@ -96,11 +96,14 @@ PROXIES: dict[str, Callable[[Topology], float]] = {
 }
 """Negated where the measure itself is large for a good topology."""
 
+OF_THE_WORST = frozenset({"unfairness"})
+"""What is as great of a stack as of the worst of its places; of the others it is the sum."""
+
 
 def measure(name: str, topology: AnyTopology) -> float:
     """A proxy's value for a topology, a finite number; small is promising, and what is no number is not at all.
 
-    That of a stack is the sum over its places.
+    That of a stack is the sum over its places, or the greatest in :data:`OF_THE_WORST`.
 
     Ten digits of it: the last bits of some scores depend on the machine, and choices should not.
 
@@ -111,7 +114,8 @@ def measure(name: str, topology: AnyTopology) -> float:
     """
     check(name)
     first, *others = (PROXIES[name](place) for place in topology.places)
-    value = np.nan_to_num(sum(others, first), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+    whole = max(first, *others) if others and name in OF_THE_WORST else sum(others, first)
+    value = np.nan_to_num(whole, nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
     return float(f"{value:.10g}")
 
 

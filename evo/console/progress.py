@@ -25,7 +25,7 @@ class ProgressDisplay:
     def __init__(self, settings: Settings, console: Console) -> None:
         self._console = console
         self._per_step = usual_seconds(settings)
-        self._total = sum(phase.cost * self._per_step[phase.split] for phase in plan(settings))
+        self._total = sum(phase.seconds(self._per_step) for phase in plan(settings))
         self._words: dict[str, str] = {"phase": "starting workers", "candidates": "", "best": ""}
         self._announced = False
         self._done = self._known = 0.0  # work; known is what the journal held

@@ -42,8 +42,8 @@ def show_plan(settings: Settings, console: Console) -> None:
     phases = plan(settings)
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
-    workers = settings.cluster.workers or usable_cores()
     per_step = seconds_per_step(settings)
+    workers = settings.cluster.workers or usable_cores()
     seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
     console.print(
         f"about {seconds / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "

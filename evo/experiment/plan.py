@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
@@ -46,6 +47,10 @@ class Phase:
         """Training steps one after another, where so many workers share the evaluations of a batch."""
         return float(sum(-(-batch // workers) for batch in self.batches) * self.fidelity.cost)
 
+    def seconds(self, per_step: Mapping[Split, float]) -> float:
+        """Seconds of one core, where a step of each split takes so many."""
+        return self.cost * per_step[self.split]
+
 
 _LARGE = 1 << 17
 """Entries of a matrix above which a smaller one is measured."""
@@ -77,15 +82,15 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     search, validation = fidelity.search, fidelity.validation
     tested = len(trials) + 3 + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
+    both = [Phase("search errors of the rows", (tested,), searched)] * (settings.search_by is not None)
     whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
     inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
+    grows = settings.training is not None and max(len(validation.rates), len(validation.weight_decays)) > 1
     beyond = replace(validation, rates=validation.rates[:1])
     grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
-    best = _once_chosen(validation, 4 * validation.targets)
-    retrained = _once_chosen(search, RETRAININGS)
-    afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), retrained, Split.VALIDATION)
-    trained = settings.training is not None
+    again_at_one = _once_chosen(search, RETRAININGS)
+    afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), again_at_one, Split.VALIDATION)
     return (
         Phase("tune the hand-derived families", tuple(trials.values()), search),
         Phase("evolution", (whole,), search),
@@ -94,11 +99,11 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         *inherited[Policy.RANDOM],
         Phase("promotions", (promoted, promoted), searched),
         Phase("validation", tuple(ranked), validation, Split.VALIDATION),
-        *([grown] if trained else []),
-        Phase("validation of the best", again, best, Split.VALIDATION),
+        *([grown] if grows else []),
+        Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
         Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets), Split.TEST),
-        *([afresh] if trained and settings.search_by is None else []),
-        *([Phase("search errors of the rows", (tested,), searched)] if settings.search_by is not None else []),
+        *both,
+        *([afresh] if settings.retrains else []),
     )
 
 
@@ -144,7 +149,7 @@ def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
         from evaluators.training import TrainedAccuracy
 
         if isinstance(evaluator, TrainedAccuracy):
-            return seconds_per_epoch(settings, evaluator)
+            return seconds_per_epoch(settings)
     slow = isinstance(evaluator, SlowEvaluator)
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
     n_in = max(2, settings.n_in // part)
@@ -160,20 +165,20 @@ def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
     return float(measured * (settings.budget / topology.n_trainable) * (settings.n_in / n_in))
 
 
-def seconds_per_epoch(settings: Settings, evaluator: Evaluator | None = None) -> float:
+def seconds_per_epoch(settings: Settings) -> float:
     """Seconds that an epoch of training on a recipe's data takes, with its share of the scoring at the end.
 
-    A few steps are timed, so that it does not take longer where there are more examples. ``evaluator`` is what trains,
-    by default the recipe's.
+    A few steps are timed, so that it does not take longer where there are more examples.
     """
     from evaluators.training import TrainedAccuracy
     from evaluators.training.pace import pace
 
-    evaluator = evaluator or evaluator_of(settings)
+    evaluator, steps = evaluator_of(settings), settings.fidelity.steps
+    if isinstance(evaluator, Staged):
+        evaluator, steps = evaluator.final, settings.fidelity.validation_steps
     assert isinstance(evaluator, TrainedAccuracy)
     found = pace(evaluator, _largest(settings.sizes, settings.budget))
     part = len(evaluator.data.part(Split.SEARCH))
-    steps = settings.fidelity.steps if settings.search_by is None else settings.fidelity.validation_steps
     return found.training * len(evaluator.data.train) + found.scoring * part / steps
 
 

@@ -164,7 +164,7 @@ def rules_of(
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked, sizes, fidelity = settings.bounds, settings.sizes, settings.fidelity
+    asked, fidelity, sizes = settings.bounds, settings.fidelity, settings.sizes
     layout = settings.places.layout if settings.places else None
     ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
@@ -219,7 +219,7 @@ def concluded(
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
-    if settings.training is not None and settings.search_by is None:
+    if settings.retrains:
         retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
     founder = individual.candidate.family if individual.candidate.operator == INITIAL else None

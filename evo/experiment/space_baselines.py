@@ -108,7 +108,7 @@ def _patches(space: Space, settings: Settings) -> Iterator[Finalist]:
             if len(places) == len(sizes):
                 near = f", {share:.0%} of them near" if share < 1 else ""
                 yield Finalist(
-                    f"patches of {' and '.join(dict.fromkeys(fans))} inputs{near}{_about(sizes)}", _of(places)
+                    f"patches of {' and '.join(dict.fromkeys(fans))} inputs{near}{_about(sizes)}", _of(places, settings)
                 )
 
 
@@ -121,7 +121,7 @@ def _local_butterflies(space: Space, settings: Settings) -> Iterator[Finalist]:
             made = [_local_butterfly(*size, budget, digits) for size, budget in zip(sizes, budgets, strict=True)]
             places = [one for one in made if one is not None]
             if len(places) == len(sizes):
-                topology = reordered_everywhere(_of(places), space.order)
+                topology = reordered_everywhere(_of(places, settings), space.order)
                 depths = " and ".join(dict.fromkeys(str(one.depth) for one in places))
                 label = f"{depths} layers that change the {digits} lowest digits{_about(sizes)}"
                 found.setdefault(topology.digest, Finalist(label, topology))
@@ -149,8 +149,9 @@ def reordered_everywhere(topology: AnyTopology, order: Indices) -> AnyTopology:
     return Stack(tuple(places))
 
 
-def _of(places: Sequence[Topology]) -> AnyTopology:
-    return places[0] if len(places) == 1 else Stack(tuple(places))
+def _of(places: Sequence[Topology], settings: Settings) -> AnyTopology:
+    """The topology of a recipe's only place, or a stack; a single place whose width is free has a stack, too."""
+    return places[0] if settings.places is None else Stack(tuple(places))
 
 
 def _about(sizes: Sizes) -> str:

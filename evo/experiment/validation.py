@@ -43,25 +43,6 @@ def choose(run: Run[Settings], row: str, finalists: Sequence[Finalist]) -> Chose
     return next((Chosen(finalists[place], score) for place, score in ranked.items()), None)
 
 
-def _beyond_the_grid(
-    run: Run[Settings], row: str, finalists: Sequence[Finalist], scores: Mapping[int, Score]
-) -> dict[int, Score]:
-    """Scores of the finalists at the places in ``scores``, best first, each at the best of a grid that grew for it."""
-    found, grids = dict(scores), dict.fromkeys(scores, run.settings.fidelity.validation)
-    for step in range(1, names.GRID_STEPS + 1):
-        more = {place: grown(grids[place], found[place]) for place in found}
-        asked = [(place, one) for place, grid in more.items() for one in added(grids[place], grid)]
-        requests = [
-            _request(run, names.beyond(row, step), number, finalists[place], fidelity, Split.VALIDATION)
-            for number, (place, fidelity) in enumerate(asked)
-        ]
-        for (place, _), score in zip(asked, run.evaluations.evaluate(requests), strict=True):
-            if score is not None and score.error < found[place].error:
-                found[place] = score
-        grids = more
-    return dict(sorted(found.items(), key=lambda one: (one[1].error, one[0])))
-
-
 RETRAININGS = 3
 """Trainings from new seeds of every finalist of a search on data."""
 
@@ -84,6 +65,25 @@ def retrain(run: Run[Settings], elite: Sequence[Individual]) -> None:
         for place, one in enumerate(elite)
     ]
     run.evaluations.evaluate(requests)
+
+
+def _beyond_the_grid(
+    run: Run[Settings], row: str, finalists: Sequence[Finalist], scores: Mapping[int, Score]
+) -> dict[int, Score]:
+    """Scores of the finalists at the places in ``scores``, best first, each at the best of a grid that grew for it."""
+    found, grids = dict(scores), dict.fromkeys(scores, run.settings.fidelity.validation)
+    for step in range(1, names.GRID_STEPS + 1):
+        more = {place: grown(grids[place], found[place]) for place in found}
+        asked = [(place, one) for place, grid in more.items() for one in added(grids[place], grid)]
+        requests = [
+            _request(run, names.beyond(row, step), number, finalists[place], fidelity, Split.VALIDATION)
+            for number, (place, fidelity) in enumerate(asked)
+        ]
+        for (place, _), score in zip(asked, run.evaluations.evaluate(requests), strict=True):
+            if score is not None and score.error < found[place].error:
+                found[place] = score
+        grids = more
+    return dict(sorted(found.items(), key=lambda one: (one[1].error, one[0])))
 
 
 def n_promoted(finalists: int) -> int:
@@ -128,19 +128,20 @@ def compared(run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str) ->
     for row in (next(iter(chosen)), baseline):
         if scores[row] is None:
             raise ValueError(f"the {row} could not be evaluated on test targets: {run.evaluations.last_failure}")
-    found = [(row, _as_told(run.settings, chosen[row]), score) for row, score in scores.items() if score is not None]
+    found = [(row, _told(run.settings, chosen[row]), score) for row, score in scores.items() if score is not None]
     table = final_table(found, baseline, run.settings.is_cross_validated)
     return table.with_search_errors(_search_errors(run, chosen))
 
 
-def _as_told(settings: Settings, one: Chosen) -> Finalist:
+def _told(settings: Settings, one: Chosen) -> Finalist:
     """The finalist as the table calls it: with what its hidden widths cost beside the budget, where they are free, and
     with the learning rate or weight decay that is from beyond the grid.
     """
-    topology = one.finalist.topology
+    finalist, topology = one.finalist, one.finalist.topology
     widths = settings.places.about_widths(topology.sizes) if settings.places and isinstance(topology, Stack) else ""
     beyond = remark(settings.fidelity.validation, one.validation) if settings.training is not None else ""
-    return replace(one.finalist, label=", ".join(filter(None, (one.finalist.label, widths, beyond))))
+    label = ", ".join(filter(None, (finalist.label, widths)))
+    return replace(finalist, label="; ".join(filter(None, (label, beyond))))
 
 
 def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:

@@ -26,9 +26,8 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     """
     rows = sorted(table.rows, key=lambda row: (row.error.mean, row is not table.first))
     members = [row.label for row in rows]
-    headings = (*_HEADINGS, *["in the search"] * table.is_staged)
-    lines = [headings, *(_cells(row, table) for row in rows)]
-    widths = [max(len(cells[place]) for cells in lines) for place in range(len(headings))]
+    lines = [(*_HEADINGS, *["in the search"] * table.is_staged), *(_cells(row, table) for row in rows)]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     room = width - sum(widths) - 2 * len(widths)
     beside = max(map(len, members)) <= room
     text = Text(no_wrap=True, overflow="ignore")
@@ -93,7 +92,7 @@ def _plain(row: Row, table: FinalTable) -> dict[str, Any]:
         "learning_rate": row.learning_rate,
         "weight_decay": row.weight_decay,
         "errors": list(row.errors),
-        **({"search_error": row.search_error} if table.is_staged else {}),
+        "search_error": row.search_error,
     }
 
 
@@ -125,6 +124,7 @@ def _legend(table: FinalTable, words: Words) -> Sequence[str]:
     over += " and test examples" if table.first.example_errors else ""
     uncertain = "" if table.is_deterministic else ", with its 95 % interval"
     lines = [", ".join(told) + how, f"difference: from the baseline, paired over {over}{uncertain}"]
+    lines += ["in the search: the error by the evaluator that candidates were searched by"] * table.is_staged
     lost = [row.name for row in table.rows if not row.topology.is_connected]
     return [*lines, *([f"some pairs unconnected: {', '.join(lost)}"] if lost else [])]
 

@@ -135,7 +135,8 @@ class History:
         finalists = [
             (row.name, Finalist(row.label, record.topology), record.score) for row, record in found if record.score
         ]
-        training, searched = self.settings.get("training"), {row.name: row.search_error for row in self.result.rows}
+        training = self.settings.get("training")
+        searched = {row.name: row.search_error for row in self.result.rows}
         table = final_table(finalists, self.result.baseline, bool(training and training.get("folds")))
         return table.with_search_errors(searched)
 

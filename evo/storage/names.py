@@ -94,5 +94,5 @@ def searched(row: str) -> str:
 
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    of_rows = ("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: ")
-    return phase.startswith((*of_rows, FOUNDER_ERRORS, RETRAINED))
+    rows = ("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: ")
+    return phase.startswith((*rows, FOUNDER_ERRORS, RETRAINED))

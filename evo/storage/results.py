@@ -133,6 +133,15 @@ class FinalTable:
         """Whether no difference has an uncertainty to state."""
         return all(row.difference is None or row.difference.is_deterministic for row in self.rows)
 
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """What the first row is beside every other, by name: better or worse only where Holm's correction over all of
+        these comparisons agrees."""
+        found = {row.name: self.first.compared(row) for row in self.others}
+        held = holm({name: one.p_value for name, one in found.items()})
+        sides = {name: Verdict.BETTER if one.mean < 0 else Verdict.WORSE for name, one in found.items()}
+        return {name: sides[name] if name in held else Verdict.LEVEL for name in found}
+
     def with_search_errors(self, errors: Mapping[str, float | None]) -> FinalTable:
         """The table with errors by the evaluator that candidates were searched by, by the names of rows."""
         rows = (replace(row, search_error=errors.get(row.name)) for row in self.rows)
@@ -142,15 +151,6 @@ class FinalTable:
     def is_staged(self) -> bool:
         """Whether rows have an error by another evaluator besides."""
         return any(row.search_error is not None for row in self.rows)
-
-    @cached_property
-    def verdicts(self) -> Mapping[str, Verdict]:
-        """What the first row is beside every other, by name: better or worse only where Holm's correction over all of
-        these comparisons agrees."""
-        found = {row.name: self.first.compared(row) for row in self.others}
-        held = holm({name: one.p_value for name, one in found.items()})
-        sides = {name: Verdict.BETTER if one.mean < 0 else Verdict.WORSE for name, one in found.items()}
-        return {name: sides[name] if name in held else Verdict.LEVEL for name in found}
 
     def get(self, name: str) -> Row | None:
         """The row of this name, if there is one."""

@@ -36,8 +36,8 @@ from topologies.stack import AnyTopology, Layout
 RECIPE: dict[str, Any] = {
     "seed": 3,
     "budget": 700,
-    "loop": {"generations": 3, "offspring": 4, "population": 6},
-    "tuning": {"trials": 2},
+    "loop": {"generations": 2, "offspring": 4, "population": 6},
+    "tuning": {"trials": 1},
     "cluster": {"pool": "in-process"},
     "fidelity": {
         "steps": 2, "rates": [0.03], "race_targets": 2, "finalists": 2, "validation_targets": 1,
@@ -48,7 +48,7 @@ RECIPE: dict[str, Any] = {
 
 def recipe(**training: Any) -> Settings:
     """A search on digits with two hidden layers of two sizes, as short as can be."""
-    return validate({**RECIPE, "training": {"data": "digits", "hidden": [48, 32], **training}})
+    return validate({**RECIPE, "training": {"data": "digits", "hidden": [48, 32], "batch_size": 216, **training}})
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,17 @@ def test_free_widths_are_searched_and_what_they_cost_is_told(free: Result) -> No
 
 
 @pytest.mark.end_to_end
+def test_the_width_of_a_single_layer_is_free_too(tmp_path: Path) -> None:
+    found = search(recipe(hidden=[24], free_widths=True).model_copy(update={"budget": 300}), folder=tmp_path / "run")
+    scores = [one for one in records_of(found.folder) if isinstance(one, ScoreRecord)]
+    bred = [one.topology for one in scores if one.phase == "evolution"]
+    assert all(isinstance(one, Stack) and len(one.places) == 1 for one in bred)
+    assert len({one.n_out for one in bred}) > 2
+    model = tm.convert(nn.Sequential(nn.Linear(64, found.champion.n_out), nn.ReLU()), found.champion_file)
+    assert model[0].topology == found.champion.places[0]
+
+
+@pytest.mark.end_to_end
 def test_the_champion_goes_into_a_model_of_these_sizes(result: Result) -> None:
     model = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 10))
     tm.convert(model, result.champion_file)
@@ -134,7 +145,13 @@ def test_commands_cope_with_places(result: Result, tmp_path: Path, monkeypatch: 
     assert runner.invoke(app, ["export", run, "masks.npz"]).exit_code == 0
     assert runner.invoke(app, ["export", "masks.npz", "again.safetensors"]).exit_code == 0
     assert load("again.safetensors") == result.champion
-    asked = ["training.data=digits", "training.hidden=[48,32]", "cluster.pool=in-process", "tuning.trials=1"]
+    asked = [
+        "training.data=digits",
+        "training.hidden=[48,32]",
+        "training.batch_size=216",
+        "cluster.pool=in-process",
+        "tuning.trials=1",
+    ]
     asked += [f"fidelity.{name}=2" for name in ("steps", "validation_steps", "test_targets")]
     asked += ["fidelity.validation_targets=1", "fidelity.rates=[0.03]", "fidelity.validation_rates=[0.03]"]
     asked += ["fidelity.validation_weight_decays=[0]"]

@@ -210,6 +210,17 @@ class SparseCascade(nn.Module):
             raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
 
 
+def refuse_other_topologies(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
+    """Raise ValueError where the weights that a layer is to load belong to other topologies than its cascades'.
+
+    A layer of several parts asks before any of them has copied its own.
+    """
+    for path, part in module.named_modules():
+        saved = f"{prefix}{path}._extra_state"
+        if isinstance(part, SparseCascade) and saved in state_dict:
+            part.set_extra_state(state_dict[saved])
+
+
 def _nothing() -> None:
     """What a reference gives whose topology is gone."""
 

@@ -23,16 +23,21 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Change:
-    """A layer that is made sparse: its names in the model, its kind and sizes, and the topology that it gets.
+    """A matrix of a layer that is made sparse: the layer's names in the model, its kind, and the topology it gets.
 
-    ``weight_bytes`` are those of one weight, ``text`` the words for the topology; for ``time`` and ``unconnected`` see
-    :class:`topologies.models.choice.Choice`.
+    A layer of several matrices has as many changes, told apart by ``path``, where the cascade stands in the sparse
+    layer. ``n_dense`` are the weights of the dense layer that it stands for, ``n_beside`` those that the sparse form
+    has beside the edges; ``weight_bytes`` are those of one weight, ``text`` the words for the topology; for ``time``
+    and ``unconnected`` see :class:`topologies.models.choice.Choice`.
     """
 
     names: tuple[str, ...]
     kind: str
+    path: str
     n_in: int
     n_out: int
+    n_dense: int
+    n_beside: int
     weight_bytes: int
     topology: Topology
     text: str
@@ -40,9 +45,9 @@ class Change:
     unconnected: float
 
     @property
-    def n_dense(self) -> int:
-        """The weights of the dense layer."""
-        return self.n_in * self.n_out
+    def n_sparse(self) -> int:
+        """The weights of the sparse form."""
+        return self.topology.n_trainable + self.n_beside
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Plan:
     @cached_property
     def n_parameters_after(self) -> int:
         """Parameters of the model once it is converted."""
-        return self.n_parameters - sum(change.n_dense - change.topology.n_trainable for change in self.changes)
+        return self.n_parameters - sum(change.n_dense - change.n_sparse for change in self.changes)
 
     def __str__(self) -> str:
         return plan_text(self)
@@ -93,7 +98,7 @@ def plan_text(plan: Plan) -> str:
     if plan.skipped:
         console.print(_skipped(plan.skipped, _table(width)))
     before, after = plan.n_parameters, plan.n_parameters_after
-    layers = sum(len(change.names) for change in plan.changes)
+    layers = len({name for change in plan.changes for name in change.names})
     console.print(
         f"{layers} of {layers + sum(len(skip.names) for skip in plan.skipped)} layers are made sparse: "
         f"{before:,} parameters → {after:,} ({after / max(1, before):.0%})",
@@ -113,15 +118,15 @@ def _changes(changes: Sequence[Change], table: Table) -> Table:
             no_wrap=heading in ("shape", "depth", "time"),
         )
     for names, one in _rows(changes, _look):
-        topology, dense = one.topology, one.n_dense
+        dense, sparse = one.n_dense, one.n_sparse
         table.add_row(
             names,
             one.kind,
             f"{one.n_in} x {one.n_out}",
-            f"{_short(dense)} → {_short(topology.n_trainable)}",
-            f"{_short(dense * one.weight_bytes)}B → {_short(topology.n_trainable * one.weight_bytes)}B",
+            f"{_short(dense)} → {_short(sparse)}",
+            f"{_short(dense * one.weight_bytes)}B → {_short(sparse * one.weight_bytes)}B",
             one.text + (f", {one.unconnected:.1%} unconnected" if one.unconnected else ""),
-            str(topology.depth),
+            str(one.topology.depth),
             f"{one.time:.2f}",
         )
     table.caption = (
@@ -159,10 +164,14 @@ def _rows(entries: Iterable[_Entry], look: Callable[[_Entry], tuple[object, ...]
     for place, entry in enumerate(entries):
         shared = place if len(entry.names) > 1 else None  # a module at several places has a row of its own
         groups.setdefault((_NUMBER.sub("#", entry.names[0]), shared, look(entry)), []).append(entry)
-    return [
-        (_together([entry.names[0] for entry in group]) if len(group) > 1 else _alone(group[0]), group[0])
-        for group in groups.values()
-    ]
+    return [(_names(group), group[0]) for group in groups.values()]
+
+
+def _names(group: Sequence[Change | Skip]) -> str:
+    """The names of layers that share a row, and how many matrices of each do."""
+    names = list(dict.fromkeys(entry.names[0] for entry in group))
+    text = _together(names) if len(names) > 1 else _alone(group[0])
+    return text if len(group) == len(names) else f"{text}, {len(group) // len(names)} matrices"
 
 
 def _alone(entry: Change | Skip) -> str:

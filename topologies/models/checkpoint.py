@@ -9,7 +9,8 @@ Its metadata are strings:
 ``format``  ``evofabric model``
 ``version`` ``1``
 ``layers``  JSON list, an entry for each sparse layer: ``names``, all of its places in the model; ``kind``, what it
-            stands for; ``topology``, the name of its file without the ending
+            stands for; ``topology``, the name of its file without the ending, or of a layer with several cascades
+            an object of them by where the cascades stand in the layer
 ``shared``  JSON object: names of tensors that are not in the file, and the names of those that they share memory with
 =========== ==========================================================================================================
 
@@ -25,7 +26,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +35,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from topologies import files
-from topologies.models.kinds import KINDS, Kind, cascade_of, sparse_kind_of
-from topologies.models.places import modules_at, names_of, swap
+from topologies.models.kinds import KINDS, Kind, cascades_of, kind_of, sparse_kind_of
+from topologies.models.places import keep_nested_tensors_out, modules_at, names_of, swap
 from topologies.packing import pack
 from topologies.stack import the_topology
 from topologies.topology import Topology
@@ -46,11 +47,19 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class _Sparse(NamedTuple):
-    """A sparse layer of a checkpoint: its places in the model, the kind of layer it stands for, its topology's file."""
+    """A sparse layer of a checkpoint: its places in the model, the kind of layer it stands for, its topologies' files.
+
+    A name alone is that of the only cascade.
+    """
 
     names: tuple[str, ...]
     kind: str
-    topology: str
+    topology: str | dict[str, str]
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the files."""
+        return [self.topology] if isinstance(self.topology, str) else list(self.topology.values())
 
 
 def save(model: nn.Module, folder: str | Path) -> Path:
@@ -116,9 +125,9 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise ValueError("the model has no memory (the meta device): give it some first, by to_empty(device=...)")
     tensors, layers, shared = _read(folder / WEIGHTS)
-    topologies = {name: _topology(folder, name) for name in {layer.topology for layer in layers}}
+    topologies = {name: _topology(folder, name) for name in {file for layer in layers for file in layer.files}}
     _refuse_others(model, layers)
-    built = [(layer.names, _built(model, layer, topologies[layer.topology])) for layer in layers]
+    built = [(layer.names, _built(model, layer, topologies)) for layer in layers]
     dense = [(names, model.get_submodule(names[0])) for names, _ in built]
     tensors |= {name: tensors[other] for name, other in shared.items() if other in tensors}
     changed = swap(model, built)
@@ -128,19 +137,22 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     except Exception:
         swap(changed, dense)
         raise
+    keep_nested_tensors_out(changed, (names for names, _ in built))
     return changed
 
 
 def _layers(model: nn.Module) -> tuple[list[_Sparse], dict[str, Topology]]:
     """The sparse layers of a model, and their topologies by the names of their files."""
-    layers, topologies, hashes = [], {}, dict[Topology, str]()
+    layers, topologies, hashes = [], dict[str, Topology](), dict[Topology, str]()
     for module, names in names_of(model).items():
         kind = sparse_kind_of(module)
         if kind is not None:
-            topology = cascade_of(module).topology
-            name = hashes.setdefault(topology, hashlib.sha256(pack(topology)).hexdigest())
-            topologies[name] = topology
-            layers.append(_Sparse(tuple(names), kind.name, name))
+            found = {}
+            for path, cascade in cascades_of(module).items():
+                topology = cascade.topology
+                found[path] = hashes.setdefault(topology, hashlib.sha256(pack(topology)).hexdigest())
+                topologies[found[path]] = topology
+            layers.append(_Sparse(tuple(names), kind.name, found if len(found) > 1 else next(iter(found.values()))))
     return layers, topologies
 
 
@@ -190,13 +202,17 @@ def _read(path: Path) -> tuple[dict[str, Tensor], list[_Sparse], dict[str, str]]
         raise ValueError(f"{path} cannot be read, it is damaged or another kind of file ({problem})") from None
     try:
         entries, shared = json.loads(about["layers"]), json.loads(about["shared"])
-        layers = [_Sparse(tuple(map(str, one["names"])), str(one["kind"]), str(one["topology"])) for one in entries]
+        layers = [_Sparse(tuple(map(str, one["names"])), str(one["kind"]), _files(one["topology"])) for one in entries]
         shared = {str(name): str(other) for name, other in shared.items()}
-        if not all(layer.names and _HASH.fullmatch(layer.topology) for layer in layers):
+        if not all(layer.names and layer.files and all(map(_HASH.fullmatch, layer.files)) for layer in layers):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ValueError(f"{path} is damaged: it does not say which layers are sparse") from None
     return tensors, layers, shared
+
+
+def _files(entry: Any) -> str | dict[str, str]:
+    return {str(path): str(name) for path, name in entry.items()} if isinstance(entry, dict) else str(entry)
 
 
 def _topology(folder: Path, name: str) -> Topology:
@@ -218,27 +234,42 @@ def _refuse_others(model: nn.Module, layers: Sequence[_Sparse]) -> None:
             raise ValueError(f"{names[0]}: the model's layer is sparse, the saved one was dense")
 
 
-def _built(model: nn.Module, layer: _Sparse, topology: Topology) -> nn.Module:
-    """The sparse module for a layer of the model; its own where it has one of this topology already."""
+def _built(model: nn.Module, layer: _Sparse, topologies: Mapping[str, Topology]) -> nn.Module:
+    """The sparse module for a layer of the model; its own where it has one of these topologies already."""
     name = layer.names[0]
-    kind: Kind | None = next((kind for kind in KINDS if kind.name == layer.kind), None)
-    if kind is None:
+    saved: Kind | None = next((kind for kind in KINDS if kind.name == layer.kind), None)
+    if saved is None:
         raise ValueError(f"{name} stands for a {layer.kind!r}, which this evofabric does not know")
     found = modules_at(model, layer.names, "{}: the saved model has a sparse layer here, this one has none")
-    module, sizes = found[0], (topology.n_in, topology.n_out)
-    if isinstance(module, kind.sparse):
-        if cascade_of(module).topology != topology:
-            raise ValueError(
-                f"{name}: the saved layer has another topology, {topology!r}, than the model's, "
-                f"{cascade_of(module).topology!r}: load it into a freshly built model"
-            )
+    module, kind = found[0], kind_of(found[0])
+    if isinstance(module, saved.sparse):
+        there = {path: cascade.topology for path, cascade in cascades_of(module).items()}
+        wanted = _by_path(layer, list(there), topologies)
+        for path, topology in wanted.items():
+            if there[path] != topology:
+                raise ValueError(
+                    f"{'.'.join(filter(None, (name, path)))}: the saved layer has another topology, {topology!r}, than "
+                    f"the model's, {there[path]!r}: load it into a freshly built model"
+                )
         return module
-    if not isinstance(module, kind.dense):
-        raise ValueError(f"{name}: the saved layer stands for a {kind.name}, the model's is a {type(module).__name__}")
-    if kind.sizes(module) != sizes:
-        there = kind.sizes(module)
-        raise ValueError(f"{name}: the saved layer is {sizes[0]} x {sizes[1]}, the model's {there[0]} x {there[1]}")
-    return kind.replace(module, topology)
+    if kind is None or kind.sparse is not saved.sparse:
+        raise ValueError(f"{name}: the saved layer stands for a {saved.name}, the model's is a {type(module).__name__}")
+    matrices = kind.matrices(module)
+    wanted = _by_path(layer, [matrix.path for matrix in matrices], topologies)
+    for matrix in matrices:
+        sizes = wanted[matrix.path].n_in, wanted[matrix.path].n_out
+        if not matrix.fits(*sizes):
+            ours = f"{sizes[0]} x {sizes[1]}, the model's {matrix.n_in} x {matrix.n_out}"
+            raise ValueError(f"{name}: the saved layer is {ours}")
+    return kind.replace(module, wanted, None)
+
+
+def _by_path(layer: _Sparse, paths: Sequence[str], topologies: Mapping[str, Topology]) -> dict[str, Topology]:
+    """The topologies of a layer's cascades, which stand at these paths."""
+    by_path = dict.fromkeys(paths, layer.topology) if isinstance(layer.topology, str) else layer.topology
+    if by_path.keys() != set(paths):
+        raise ValueError(f"{layer.names[0]}: the saved layer has {len(by_path)} matrices, the model's {len(paths)}")
+    return {path: topologies[by_path[path]] for path in paths}
 
 
 def _refuse_other_tensors(there: dict[str, Any], saved: dict[str, Tensor], folder: Path) -> None:

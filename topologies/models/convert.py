@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from topologies.models.changes import Change, Plan
 from topologies.models.kinds import kind_of
-from topologies.models.places import modules_at, swap
+from topologies.models.places import keep_nested_tensors_out, modules_at, swap
 from topologies.models.plan import plan
+from topologies.models.start import Fit
 from topologies.names import Source
 from topologies.stack import Stack
 
 
-def convert(model: nn.Module, plan_or_topology: Plan | Source | Stack | None = None, **options: Any) -> nn.Module:
+def convert(
+    model: nn.Module,
+    plan_or_topology: Plan | Source | Stack | None = None,
+    *,
+    weights: Fit | None = None,
+    **options: Any,
+) -> nn.Module:
     """Make layers of a model sparse, in place, and return it.
 
     >>> convert(model, plan(model, density=0.1))
     >>> convert(model, "champion.safetensors", targets=r"blocks\\.\\d+\\.mlp", lift=True)
+    >>> convert(model, plan(model, density=0.1, diagonal=True), weights=evaluators.reconstruction.fit)
 
     All sparse layers are built before the first takes its place, so a model is converted or left as it is. The edges
-    start from a fresh draw, in the order of the plan, so that equal seeds of torch give equal models; dense weights do
-    not carry over. Biases, devices, dtypes, modes, what is frozen, and forward and backward hooks, with the handles
-    that remove them, are kept. A layer that stands at several places of the model is replaced once, at all of them.
-    Make the optimizer, and wrap or shard the model, afterwards: both hold parameters. A model that is itself such a
-    layer cannot be changed in place: what is returned stands for it.
+    start from a fresh draw, in the order of the plan, so that equal seeds of torch give equal models; or near the dense
+    weights, where a fit is given. Biases, devices, dtypes, modes, what is frozen, and forward and backward hooks, with
+    the handles that remove them, are kept. A layer that stands at several places of the model is replaced once, at all
+    of them. Make the optimizer, and wrap or shard the model, afterwards: both hold parameters. A model that is itself
+    such a layer cannot be changed in place: what is returned stands for it.
 
     Parameters
     ----------
@@ -34,6 +43,9 @@ def convert(model: nn.Module, plan_or_topology: Plan | Source | Stack | None = N
     plan_or_topology:
         A plan of this model; or what :func:`topologies.models.plan` takes as a topology, and then ``options`` are its
         other arguments.
+    weights:
+        What fits a topology to each dense matrix ``(n_in, n_out)`` and returns trainable ``weights``, such as
+        ``evaluators.reconstruction.fit``; by default dense weights do not carry over.
 
     Raises
     ------
@@ -51,18 +63,38 @@ def convert(model: nn.Module, plan_or_topology: Plan | Source | Stack | None = N
         chosen = plan(model, plan_or_topology, **options)
         if not chosen.changes and not options.get("only_if_faster"):
             raise ValueError(_nothing(chosen))
-    built = [(change.names, _sparse(model, change)) for change in chosen.changes]
-    return swap(model, built)
+    changes: dict[tuple[str, ...], dict[str, Change]] = {}
+    for change in chosen.changes:
+        changes.setdefault(change.names, {})[change.path] = change
+    built = [(names, _sparse(model, of_layer, weights)) for names, of_layer in changes.items()]
+    converted = swap(model, built)
+    keep_nested_tensors_out(converted, changes)
+    return converted
 
 
-def _sparse(model: nn.Module, change: Change) -> nn.Module:
-    """The module that takes the place of a layer."""
-    found = modules_at(model, change.names, "the plan was made for another model: this one has no layer {}")
+def _sparse(model: nn.Module, changes: Mapping[str, Change], weights: Fit | None) -> nn.Module:
+    """The module that takes the place of a layer, from the changes of all its matrices."""
+    first = next(iter(changes.values()))
+    found = modules_at(model, first.names, "the plan was made for another model: this one has no layer {}")
     kind = kind_of(found[0])
-    if kind is None or kind.name != change.kind or kind.sizes(found[0]) != (change.n_in, change.n_out):
-        wanted = f"a {change.kind} of {change.n_in} x {change.n_out}"
-        raise ValueError(f"the plan was made for another model: {change.names[0]} is {found[0]}, not {wanted}")
-    return kind.replace(found[0], change.topology)
+    matrices = kind.matrices(found[0]) if kind is not None and kind.name == first.kind else ()
+    if kind is None or [matrix.path for matrix in matrices] != list(changes):
+        raise ValueError(_other(first, found[0]))
+    for matrix in matrices:
+        change = changes[matrix.path]
+        if not matrix.fits(change.n_in, change.n_out):
+            raise ValueError(_other(change, found[0]))
+    topologies = {path: change.topology for path, change in changes.items()}
+    try:
+        return kind.replace(found[0], topologies, weights)
+    except ValueError as problem:
+        raise ValueError(f"{first.names[0]}: {problem}") from None
+
+
+def _other(change: Change, module: nn.Module) -> str:
+    """That a plan says something else of a layer than is there."""
+    wanted = f"a {change.kind} of {change.n_in} x {change.n_out}"
+    return f"the plan was made for another model: {change.names[0]} is {module}, not {wanted}"
 
 
 def _nothing(chosen: Plan) -> str:

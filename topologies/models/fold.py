@@ -6,16 +6,19 @@ from copy import deepcopy
 
 from torch import nn
 
-from topologies.models.kinds import cascade_of, sparse_kind_of
+from topologies.models.cascade import SparseCascade
+from topologies.models.kinds import sparse_kind_of
 from topologies.models.places import names_of, swap
+from topologies.models.pointwise import SparseConv1x1
 from topologies.topology import Topology
 
 
 def fold(model: nn.Module) -> nn.Module:
     """A copy of a model in which every sparse layer is the dense one that computes the same; the model stays as it is.
 
-    ``nn.Linear`` and ``nn.Conv2d`` take the places of cascades: exact but for rounding, as hidden neurons are linear.
-    Modes, devices, dtypes, what is frozen and hooks are kept. Layers that shared their parameters still do.
+    Layers of PyTorch's take the places of sparse ones: exact but for rounding, as hidden neurons are linear. Modes,
+    devices, dtypes, what is frozen and hooks are kept. Cascades and 1 x 1 convolutions that shared their parameters
+    still do.
     """
     copy = deepcopy(model)
     folded: list[tuple[list[str], nn.Module]] = []
@@ -24,10 +27,13 @@ def fold(model: nn.Module) -> nn.Module:
         kind = sparse_kind_of(module)
         if kind is None:
             continue
-        cascade, dense = cascade_of(module), kind.fold(module)
-        same = id(cascade.edge_weight), cascade.topology, kind.name
-        dense.weight = weights.setdefault(same, nn.Parameter(dense.weight.detach(), cascade.edge_weight.requires_grad))
-        if isinstance(cascade.bias, nn.Parameter):
-            dense.bias = cascade.bias  # the copy's own, so that a bias which others have too stays theirs
+        dense = kind.fold(module)
+        if isinstance(module, SparseCascade | SparseConv1x1):
+            cascade = module if isinstance(module, SparseCascade) else module.cascade
+            same = id(cascade.edge_weight), cascade.topology, kind.name
+            trained = cascade.edge_weight.requires_grad
+            dense.weight = weights.setdefault(same, nn.Parameter(dense.weight.detach(), trained))
+            if isinstance(cascade.bias, nn.Parameter):
+                dense.bias = cascade.bias  # the copy's own, so that a bias which others have too stays theirs
         folded.append((names, dense))
     return swap(copy, folded)

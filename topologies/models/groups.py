@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from topologies.models.cascade import SparseCascade
+from topologies.models.kinds import sparse_kind_of
 
 FACTOR = 3.0
 """The learning rate of cascades over that of the rest, where none is given: the best rates of models with cascades were
@@ -65,12 +67,21 @@ def parameter_groups(
     }
     members: dict[str, dict[nn.Parameter, None]] = {name: {} for name in groups}
     of_cascades: set[nn.Parameter] = set()
-    for cascade in (module for module in model.modules() if isinstance(module, SparseCascade)):
-        for name, parameter in cascade.named_parameters():
+    for module in model.modules():
+        for name, parameter in _of_sparse(module):
             if parameter.requires_grad and parameter not in of_cascades:
-                members["biases of cascades" if name == "bias" else "edges"][parameter] = None
+                members["biases of cascades" if "bias" in name else "edges"][parameter] = None
                 of_cascades.add(parameter)
     for parameter in model.parameters():
         if parameter.requires_grad and parameter not in of_cascades:
             members["weights" if parameter.ndim >= 2 else "biases and norms"][parameter] = None
     return [{"name": name, "params": list(members[name]), **groups[name]} for name in groups if members[name]]
+
+
+def _of_sparse(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Edges and biases of a cascade, and the biases that a layer of several cascades has itself."""
+    if isinstance(module, SparseCascade):
+        yield from module.named_parameters()
+    elif sparse_kind_of(module) is not None:
+        own = module.named_parameters(recurse=False)
+        yield from ((name, parameter) for name, parameter in own if parameter.ndim == 1)

@@ -13,8 +13,9 @@ from topologies.models.places import Names
 _READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
 """Modules that compute with the weights of children which they never call.
 
-The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2``; but the weight
-of a cascade is a tensor that it declines, so that it calls them instead.
+The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2`` and of its
+attention; but the weight of a cascade is a tensor that it declines, and a sparse attention tells it that its weights
+are not to be read together, so that it calls them instead.
 """
 
 _OF_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
@@ -40,29 +41,31 @@ def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) 
     kind = kind_of(module)
     if kind is None:
         return "it has no sparse form here"
-    if type(module).forward is not kind.dense.forward:
+    parent = kind.dense(module)
+    if parent is None or type(module).forward is not parent.forward:
         return f"its class {type(module).__name__} computes in a way of its own"
     return (
         kind.obstacle(module)
-        or _unusual_weight(module)
+        or _unusual_weights(module, kind.parameters(module))
         or _read_by_parent(model, names[module])
         or _tied(module, owners)
     )
 
 
-def _unusual_weight(module: nn.Module) -> str | None:
-    """What makes the weight more than a matrix of numbers."""
-    weight = module._parameters.get("weight")
-    if weight is None or module._parameters.keys() != {"weight", "bias"} or any(True for _ in module.children()):
+def _unusual_weights(module: nn.Module, expected: set[str]) -> str | None:
+    """What makes the weights more than matrices of numbers."""
+    there = {".".join(filter(None, (path, name))) for path, part in module.named_modules() for name in part._parameters}
+    if there != expected or ("weight" in expected and module._parameters["weight"] is None):
         return "its weight is parametrised, normalised or pruned: make that permanent first"
-    if is_lazy(weight):
-        return "its sizes are not known yet: run the model once first"
-    if not weight.dtype.is_floating_point:
-        return f"its weights are {weight.dtype}, not real floating-point numbers"
-    if hasattr(weight, "device_mesh"):
-        return "its weight is sharded: convert the model before that"
-    if weight._backward_hooks or weight._post_accumulate_grad_hooks:
-        return "its weight has hooks of its own"
+    for weight in module.parameters():
+        if is_lazy(weight):
+            return "its sizes are not known yet: run the model once first"
+        if not weight.dtype.is_floating_point:
+            return f"its weights are {weight.dtype}, not real floating-point numbers"
+        if hasattr(weight, "device_mesh"):
+            return "its weight is sharded: convert the model before that"
+        if weight._backward_hooks or weight._post_accumulate_grad_hooks:
+            return "its weight has hooks of its own"
     if any(getattr(module, kind, None) for kind in _OF_STATE):
         return "it has hooks on its state_dict"
     return None
@@ -80,8 +83,9 @@ def _read_by_parent(model: nn.Module, names: Sequence[str]) -> str | None:
 
 def _tied(module: nn.Module, owners: Owners) -> str | None:
     """Which other module has one of the parameters."""
-    for name, parameter in module.named_parameters(recurse=False):
+    own = set(module.modules())
+    for name, parameter in module.named_parameters():
         for owner, place in owners[parameter]:
-            if owner is not module:
+            if owner not in own:
                 return f"its {name} is also {place}"
     return None

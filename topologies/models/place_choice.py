@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from topologies.kernel.way import predicted_time
 from topologies.models.changes import Change, Skip
 from topologies.models.choice import ROWS, Choice
+from topologies.models.matrices import Matrix
 from topologies.stack import Stack
 
 
@@ -20,8 +21,9 @@ class PlaceChooser:
         self._stack, self._only_if_faster = stack, only_if_faster
         self._given = 0
 
-    def choice(self, n_in: int, n_out: int) -> Choice | str:
-        """The topology of the next layer, or the reason why it gets none."""
+    def choice(self, matrix: Matrix) -> tuple[Matrix, Choice] | str:
+        """The topology of the next layer's matrix, or the reason why it gets none."""
+        n_in, n_out = matrix.n_in, matrix.n_out
         if self._given == len(self._stack.places):
             return f"all {self._given} places of the stack went to layers before it"
         place = self._stack.places[self._given]
@@ -31,7 +33,7 @@ class PlaceChooser:
         time = predicted_time(place, ROWS)
         if self._only_if_faster and time >= 1:
             return f"it would train no faster: {time:.2f} of the dense layer's time is predicted"
-        return Choice(place, f"place {self._given} of {len(self._stack.places)}", time, 0.0)
+        return matrix, Choice(place, f"place {self._given} of {len(self._stack.places)}", time, 0.0)
 
     def check_all_given(self, entries: Sequence[Change | Skip]) -> None:
         """Raise ValueError where a place found no layer, which names it and the layers there were."""

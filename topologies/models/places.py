@@ -60,3 +60,17 @@ def swap(model: nn.Module, replacements: Iterable[tuple[Sequence[str], nn.Module
             else:
                 model = new
     return model
+
+
+def keep_nested_tensors_out(model: nn.Module, places: Iterable[Sequence[str]]) -> None:
+    """Have every ``nn.TransformerEncoder`` with sparse layers at these places go the way of training with padding.
+
+    In eval mode it would pack padded batches into nested tensors, which its layers' own code does not read. It asks
+    its first layer alone whether that can be, and decides most of it when it is made.
+    """
+    for name in (name for names in places for name in names):
+        parts = name.split(".")
+        for count in range(len(parts)):
+            parent = model.get_submodule(".".join(parts[:count]))
+            if isinstance(parent, nn.TransformerEncoder):
+                parent.use_nested_tensor = False

@@ -29,6 +29,7 @@ def plan(
     exclude: Patterns = (),
     lift: bool = False,
     only_if_faster: bool = False,
+    diagonal: bool = False,
 ) -> Plan:
     """What converting a model would change; nothing is changed, and no weight is drawn.
 
@@ -53,6 +54,9 @@ def plan(
         Whether a topology of other sizes is brought to a layer's by :func:`topologies.resize`.
     only_if_faster:
         Whether layers that are predicted to train no faster than the dense one are left as they are.
+    diagonal:
+        Whether every topology ends in one weight more for each output, within a density or budget. Dense weights, which
+        are small, can only be fitted with it where all layers of a topology have constants, as most families' do.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def plan(
     if stack is not None and (density is not None or budget is not None or lift):
         raise ValueError("density, budget and lift are for one topology: a stack says itself what every place gets")
     chooser: Chooser | PlaceChooser = (
-        Chooser.of(topology, density, budget, lift, only_if_faster)  # type: ignore[arg-type]  # it is no stack
+        Chooser.of(topology, density, budget, lift, only_if_faster, diagonal)  # type: ignore[arg-type]  # it is no stack
         if stack is None
         else PlaceChooser(stack, only_if_faster)
     )
@@ -80,16 +84,21 @@ def plan(
     wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
     left = chosen(exclude, every_name, "exclude")
     entries = [
-        Skip(places, type(module).__name__, "excluded")
-        if not left.isdisjoint(places)
-        else _entry(module, places, obstacle(model, module, names, owners), chooser)
+        entry
         for module, places in layers.items()
         if not wanted.isdisjoint(places)
+        for entry in _entries(
+            module,
+            places,
+            "excluded" if not left.isdisjoint(places) else obstacle(model, module, names, owners),
+            chooser,
+        )
     ]
     if isinstance(chooser, PlaceChooser):
         chooser.check_all_given(entries)
     changes = tuple(entry for entry in entries if isinstance(entry, Change))
-    skipped = tuple(entry for entry in entries if isinstance(entry, Skip))
+    within = tuple(f"{name}." for change in changes for name in change.names)  # parts that go with their layer
+    skipped = tuple(entry for entry in entries if isinstance(entry, Skip) and not entry.names[0].startswith(within))
     _warn_of_unconnected(changes)
     return Plan(changes, skipped, sum(one.numel() for one in model.parameters() if not is_lazy(one)))
 
@@ -101,22 +110,29 @@ def _is_layer(module: nn.Module, targets: Patterns) -> bool:
     return (kind_of(module) or sparse_kind_of(module)) is not None or isinstance(module, WITHOUT_SPARSE_FORM)
 
 
-def _entry(
+def _entries(
     module: nn.Module, places: tuple[str, ...], reason: str | None, chooser: Chooser | PlaceChooser
-) -> Change | Skip:
-    """What becomes of a layer: its change, or why there is none, ``reason`` where it is known already."""
+) -> list[Change] | list[Skip]:
+    """What becomes of a layer: the changes of all its matrices, or why there is none, ``reason`` where it is known."""
     kind = kind_of(module)
     if reason is not None or kind is None:
-        return Skip(places, type(module).__name__, reason or "")
-    n_in, n_out = kind.sizes(module)
-    try:
-        choice = chooser.choice(n_in, n_out)
-    except OtherSizesError as problem:
-        raise OtherSizesError(f"{places[0]}: {problem}") from None
-    if isinstance(choice, str):
-        return Skip(places, type(module).__name__, choice)
-    weight: nn.Parameter = module.weight  # type: ignore[assignment]
-    return Change(places, kind.name, n_in, n_out, weight.element_size(), *choice)
+        return [Skip(places, type(module).__name__, reason or "")]
+    changes = []
+    for matrix in kind.matrices(module):
+        try:
+            found = chooser.choice(matrix)
+        except OtherSizesError as problem:
+            raise OtherSizesError(f"{places[0]}: {problem}") from None
+        if isinstance(found, str):
+            return [Skip(places, type(module).__name__, found)]
+        sized, choice = found
+        size = next(module.parameters()).element_size()
+        changes.append(
+            Change(
+                places, kind.name, matrix.path, sized.n_in, sized.n_out, sized.n_dense, sized.n_beside, size, *choice
+            )
+        )
+    return changes
 
 
 def _warn_of_unconnected(changes: Sequence[Change]) -> None:

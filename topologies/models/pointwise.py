@@ -78,21 +78,14 @@ class SparseConv1x1(nn.Module):
         ValueError
             When ``x`` is no image, or a batch of images, of ``C_in`` channels.
         """
-        if not isinstance(x, Tensor) or x.is_nested or x.layout is not torch.strided:
-            self.cascade._check(x)  # which says what is wrong
-        if x.ndim not in (3, 4) or x.shape[-3] != self.in_channels:
-            raise ValueError(
-                f"the input has shape {tuple(x.shape)}: (N, {self.in_channels}, H, W) or ({self.in_channels}, H, W) "
-                "is wanted"
-            )
-        last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        check_images(x, self.in_channels, self.cascade)
+        last = is_channels_last(x)
         if self.padding != (0, 0):
             (high, wide), mode = self.padding, self.padding_mode
             x = functional.pad(x, (wide, wide, high, high), mode="constant" if mode == "zeros" else mode)
         if self.stride != (1, 1):
             x = x[..., :: self.stride[0], :: self.stride[1]]
-        y = _over_channels(self.cascade, x, last)
-        return y.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+        return over_channels(self.cascade, x, last)
 
     @property
     def bias(self) -> nn.Parameter | None:
@@ -125,21 +118,35 @@ class SparseConv1x1(nn.Module):
         return f"stride={self.stride}, padding={self.padding}, padding_mode={self.padding_mode!r}"
 
 
-def _over_channels(layer: SparseCascade, x: Tensor, channels_last: bool) -> Tensor:
+def check_images(x: Tensor, channels: int, layer: SparseCascade) -> None:
+    """Refuse what is no image, and no batch of images, of so many channels, for a cascade."""
+    dense = isinstance(x, Tensor) and not x.is_nested and x.layout is torch.strided
+    if not dense or x.is_complex() or layer.edge_weight.is_complex():
+        layer._check(x)  # which says what is wrong
+    if x.ndim not in (3, 4) or x.shape[-3] != channels:
+        raise ValueError(f"the input has shape {tuple(x.shape)}: (N, {channels}, H, W) or ({channels}, H, W) is wanted")
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether a batch of images has its channels innermost in memory, and no other way to see it."""
+    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
+def over_channels(layer: SparseCascade, x: Tensor, channels_last: bool) -> Tensor:
     """The cascade over the third dimension from the end, ``(..., C_in, H, W)`` to ``(..., C_out, H, W)``.
 
     The one place that knows how a cascade is given images: NCHW as it lies, which is how the kernels work inside, and
-    channels-last with pixels as rows.
+    channels-last with pixels as rows. What is returned has that memory format.
     """
     rows = x.movedim(-3, -1)
     if channels_last:
         y: Tensor = layer(rows)
-        return y.movedim(-1, -3)
+        return y.movedim(-1, -3).contiguous(memory_format=torch.channels_last)
     layer._check(rows)
     *batch, channels, high, wide = x.shape
     images = x.reshape(prod(batch), channels, high * wide)
     y = cascade(images, layer.edge_weight, layer.bias, layer._wiring, layer.way)
-    return y.view(*batch, layer.out_features, high, wide)
+    return y.view(*batch, layer.out_features, high, wide).contiguous()
 
 
 def _pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:

@@ -1,27 +1,29 @@
-"""One dense layer replaced by a cascade of its sizes."""
+"""One dense layer that is one matrix, replaced by a cascade of its sizes."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from topologies.models.cascade import SparseCascade
 from topologies.models.pointwise import SparseConv1x1
+from topologies.models.start import Fit, take_parameter, take_weight
 from topologies.names import Source, at_sizes
 
 _Sparse = TypeVar("_Sparse", SparseCascade, SparseConv1x1)
 
 
-def replace_linear(linear: nn.Linear, topology: Source) -> SparseCascade:
+def replace_linear(linear: nn.Linear, topology: Source, *, weights: Fit | None = None) -> SparseCascade:
     """A cascade to put where ``linear`` is: the same sizes, device, dtype and mode, and a copy of its bias.
 
     >>> model.head = replace_linear(model.head, "champion.safetensors")
     >>> model.head = replace_linear(model.head, "butterfly(depth=8)")  # of the layer's sizes
     >>> model.head = replace_linear(model.head, 20000)                 # random regular of so many trainable edges
+    >>> model.head = replace_linear(model.head, 20000, weights=fit)    # evaluators.reconstruction.fit
 
-    The edges start from a fresh draw: the dense weights do not carry over. What was frozen stays frozen.
+    The edges start from a fresh draw, or near the dense weights where ``weights`` fits them: a function of the topology
+    and the matrix ``(n_in, n_out)``, whose result has trainable ``weights``. What was frozen stays frozen.
 
     Raises
     ------
@@ -30,10 +32,20 @@ def replace_linear(linear: nn.Linear, topology: Source) -> SparseCascade:
     """
     sized = at_sizes(topology, linear.in_features, linear.out_features)
     cascade = SparseCascade(sized.topology, linear.bias is not None, linear.weight.device, linear.weight.dtype)
-    return _as_before(cascade, linear)
+    return _as_before(cascade, linear, linear.weight, weights)
 
 
-def replace_conv1x1(conv: nn.Conv2d, topology: Source) -> SparseConv1x1:
+def replace_conv1d(conv: nn.Module, topology: Source, *, weights: Fit | None = None) -> SparseCascade:
+    """A cascade to put where a ``Conv1D`` of Hugging Face's transformers is: a linear layer whose weight is turned.
+
+    What is kept, and what is raised, is as for :func:`replace_linear`.
+    """
+    weight: Tensor = conv.weight  # type: ignore[assignment]
+    cascade = SparseCascade(at_sizes(topology, *weight.shape).topology, True, weight.device, weight.dtype)
+    return _as_before(cascade, conv, weight.T, weights)
+
+
+def replace_conv1x1(conv: nn.Conv2d, topology: Source, *, weights: Fit | None = None) -> SparseConv1x1:
     """A sparse 1 × 1 convolution to put where ``conv`` is, which has to be one without groups.
 
     What is kept, and what is raised, is as for :func:`replace_linear`; strides and padding are kept too.
@@ -47,15 +59,14 @@ def replace_conv1x1(conv: nn.Conv2d, topology: Source) -> SparseConv1x1:
         device=conv.weight.device,
         dtype=conv.weight.dtype,
     )
-    return _as_before(sparse, conv)
+    return _as_before(sparse, conv, conv.weight.flatten(1), weights)
 
 
-def _as_before(sparse: _Sparse, dense: nn.Linear | nn.Conv2d) -> _Sparse:
-    """With the bias, the mode and what is frozen of the dense layer."""
+def _as_before(sparse: _Sparse, dense: nn.Module, weight: Tensor, weights: Fit | None) -> _Sparse:
+    """With the bias, the mode and what is frozen of the dense layer, whose weight is ``(n_out, n_in)``."""
     cascade = sparse if isinstance(sparse, SparseCascade) else sparse.cascade
-    cascade.edge_weight.requires_grad_(dense.weight.requires_grad)
-    if cascade.bias is not None and dense.bias is not None:
-        with torch.no_grad():
-            cascade.bias.copy_(dense.bias)
-        cascade.bias.requires_grad_(dense.bias.requires_grad)
+    of_dense = dict(dense.named_parameters())
+    take_weight(cascade, weight, not of_dense["weight"].requires_grad, weights)
+    bias = of_dense.get("bias")
+    take_parameter(cascade.bias, bias, bias is not None and not bias.requires_grad)
     return sparse.train(dense.training)

@@ -40,6 +40,12 @@ class Layer(ABC):
     topologies: ClassVar[Mapping[str, Topology]]
     """What to build layers from; the first is used where one will do, and has hidden neurons and kinds of all edges."""
 
+    same_bits: ClassVar[bool] = True
+    """Whether PyTorch's kernels behind the layer give the same bits with and without gradients."""
+
+    rounding: ClassVar[float] = 1.0
+    """How many times the rounding of one product of matrices that of the layer may be under autocast."""
+
     batches: ClassVar[Sequence[tuple[int, ...]]] = ((0,), (5,))
     """Shapes in front of one example's that the layer takes."""
 

@@ -111,12 +111,15 @@ class Numbers(Layer):
         x = self.inputs(module, rows)
         trained = module(x.requires_grad_())
         assert trained.requires_grad
+        found = []
         for mode in (torch.no_grad, torch.inference_mode):
             with mode():
-                assert torch.equal(module(x), trained)
-        assert torch.equal(module.eval()(x), trained)
-        frozen = module.requires_grad_(False)(x.detach())
-        assert torch.equal(frozen, trained) and not frozen.requires_grad
+                found.append(module(x).clone())
+        found.append(module.eval()(x))
+        found.append(module.requires_grad_(False)(x.detach()))
+        assert not found[-1].requires_grad
+        for y in found:
+            assert torch.equal(y, trained) if self.same_bits else torch.allclose(y, trained, rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("rows", [1, 7, 200])
     def test_the_tensors_of_others_stay_as_they_are(self, way: str | None, rows: int) -> None:
@@ -237,7 +240,7 @@ class Numbers(Layer):
         for ours, other in itertools.permutations((torch.float32, torch.float64, torch.bfloat16), 2):
             module = self.usual(way, dtype=ours)
             for layer in (self.fold(module), module):
-                with pytest.raises(RuntimeError):
+                with pytest.raises((RuntimeError, ValueError)):
                     layer(self.inputs(module, rows).to(other))
 
     @pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128, torch.int64, torch.bool])

@@ -74,7 +74,7 @@ class Precision(Layer):
         expected = gradients(module, x, torch.ones_like(y, dtype=torch.float32))[1:]
         assert {gradient.dtype for gradient in found} == {torch.float32}
         assert all(
-            error(one, other.double()) <= SLACK * torch.finfo(reduced).eps
+            error(one, other.double()) <= SLACK * self.rounding * torch.finfo(reduced).eps
             for one, other in zip(found, expected, strict=True)
         )
 

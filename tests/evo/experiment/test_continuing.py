@@ -16,7 +16,7 @@ import evo.storage.header
 import evo.storage.journal
 import tests.fakes
 from cluster.in_process import InProcessPool
-from evaluators.proxies.registry import measure
+from evaluators.proxies.registry import CONTROL, measure
 from evaluators.task import Fidelity, Race, Score, Split, Task
 from evo.algorithm.individual import Individual, Siblings
 from evo.algorithm.nsga2 import Policy, Rules, State
@@ -332,9 +332,7 @@ def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path
     digests = [digest for one in records for digest in one.candidates]
     assert len(set(digests)) == len(digests), "what was screened out is not bred again"
     for one in bred[:5]:
-        assert one.measures == {
-            name: measure(name, one.topology) for name in ("synflow", "unfairness", "controllability")
-        }
+        assert one.measures == {name: measure(name, one.topology) for name in ("synflow", *CONTROL)}
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(b"".join(kept[: len(kept) // 2]))
     again, rest = run(tmp_path, settings)

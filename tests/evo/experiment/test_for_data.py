@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from evaluators.task import Split
 from evaluators.training import TrainedAccuracy
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
@@ -149,4 +150,4 @@ def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str) -> None:
     evaluator = evaluator_of(settings)
     assert isinstance(evaluator, TrainedAccuracy)
     one = pace(evaluator, butterfly(32, 5), 0.1).training * len(evaluator.data.train)
-    assert 0.2 < seconds_per_step(settings) / one < 20
+    assert 0.2 < seconds_per_step(settings)[Split.SEARCH] / one < 20

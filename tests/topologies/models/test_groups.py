@@ -36,8 +36,9 @@ def test_cascades_have_their_own_rate_and_only_edges_and_matrices_decay() -> Non
     assert rates(model[1].pointwise.cascade.edge_weight) == (0.05, 0.3)
     assert rates(model[3][2].edge_weight) == (0.05, 0.3)
     assert rates(model[3][2].bias) == (0.05, 0.0)
-    assert rates(model[0].weight) == (0.01, 0.1)
-    assert rates(model[0].bias) == rates(model[1].norm.weight) == (0.01, 0.0)
+    assert rates(model[0].cascade.edge_weight) == (0.05, 0.3)
+    assert rates(model[0].depthwise.weight) == rates(model[1].depthwise.weight) == (0.01, 0.1)
+    assert rates(model[1].norm.weight) == (0.01, 0.0)
 
 
 def test_by_default_cascades_learn_three_times_as_fast_and_decay_as_fast() -> None:
