@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
+
 from evaluators.task import BatchEvaluator, Evaluator, Fidelity, GpuEvaluator, Score, Split, Task
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 
@@ -62,6 +65,23 @@ class GpuStaged(Staged):
         """In one line why this process cannot use a GPU, or not to the same bits; None if it can."""
         found = (one.gpu_trouble() for one in (self.search, self.final) if isinstance(one, GpuEvaluator))
         return next((trouble for trouble in found if trouble is not None), None)
+
+
+class EachPlace:
+    """An evaluator of single topologies, for models with several places: the mean of its errors over the places.
+
+    The learning rate and the weight decay are those that all places chose, where they chose the same.
+    """
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+
+    def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+        """One error a target; see :class:`evaluators.task.Evaluator`."""
+        scores = [self.evaluator.evaluate(place, fidelity, split, seed) for place in topology.places]
+        errors = np.mean([score.errors for score in scores], axis=0)
+        rates, decays = ({getattr(score, name) for score in scores} for name in ("learning_rate", "weight_decay"))
+        return Score(errors, *(one.pop() if len(one) == 1 else None for one in (rates, decays)))
 
 
 def staged(search: Evaluator, final: Evaluator) -> Staged:

@@ -289,7 +289,7 @@ class Settings(RunSettings):
             raise ValueError(
                 "fidelity.steps: with [training] these are epochs, and ranks after a single one mean nothing"
             )
-        if self.places is not None and RECONSTRUCTION in (self.evaluator, self.searched_by):
+        if self.evaluator == RECONSTRUCTION and self.places is not None:
             raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
         of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
         used = ((self.searched_by, of_search), (self.evaluator, of_finalists))

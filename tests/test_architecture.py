@@ -41,7 +41,7 @@ ROOMS = {
     "evo.settings": {"evo.own_data", "evo.places", "evo.space_settings", "evo.stages"},
     "evo.variation": set[str](),
     "evo.algorithm": {"evo.variation"},
-    "evo.storage": {"evo.stages", "evo.settings", "evo.variation", "evo.algorithm"},
+    "evo.storage": {"evo.own_data", "evo.stages", "evo.settings", "evo.variation", "evo.algorithm"},
     "evo.experiment": {"evo.own_data", "evo.settings", "evo.variation", "evo.algorithm", "evo.storage"},
     "evo.report": {"evo.own_data", "evo.settings", "evo.algorithm", "evo.storage", "evo.experiment"},
     "evo.tracking": {"evo.settings", "evo.algorithm", "evo.storage", "evo.experiment", "evo.report"},

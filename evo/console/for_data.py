@@ -22,7 +22,7 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     each = " each" if len(training.hidden) > 1 else ""
     outputs = settings.found.outputs or 0
     others = sum(training.hidden) + training.hidden[-1] * outputs + outputs
-    bred = {phase.name: phase.evaluations for phase in plan(settings)}["evolution"]
+    bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
     taken = f", of which {training.examples} are taken" if training.examples is not None else ""
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
     shown = Table.grid(padding=(0, 2))

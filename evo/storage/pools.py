@@ -10,8 +10,9 @@ from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.function import as_evaluator, imported
 from evaluators.run import canary, proof_at
-from evaluators.staged import staged
+from evaluators.staged import EachPlace, staged
 from evaluators.task import Evaluator, GpuEvaluator
+from evo.own_data import RECONSTRUCTION
 from evo.settings import RunSettings, Settings
 from evo.stages import whole_name
 
@@ -81,7 +82,14 @@ def evaluator_of(settings: RunSettings, given: Evaluator | None = None) -> Evalu
     """
     search_by = settings.search_by if isinstance(settings, Settings) else None
     final = given or _final(settings)
-    return final if search_by is None else staged(named_evaluator(whole_name(search_by)), final)
+    return final if search_by is None else staged(_of_search(settings, whole_name(search_by)), final)
+
+
+def _of_search(settings: RunSettings, name: str) -> Evaluator:
+    """The evaluator of candidates; reconstruction is of one topology, so that of a stack goes place by place."""
+    evaluator = named_evaluator(name)
+    stacks = isinstance(settings, Settings) and settings.places is not None
+    return EachPlace(evaluator) if stacks and name == RECONSTRUCTION else evaluator
 
 
 def _final(settings: RunSettings) -> Evaluator:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from evaluators import Fidelity, MatrixReconstruction, Score, Split, TrainedAccuracy
 from evaluators.run import canary, proof
-from evaluators.staged import BatchStaged, GpuStaged, Staged, staged
+from evaluators.staged import BatchStaged, EachPlace, GpuStaged, Staged, staged
 from evaluators.task import Task
 from evo.console.search import show_plan
 from evo.experiment.compare import verify
@@ -30,8 +30,9 @@ from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
 from tests.evaluators.training.examples import blobs
 from tests.fakes import HashEvaluator, recipe
-from topologies import Topology, butterfly
+from topologies import Topology, butterfly, dense
 from topologies.files import read
+from topologies.stack import Stack
 
 FIDELITY: dict[str, Any] = {
     "targets": 2, "steps": 20, "rates": [0.6, 1.2], "race_targets": 4, "finalists": 2,
@@ -176,6 +177,22 @@ def test_a_proof_by_training_is_short_and_one_by_reconstruction_is_not() -> None
     pair = staged(Noting("fast"), Slow("slow"))
     canary(pair, proof(8, 8, pair))
     assert steps == [("fast", 5), ("slow", 1)]
+
+
+def test_of_several_places_each_is_reconstructed_and_their_mean_counts(tmp_path: Path) -> None:
+    settings = both(tmp_path, training={"data": str(tmp_path / "mine.npz"), "hidden": [8, 6]}, budget=44)
+    evaluator = evaluator_of(settings)
+    assert isinstance(evaluator, Staged) and isinstance(evaluator.search, EachPlace)
+    stack = Stack((butterfly(8, 3), dense(8, 6)))
+    fidelity = settings.fidelity.search
+    scores = [MatrixReconstruction().evaluate(place, fidelity, Split.SEARCH, 3) for place in stack.places]
+    found = evaluator.search.evaluate(stack, fidelity, Split.SEARCH, 3)
+    np.testing.assert_allclose(found.errors, np.mean([one.errors for one in scores], axis=0))
+    rates = {one.learning_rate for one in scores}
+    assert found.learning_rate == (rates.pop() if len(rates) == 1 else None)
+    result = search(settings, folder=tmp_path / "run")
+    assert result.table.is_staged and isinstance(result.champion, Stack)
+    assert verify(result.folder).found.mean == result.table.first.error.mean
 
 
 def test_what_either_can_do_both_together_can() -> None:

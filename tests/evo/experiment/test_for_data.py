@@ -108,7 +108,10 @@ def test_epochs_settings_and_folds_are_as_asked(data: str, monkeypatch: pytest.M
 
 
 def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(found(data, monkeypatch, 0.2))
+    one = found(data, monkeypatch, 0.2)
+    text, loop = told(one), one.settings.loop
+    (bred,) = (int(line.split()[1].strip(",")) for line in text.splitlines() if line.startswith("candidates"))
+    assert bred > loop.generations * loop.offspring, "those that inherit their rates are counted, too"
     assert "2 hidden layers of 32 x 32, 102 trainable edges each: 10.0% of 1024" in text.replace("\n", " ")
     assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
