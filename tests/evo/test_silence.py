@@ -56,6 +56,7 @@ def silences(arguments: list[str], folder: Path) -> tuple[list[float], str]:
         "show butterfly(8,3)",
         "export butterfly(8,3) masks.npz",
         "search recipe.toml --dry-run",
+        "search --data digits --hidden 64,64 --dry-run",
         "search missing.toml",
         "resume missing",
         "score missing",
