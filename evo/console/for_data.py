@@ -15,11 +15,9 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     settings, fidelity = chosen.settings, chosen.settings.fidelity
     training = settings.training
     assert training is not None and training.hidden is not None and settings.found is not None
-    layers = (
-        f"{len(training.hidden)} hidden layer{'s' * (len(training.hidden) > 1)} of {settings.n_in} x {settings.n_out}"
-    )
-    dense = settings.n_in * settings.n_out
-    each = " each" if len(training.hidden) > 1 else ""
+    layers = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
+    dense = sum(n_in * n_out for n_in, n_out in settings.sizes)
+    together = " together" if len(settings.sizes) > 1 else ""
     outputs = settings.found.outputs or 0
     others = sum(training.hidden) + training.hidden[-1] * outputs + outputs
     bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
@@ -32,8 +30,8 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
         ("data", f"{training.data}: {settings.found.about}{taken}"),
         (
             "layers",
-            f"{layers}, {settings.budget} trainable edges{each}: {settings.budget / dense:.1%} of {dense}; {others} "
-            "more parameters in biases and a dense head",
+            f"{layers}, {settings.budget} trainable edges{together}: {settings.budget / dense:.1%} of {dense}; "
+            f"{others} more parameters in biases and a dense head",
         ),
         ("timed", f"{chosen.seconds_per_epoch:.2g} s an epoch on one core"),
         ("candidates", f"{bred}, and as many at random; {fidelity.steps} epochs at rate {_listed(fidelity.rates)}"),

@@ -28,7 +28,7 @@ _FEW_TESTS = 1000
 _FOLDS = 5
 _STEPS = 2500
 """Training steps that the claimed number of epochs should have on small data, where epochs are short."""
-_FEWEST_GENERATIONS, _MOST_GENERATIONS = 4, 96
+_FEWEST_GENERATIONS, MOST_GENERATIONS = 4, 96
 _FEWEST_EXAMPLES = 500
 
 
@@ -192,7 +192,7 @@ def _fitting(
             if least > time or (care is not _CARES[-1] and without > time / 2):
                 continue
             generations = _FEWEST_GENERATIONS
-            while generations < _MOST_GENERATIONS and length(generations + 4) <= time:
+            while generations < MOST_GENERATIONS and length(generations + 4) <= time:
                 generations += 4
             yield _values(base, care, long, short, generations, overrides)
 

@@ -12,7 +12,7 @@ from evo.report.numbers import difference, significant
 from evo.report.text import Words, founder_words
 from evo.storage.results import FinalTable, Interval, Row, Verdict
 
-_HEADINGS = ("topology", "", "error", "difference", "trainable", "edges", "depth")
+_HEADINGS = ("topology", "", "error", "difference", "trained", "edges", "depth")
 _MARKS = {Verdict.BETTER: "", Verdict.LEVEL: "=", Verdict.WORSE: "+"}
 """Beside a row, by what the first row is in comparison with it."""
 _COLOURS = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.LEVEL: "yellow"}

@@ -277,9 +277,9 @@ def test_a_search_on_data_needs_no_recipe_and_its_results_are_json(
     of_data: tuple[Path, Any, dict[str, Any]],
 ) -> None:
     folder, done, found = of_data
-    assert done.stdout.count("\n") == 1 and "expected" in done.stderr and "2 hidden layers of 8 x 8" in done.stderr
+    assert done.stdout.count("\n") == 1 and "expected" in done.stderr and "8 x 8 and 8 x 8, 51 trainable" in done.stderr
     assert found["first"] == "evolved champion" and Path(found["champion_file"]).is_file()
-    (run,) = (folder / "runs").glob("mine-8x8-b26-s1-*")
+    (run,) = (folder / "runs").glob("mine-8-8-8-b51-s1-*")
     table = History.of(run).table
     assert table is not None and table.first.is_cross_validated
     assert {one["name"]: one["error"] for one in found["rows"]} == {row.name: row.error.mean for row in table.rows}
@@ -310,23 +310,25 @@ def test_the_three_lines_at_the_end_put_the_mask_into_a_model(
         "data": str(own / "mine.npz"),
         "hidden": None,
         "model": f"{two_layers.__module__}:two_layers",
-        "places": 2,
+        "sizes": [[8, 8], [8, 8]],
     }
     recipes = {
         "usual": load(Path(found["folder"]) / "recipe.toml"),
-        "a model of one's own": trained(str(own / "mine.npz"), training=values, n_in=8, n_out=8),
+        "a model of one's own": trained(str(own / "mine.npz"), training=values),
         "reconstruction": validate(SMALL | {"n_in": 8, "n_out": 8}),
     }
-    champion = load_topology(found["champion_file"])
+    whole, file = load_topology(found["champion_file"]), Path(found["champion_file"])
+    whole.places[0].save(own / "one.safetensors")
     for name, settings in recipes.items():
-        lines = lines_of_python(champion, Path(found["champion_file"]), settings)
+        champion = whole.places[0] if name == "reconstruction" else whole
+        lines = lines_of_python(champion, own / "one.safetensors" if name == "reconstruction" else file, settings)
         names: dict[str, Any] = {"x": torch.ones(5, 8)}
         exec("\n".join(lines), names)
         assert len(lines) == 3
         model = names["layer" if name == "reconstruction" else "model"]
         assert model(names["x"]).shape == (5, 8 if name == "reconstruction" else 3)
         cascades = [one for one in model.modules() if isinstance(one, SparseCascade)]
-        assert [one.topology for one in cascades] == [champion] * (1 if name == "reconstruction" else 2)
+        assert [one.topology for one in cascades] == list(champion.places)
 
 
 @pytest.mark.end_to_end

@@ -21,7 +21,7 @@ OF_DATA = {"input_shape": None, "affinity": "data", "connected": False}
 
 def on_data(folder: Path, **changes: Any) -> Settings:
     training = {"data": data_file(folder), "hidden": [8, 8]}
-    return validate({**SMALL, "training": training, "fidelity": EPOCHS, **changes})
+    return validate({**SMALL, "budget": 48, "training": training, "fidelity": EPOCHS, **changes})
 
 
 def on_a_grid(**changes: Any) -> Settings:
@@ -119,7 +119,7 @@ def test_patches_and_reordered_families_are_rows_and_founders(result: Result) ->
     scores = [one for one in records_of(result.folder) if isinstance(one, ScoreRecord)]
     founders = {one.origin.family for one in scores if one.phase == "evolution" and one.origin.generation == 0}
     assert {"patches", "local_butterfly"} <= founders
-    assert all(row.topology.n_trainable <= 24 for row in result.table.rows)
+    assert all(row.topology.n_trainable <= 48 for row in result.table.rows)
 
 
 @pytest.mark.end_to_end

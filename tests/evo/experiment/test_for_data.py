@@ -46,7 +46,7 @@ def minutes(one: Chosen, seconds: float, workers: int) -> float:
 
 
 @pytest.mark.parametrize("workers", [1, 2, 16])
-@pytest.mark.parametrize("seconds", [0.001, 0.05, 0.5, 3.0, 9.0])
+@pytest.mark.parametrize("seconds", [0.001, 0.05, 0.5, 3.0, 6.0])
 def test_what_is_chosen_ends_in_time_however_long_an_epoch_takes(
     data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int
 ) -> None:
@@ -56,7 +56,7 @@ def test_what_is_chosen_ends_in_time_however_long_an_epoch_takes(
     fidelity = one.settings.fidelity
     assert min(fidelity.steps, fidelity.validation_steps) >= 2 and one.settings.loop.generations >= 4
     if seconds in (0.05, 0.5):
-        assert taken > 5
+        assert taken > 5 or one.settings.loop.generations == for_data.MOST_GENERATIONS
 
 
 def test_more_time_and_more_cores_mean_more_work(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_data_that_are_too_large_are_drawn_from(data: str, monkeypatch: pytest.M
 def test_the_recipe_repeats_the_choice(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = found(data, monkeypatch, 0.2)
     assert validate(tomllib.loads(as_toml(one.values))) == one.settings
-    assert one.settings.name == "mine-too" and one.settings.budget == round(0.1 * 32 * 32)
+    assert one.settings.name == "mine-too" and one.settings.budget == round(0.1 * 2 * 32 * 32)
 
 
 def test_any_plain_values_come_back_from_toml() -> None:
@@ -112,7 +112,7 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     text, loop = told(one), one.settings.loop
     (bred,) = (int(line.split()[1].strip(",")) for line in text.splitlines() if line.startswith("candidates"))
     assert bred > loop.generations * loop.offspring, "those that inherit their rates are counted, too"
-    assert "2 hidden layers of 32 x 32, 102 trainable edges each: 10.0% of 1024" in text.replace("\n", " ")
+    assert "32 x 32 and 32 x 32, 205 trainable edges together: 10.0% of 2048" in text.replace("\n", " ")
     assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
 
@@ -128,7 +128,7 @@ def told(one: Chosen) -> str:
     [
         ({"density": 0.0}, "--density 0: the share of the weights"),
         ({"density": 1.5}, "--density 1.5: the share"),
-        ({"density": 0.01}, "--density 0.01 makes budget = 10: between"),
+        ({"density": 0.01}, "--density 0.01 makes budget = 20: between"),
         ({"epochs": 1}, "--epochs 1: at least 2"),
         ({"minutes": 0.5}, "--minutes 0.5: at least 0.8 are needed"),
         ({"data": "none.npz"}, 'data = "none.npz": is not there'),
@@ -141,8 +141,8 @@ def test_options_that_do_not_fit_are_one_line(data: str, options: dict[str, Any]
     assert "\n" not in str(caught.value)
 
 
-def test_a_density_is_of_one_place_while_all_share_a_topology() -> None:
-    assert budget_of(0.05, [(256, 256), (256, 256)]) == 3277
+def test_a_density_is_of_all_places_together() -> None:
+    assert budget_of(0.05, [(784, 256), (256, 100)]) == round(0.05 * (784 * 256 + 256 * 100))
 
 
 def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str) -> None:
