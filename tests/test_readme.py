@@ -1,4 +1,4 @@
-"""The README's own code, run as it stands there."""
+"""The code of the README and the guide, run as it stands there."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ HOME = Path(__file__).parents[1]
 
 
 def block(word: str) -> str:
-    """The indented block of the README that holds a word."""
-    paragraphs = (HOME / "README.md").read_text(encoding="utf-8").split("\n\n")
+    """The indented block of the README or the guide that holds a word."""
+    pages = ("README.md", "GUIDE.md")
+    paragraphs = [one for page in pages for one in (HOME / page).read_text(encoding="utf-8").split("\n\n")]
     (found,) = [one for one in paragraphs if one.startswith("    ") and word in one]
     return textwrap.dedent(found)
 
