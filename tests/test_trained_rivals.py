@@ -38,6 +38,7 @@ from topologies import (
     parallel_butterfly,
     random_regular,
 )
+from topologies.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +220,8 @@ def test_champions_are_read_from_topology_files_and_masks(tmp_path: Path) -> Non
     assert champion(f"mine={tmp_path / 'a.safetensors'}", 2).forms[""] == (first, first)
     assert champion(f"mine={tmp_path / 'a.safetensors'}+{tmp_path / 'b.safetensors'}", 2).forms[""] == (first, second)
     assert champion(f"mine={tmp_path / 'c.npz'}", 2).forms[""] == (first, second)
+    Stack((first, second)).save(tmp_path / "both.safetensors")
+    assert champion(f"mine={tmp_path / 'both.safetensors'}", 2).forms[""] == (first, second)
     with pytest.raises(ValueError, match="no champion that can be read"):
         champion("mine=nothing.npz", 2)
 

@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--data", default="", help="an .npz file with x_train, y_train, x_test, y_test")
     parser.add_argument("--out", required=True, type=Path, help="folder for the tables")
     parser.add_argument("--champion", action="append", default=[], help=FORM)
+    parser.add_argument("--only", action="append", default=[], help="a row of the main tables; others are left out")
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="no table is begun after so many")
@@ -41,7 +42,7 @@ def main() -> None:
             print(f"not begun, the time is over: {name} {data}", flush=True)
             continue
         stem = Path(data.partition(":")[0]).stem
-        EXPERIMENTS[name](Given(read(data), given.device, epochs, given.out, stem, champions))
+        EXPERIMENTS[name](Given(read(data), given.device, epochs, given.out, stem, champions, tuple(given.only)))
 
 
 def _wanted(text: str, data: str, epochs: int) -> tuple[str, str, int]:

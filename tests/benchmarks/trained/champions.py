@@ -31,7 +31,7 @@ def champion(text: str, places: int) -> Row:
     if len(paths) == 1 and files.endswith(".npz"):
         found = _of_masks(files)
     else:
-        found = tuple(load(path) for path in paths)
+        found = tuple(place for path in paths for place in load(path).places)
         found = found * places if len(found) == 1 else found
     if len(found) != places:
         raise ValueError(f"{files} has topologies for {len(found)} places, where the network has {places}")

@@ -48,10 +48,18 @@ class Given:
     out: Path
     stem: str = ""
     champions: tuple[Row, ...] = ()
+    only: tuple[str, ...] = ()
+    """The rows that are made beside the champions; all where there are none."""
 
     def on(self, data: Data) -> OnDevice:
         """Data on the device."""
         return OnDevice(data, self.device)
+
+    def rows(self, setting: Setting) -> list[Row]:
+        """The rows of a main table that are wanted and can be trained in reasonable time."""
+        rows = all_rows(setting, self.champions)
+        wanted = {*self.only, *(row.name for row in self.champions)}
+        return feasible([row for row in rows if row.name in wanted] if self.only else rows, setting)
 
 
 def in_order(given: Given) -> None:
@@ -67,7 +75,7 @@ def shuffled_inputs(given: Given) -> None:
 def _main_table(name: str, given: Given, data: Data) -> None:
     n = data.inputs
     setting = Setting(given.on(data), (n, n, n), (n * FAN_IN,) * 2)
-    table(name, feasible(all_rows(setting, given.champions), setting), setting, given.epochs, given.out)
+    table(name, given.rows(setting), setting, given.epochs, given.out)
 
 
 def curve(given: Given) -> None:
@@ -109,7 +117,7 @@ def colour(given: Given) -> None:
 def _at_density(name: str, given: Given, widths: tuple[int, ...], density: float) -> None:
     budgets = tuple(round(density * n_in * n_out) for n_in, n_out in pairwise(widths))
     setting = Setting(given.on(given.data), widths, budgets)
-    table(name, feasible(all_rows(setting, given.champions), setting), setting, given.epochs, given.out)
+    table(name, given.rows(setting), setting, given.epochs, given.out)
 
 
 def predict(given: Given) -> None:
