@@ -1,0 +1,53 @@
+"""`python -m tests.benchmarks.images cifar10.npz grey.npz --shuffled`: images in grey and smaller, for searches on data.
+
+The file read has x_train, y_train, x_test and y_test (the keys of the usual mnist.npz), images as (count, height, width)
+or (count, height, width, colours), in bytes. Grey is the mean of the colours by their luminance (ITU-R 601), a smaller
+image the mean of its pixels. `--shuffled` puts the pixels in another order, the same for all images, as the table
+`shuffled` of `tests.benchmarks.trained` has it: so a search can show that it needs nobody's word on the order.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from evaluators.rng import generator
+
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def smaller(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Grey images of ``side`` x ``side`` pixels, (count, side, side), of bytes."""
+    grey = images @ np.array(LUMINANCE, np.float32) if images.ndim == 4 else images.astype(np.float32)
+    pooled = functional.adaptive_avg_pool2d(torch.from_numpy(grey)[:, None], side)[:, 0]
+    return pooled.round().to(torch.uint8).numpy()  # type: ignore[no-any-return]
+
+
+def shuffled(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pixels of images in another order, (count, pixels)."""
+    flat = images.reshape(len(images), -1)
+    return flat[:, generator(0, "pixels").permutation(flat.shape[1])]
+
+
+def main() -> None:
+    """Read, make and write."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.images", description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("target")
+    parser.add_argument("--side", type=int, default=16)
+    parser.add_argument("--shuffled", action="store_true")
+    given = parser.parse_args()
+    with np.load(given.source, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    for name in ("x_train", "x_test"):
+        images = smaller(arrays[name], given.side)
+        arrays[name] = shuffled(images) if given.shuffled else images
+    np.savez_compressed(given.target, **arrays)
+
+
+if __name__ == "__main__":
+    main()
