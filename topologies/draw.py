@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from topologies.order import heights
 from topologies.stack import AnyTopology, Stack, size_text
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
 
@@ -25,6 +26,8 @@ _COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
 _INK, _SOFT = "#1f2a33", "#75818c"
 _DASHES = (0, (3.5, 2.5))
 _DPI = 160
+
+_Heights = NDArray[np.float64]
 
 # The page, in inches.
 _MARGIN, _HEADING, _FOOT = 0.35, 0.8, 0.3
@@ -34,7 +37,8 @@ _GAP = 0.55  # between the places of a stack
 def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
     """Layers as columns of neurons, inputs at the left; trainable edges solid, constant edges dashed.
 
-    All columns keep the spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
+    Hidden neurons are in the order of :func:`topologies.order.heights`, in which edges are short. All columns keep the
+    spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
     the edges; the more edges in a layer, the paler. The places of a stack are drawn one below the other.
     """
     sizes = [_extent(place) for place in topology.places]
@@ -70,11 +74,12 @@ def _draw_layers(axes: Axes, topology: Topology, height: float) -> None:
     widest = max(topology.widths)
     axes.set(xlim=(-0.15, topology.depth + 0.15), ylim=(widest / 2, -widest / 2))
     spacing = 72 * height / widest
+    columns = heights(topology)
     for place, layer in enumerate(topology.layers):
-        _draw_edges(axes, place, layer, spacing)
+        _draw_edges(axes, place, layer, columns[place], columns[place + 1], spacing)
     size = float(np.clip(0.4 * spacing, 0.8, 7.0))
     for place, neurons in enumerate(topology.widths):
-        axes.plot(np.full(neurons, place), _heights(neurons), "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
+        axes.plot(np.full(neurons, place), columns[place], "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
         foot = (place, widest / 2)
         axes.annotate(str(neurons), foot, (0, -13), "data", "offset points", color=_SOFT, fontsize=8, ha="center")
 
@@ -112,10 +117,10 @@ def draw_masks(topology: AnyTopology, title: str | None = None) -> Figure:
     return figure
 
 
-def _draw_edges(axes: Axes, place: int, layer: Layer, spacing: float) -> None:
+def _draw_edges(axes: Axes, place: int, layer: Layer, left: _Heights, right: _Heights, spacing: float) -> None:
     """Straight lines from column ``place`` to the next; the constants, which are fewer, on top."""
-    starts = np.column_stack([np.full(layer.n_edges, place), _heights(layer.n_in)[layer.sources]])
-    ends = np.column_stack([np.full(layer.n_edges, place + 1), _heights(layer.n_out)[layer.targets]])
+    starts = np.column_stack([np.full(layer.n_edges, place), left[layer.sources]])
+    ends = np.column_stack([np.full(layer.n_edges, place + 1), right[layer.targets]])
     lines = np.stack([starts, ends], axis=1)
     crowd = max(layer.n_edges / max(layer.n_in, layer.n_out), 1.0)
     thickness = float(np.clip(0.12 * spacing, 0.3, 1.3))
@@ -132,11 +137,6 @@ def _draw_edges(axes: Axes, place: int, layer: Layer, spacing: float) -> None:
                 zorder=kind,
             )
         )
-
-
-def _heights(neurons: int) -> NDArray[np.float64]:
-    """Vertical places of a column's neurons, one apart, centred on zero, the first on top."""
-    return np.arange(neurons, dtype=np.float64) - (neurons - 1) / 2
 
 
 def _page(width: float, height: float, title: str, facts: str, legend: list[Line2D] | list[Patch]) -> Figure:
