@@ -55,7 +55,7 @@ def _sums(layer: Layer, places: NDArray[np.float64], back: bool) -> tuple[NDArra
     own, other, width = (
         (layer.targets, layer.sources, layer.n_out) if back else (layer.sources, layer.targets, layer.n_in)
     )
-    return np.bincount(own, places[other], width), np.bincount(own, minlength=width)
+    return np.bincount(own, places[other], width).astype(np.float64), np.bincount(own, minlength=width)
 
 
 def _length(topology: Topology, places: _Places) -> float:

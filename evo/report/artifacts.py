@@ -17,7 +17,6 @@ from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks
 from topologies.names import CHAMPION
-from topologies.stack import by_place
 from topologies.topology import Topology
 
 
@@ -85,9 +84,9 @@ def _write_results(history: History, folder: Path) -> None:
     if history.retrained:
         (folder / "finalists.csv").write_text(finalists_csv(history), encoding="utf-8")
     figures.final_table(history).savefig(folder / "final_table.png")
-    both = {row.name: row.topology for row in (table.first, table.baseline)}
-    pictures.control_maps(by_place(both)).savefig(folder / "controllability.png")
-    champion = table.first.topology
+    champion, baseline = table.first.topology, table.baseline
+    maps = pictures.control_difference(table.first.name, champion, baseline.name, baseline.topology)
+    maps.savefig(folder / "controllability.png")
     if isinstance(champion, Topology):  # a stack is no one matrix that could be reconstructed
         errors = pictures.errors_beside_control({table.first.name: champion}, history.settings["seed"])
         errors.savefig(folder / "entry_errors.png")

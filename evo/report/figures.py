@@ -94,8 +94,8 @@ def front(history: History) -> Figure:
     present = {one.origin.family for one in candidates}
     for family in sorted(present, key=lambda one: list(FAMILIES).index(one) if one in FAMILIES else len(FAMILIES)):
         of_family = [one for one in candidates if one.origin.family == family]
-        style = {"color": family_colour(family), "ms": 4.5, "alpha": 0.6, "mew": 0}
-        axes.plot(*_places(of_family), "o", **style, zorder=2, label=family_name(family))
+        colour, name = family_colour(family), family_name(family)
+        axes.plot(*_places(of_family), "o", color=colour, ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
     edges, errors = staircase(candidates)
     marker = "." if len(edges) == 1 else None
     axes.step(

@@ -41,7 +41,8 @@ def label_points(axes: Axes, labels: Mapping[tuple[float, float], str]) -> None:
     figure = axes.get_figure(root=True)
     assert figure is not None and isinstance(figure.canvas, FigureCanvasAgg)
     axes.autoscale_view()
-    room = _Room(axes, figure.canvas.get_renderer(), figure.dpi / 72)
+    renderer: RendererAgg = figure.canvas.get_renderer()  # type: ignore[no-untyped-call]
+    room = _Room(axes, renderer, figure.dpi / 72)
     taken = [room.around(place) for place in labels]
     for place in sorted(labels, key=lambda one: (one[1], one[0])):
         for away, side in ((_NEAR + _STEP * ring, side) for ring in range(_RINGS) for side in _SIDES):

@@ -31,10 +31,11 @@ FILES = {
     BEST_ROW: "the topology with the least test error, where that is not the champion",
     "masks.npz": "its dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
     "topology.png": "its layers and edges",
-    "masks.png": "its masks as images",
+    "masks.png": "its masks as images, and how many paths join each input and output",
     "progress.png": "evolution and random search against the baseline, candidate by candidate",
     "front.png": "error against edges, by family",
-    "controllability.png": "how far the champion and the baseline control each input at each output (K)",
+    "controllability.png": "how far the champion and the baseline control each input at each output (K), and by how "
+    "much they differ",
     "entry_errors.png": "the champion's error entry by entry beside its K",
     "final_table.png": "every row's difference from the baseline on test targets",
     "final_table.csv": "the final table",
@@ -172,10 +173,11 @@ def best_row_words(table: FinalTable) -> str | None:
 def headline(table: FinalTable, founder: str | None = None) -> str:
     """What to remember of a finished run; ``founder`` as for :func:`founder_words`."""
     use = founder_words(table, founder)
-    return _headline(table) + (f" {use}" if use else "")
+    return verdict_in_words(table) + (f" {use}" if use else "")
 
 
-def _headline(table: FinalTable) -> str:
+def verdict_in_words(table: FinalTable) -> str:
+    """How the champion stands to the hand-derived topology, in one sentence."""
     verdict = table.verdicts[table.baseline_name]
     if verdict is Verdict.WORSE:
         return "The hand-derived topology is better than the evolved one."

@@ -65,6 +65,8 @@ function axes(figure, label, x, y, xName, yName, height = 380) {
   }
   make(svg, "text", { x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" }, xName);
   make(svg, "text", { x: 4, y: 14 }, yName);
+  make(make(svg, "clipPath", { id: `${figure.id}-clip` }), "rect",
+    { x: left, y: top, width: width - left - right, height: height - top - bottom });
   const points = [];
   const inside = (a, b) => b !== null && b <= y[1] && b >= y[0] && a >= x[0] && a <= x[1];
   const chart = {
@@ -75,32 +77,33 @@ function axes(figure, label, x, y, xName, yName, height = 380) {
       if (ring) {
         for (const one of shown) {
           const [a, b] = place(one);
-          make(svg, "circle", { cx: across(a), cy: up(b), r: size / 2, fill: "none", stroke: colour, "stroke-width": 1.5 });
+          make(svg, "circle", { cx: across(a), cy: up(b), r: size / 2, fill: "none", stroke: colour,
+            "stroke-width": 1.5, class: "colour" });
         }
       } else {
         const path = shown.map(one => place(one)).map(([a, b]) => `M${across(a).toFixed(1)} ${up(b).toFixed(1)}h0`).join("");
-        make(svg, "path", { d: path, stroke: colour, "stroke-width": size, "stroke-linecap": "round", opacity });
+        make(svg, "path", { d: path, stroke: colour, "stroke-width": size, "stroke-linecap": "round", opacity,
+          class: "colour" });
       }
       if (tell) for (const one of shown) points.push([across(place(one)[0]), up(place(one)[1]), () => tell(one)]);
     },
     line(list, attributes, step = false) {
       let path = "";
       list.forEach(([a, b], number) => {
-        const px = across(a).toFixed(1), py = Math.max(up(b), top).toFixed(1);
+        const px = across(a).toFixed(1), py = up(b).toFixed(1);
         path += number === 0 ? `M${px} ${py}` : step ? `H${px}V${py}` : `L${px} ${py}`;
       });
-      make(svg, "path", { d: path, fill: "none", ...attributes });
+      make(svg, "path", { d: path, fill: "none", "clip-path": `url(#${figure.id}-clip)`, ...attributes });
     },
     diamond(a, b, colour, tell) {
       if (!inside(a, b)) return;
       const px = across(a), py = up(b);
       make(svg, "path", { d: `M${px - 7} ${py}L${px} ${py - 7}L${px + 7} ${py}L${px} ${py + 7}Z`, fill: colour,
-        stroke: "var(--card)", "stroke-width": 1.5 });
+        stroke: "var(--card)", "stroke-width": 1.5, class: "colour" });
       points.push([px, py, tell]);
     },
-    say(text, px, py, anchor = "start", colour = null) {
-      const node = make(svg, "text", { x: px, y: py, "text-anchor": anchor, class: "strong" }, text);
-      if (colour) node.style.fill = colour;
+    say(text, px, py, anchor) {
+      make(svg, "text", { x: px, y: py, "text-anchor": anchor, class: "strong" }, text);
     },
   };
   const mark = make(svg, "circle", { r: 8, fill: "none", stroke: "var(--ink)", "stroke-width": 2, visibility: "hidden" });
@@ -197,25 +200,25 @@ function progress() {
   const chart = axes(document.getElementById("progress"), "best error so far", [0, last * 1.01], course.range,
     "candidates processed", course.error);
   const order = one => [one.number + 1, one.error];
-  chart.dots(sampled, order, { colour: course.best[1].colour, size: 3.5, opacity: 0.4, tell: aboutSampled });
-  chart.dots(candidates, order, { colour: course.best[0].colour, size: 3.5, opacity: 0.45, tell: about });
-  const ends = [];
+  chart.dots(sampled, order, { colour: course.best[1].colour, size: 4, opacity: 0.5, tell: aboutSampled });
+  chart.dots(candidates, order, { colour: course.best[0].colour, size: 4, opacity: 0.55, tell: about });
+  const names = [];
   if (course.baseline.error !== null) {
     chart.line([[0, course.baseline.error], [last, course.baseline.error]],
       { stroke: course.baseline.colour, "stroke-width": 2, "stroke-dasharray": "7 5" });
-    ends.push([course.baseline.error, course.baseline.name, course.baseline.colour]);
+    names.push([`${course.baseline.name} ${told(course.baseline.error)}`, course.baseline.colour]);
   }
   for (const { name, colour, points } of course.best) {
     if (!points.length) continue;
     chart.line(points, { stroke: colour, "stroke-width": 2.5 }, true);
-    ends.push([points.at(-1)[1], name, colour]);
+    names.push([`${name} ${told(points.at(-1)[1])}`, colour]);
   }
-  let above = Infinity;  // names at the right end, apart from one another, the least error lowest
-  ends.sort((one, other) => one[0] - other[0]);
-  for (const [error, name, colour] of ends) {
-    above = Math.min(chart.up(error) - 5, above - 15);
-    chart.say(`${name} ${told(error)}`, chart.width - chart.right - 4, above, "end", colour);
-  }
+  document.querySelector("#progress .legend").replaceChildren(...names.map(([name, colour]) => {
+    const word = document.createElement("span");
+    word.textContent = name;
+    word.style.setProperty("--swatch", colour);
+    return word;
+  }));
 }
 
 const slider = document.getElementById("generation");

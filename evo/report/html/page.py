@@ -25,11 +25,11 @@ from evo.report.text import (
     controls,
     files_of,
     founder_words,
-    headline,
     numbers_in_words,
     retrained_words,
     shape_text,
     unfinished_in_words,
+    verdict_in_words,
     words_of,
 )
 from evo.report.use import lines_of_python, other_words
@@ -84,7 +84,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
     return {
         "table": table,
         "lines": found,
-        "headline": headline(table),
+        "headline": verdict_in_words(table),
         "founder": founder_words(table, history.founder),
         "numbers": numbers_in_words(history, table),
         "groups": [
