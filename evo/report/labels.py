@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 
 from evo.report.style import INK, SOFT
 
-_NEAR, _STEP, _RINGS = 9.0, 13.0, 8
+_NEAR, _STEP, _RINGS = 9.0, 13.0, 24
 """Points from a mark to its label, how much farther each further try is, and how many there are."""
 _MARK = 6.0
 """Half the side of a mark, in points."""
