@@ -7,6 +7,9 @@ Figures are made without pyplot, so drawing needs no display, leaves no global s
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,13 +21,19 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from topologies.measures import path_counts
+from topologies.order import heights
 from topologies.stack import AnyTopology, Stack, size_text
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
 
 _COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
 _INK, _SOFT = "#1f2a33", "#75818c"
+_FEWEST = 0.12
+"""How dark a single path is, of 1: it is told from none."""
 _DASHES = (0, (3.5, 2.5))
 _DPI = 160
+
+_Heights = NDArray[np.float64]
 
 # The page, in inches.
 _MARGIN, _HEADING, _FOOT = 0.35, 0.8, 0.3
@@ -34,7 +43,8 @@ _GAP = 0.55  # between the places of a stack
 def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
     """Layers as columns of neurons, inputs at the left; trainable edges solid, constant edges dashed.
 
-    All columns keep the spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
+    Hidden neurons are in the order of :func:`topologies.order.heights`, in which edges are short. All columns keep the
+    spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
     the edges; the more edges in a layer, the paler. The places of a stack are drawn one below the other.
     """
     sizes = [_extent(place) for place in topology.places]
@@ -70,52 +80,75 @@ def _draw_layers(axes: Axes, topology: Topology, height: float) -> None:
     widest = max(topology.widths)
     axes.set(xlim=(-0.15, topology.depth + 0.15), ylim=(widest / 2, -widest / 2))
     spacing = 72 * height / widest
+    columns = heights(topology)
     for place, layer in enumerate(topology.layers):
-        _draw_edges(axes, place, layer, spacing)
+        _draw_edges(axes, place, layer, columns[place], columns[place + 1], spacing)
     size = float(np.clip(0.4 * spacing, 0.8, 7.0))
     for place, neurons in enumerate(topology.widths):
-        axes.plot(np.full(neurons, place), _heights(neurons), "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
+        axes.plot(np.full(neurons, place), columns[place], "o", color=_INK, ms=size, mew=0, zorder=CONSTANT + 1)
         foot = (place, widest / 2)
         axes.annotate(str(neurons), foot, (0, -13), "data", "offset points", color=_SOFT, fontsize=8, ha="center")
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A matrix as a picture: its heading, sides, and the colours of its blocks, shape ``(rows, columns, 3)``."""
+
+    heading: str
+    n_in: int
+    n_out: int
+    colours: NDArray[np.float64]
 
 
 def draw_masks(topology: AnyTopology, title: str | None = None) -> Figure:
     """Every layer's mask as an image, sources downwards and targets to the right, all at one scale.
 
-    Layers of a stack are numbered by place and layer.
+    After the masks comes how many paths join every input and output, the darker the more, in proportion. Layers of a
+    stack are numbered by place and layer, and every place has its paths after its masks.
 
-    Of masks too large to show every entry, blocks of entries are shown: constant before trainable before absent.
+    Of masks too large to show every entry, blocks of entries are shown: constant before trainable before absent, and
+    of paths the most.
     """
-    layers = [
-        (f"{number}.{layer}" if isinstance(topology, Stack) else f"{layer}", one)
-        for number, place in enumerate(topology.places, 1)
-        for layer, one in enumerate(place.layers, 1)
-    ]
-    columns = _columns(topology.depth)
+    count = topology.depth + len(topology.places)
+    columns = _columns(count)
     largest = max(topology.widths)
     panel = float(np.clip(11.0 / columns, 1.2, 3.2))
     scale = min(panel / largest, 0.3)
     block = math.ceil(largest / (panel * _DPI / 2))  # two pixels an entry or more
-    across = max(scale * max(layer.n_out for _, layer in layers), 0.9) + 0.3
-    rows = [layers[first : first + columns] for first in range(0, topology.depth, columns)]
-    downs = [scale * max(layer.n_in for _, layer in row) + 0.4 for row in rows]
+    images = [one for number, place in enumerate(topology.places, 1) for one in _images(topology, number, place, block)]
+    across = max(scale * max(image.n_out for image in images), 0.9) + 0.3
+    rows = [images[first : first + columns] for first in range(0, count, columns)]
+    downs = [scale * max(image.n_in for image in row) + 0.4 for row in rows]
     facts = _facts(topology) + " · sources down, targets across" + (f" · {block} × {block} blocks" if block > 1 else "")
     size = max(columns * across - 0.3, 4.2), sum(downs) - 0.1
     figure = _page(*size, title or _name(topology), facts, _patch_legend(topology))
-    colours = np.array([to_rgb(_COLOURS[kind]) for kind in (ABSENT, TRAINABLE, CONSTANT)])
-    for place, (number, layer) in enumerate(layers):
-        row, column = divmod(place, columns)
-        axes = _panel(figure, column * across, sum(downs[:row]) + 0.2, scale * layer.n_out, scale * layer.n_in)
-        axes.imshow(colours[_blocks(layer.mask(), block)], aspect="auto", interpolation="nearest")
-        heading = f"{number}   {layer.n_in} × {layer.n_out}"
-        axes.annotate(heading, (0, 1), (0, 4), "axes fraction", "offset points", color=_SOFT, fontsize=8)
+    for number, image in enumerate(images):
+        row, column = divmod(number, columns)
+        axes = _panel(figure, column * across, sum(downs[:row]) + 0.2, scale * image.n_out, scale * image.n_in)
+        axes.imshow(image.colours, aspect="auto", interpolation="nearest")
+        axes.annotate(image.heading, (0, 1), (0, 4), "axes fraction", "offset points", color=_SOFT, fontsize=8)
     return figure
 
 
-def _draw_edges(axes: Axes, place: int, layer: Layer, spacing: float) -> None:
+def _images(whole: AnyTopology, number: int, place: Topology, block: int) -> Iterator[_Image]:
+    """The masks of one place, and its paths."""
+    prefix = f"{number}." if isinstance(whole, Stack) else ""
+    colours = np.array([to_rgb(_COLOURS[kind]) for kind in (ABSENT, TRAINABLE, CONSTANT)])
+    for count, layer in enumerate(place.layers, 1):
+        heading = f"{prefix}{count}   {layer.n_in} × {layer.n_out}"
+        yield _Image(heading, layer.n_in, layer.n_out, colours[_blocks(layer.mask(), block)])
+    paths = np.minimum(path_counts(place), np.finfo(np.float64).max)
+    shares = _blocks(paths, block)[..., None] / max(float(paths.max()), 1.0)
+    shades = np.where(shares > 0, _FEWEST + (1 - _FEWEST) * shares, 0.0)
+    nothing, most = (np.array(to_rgb(colour)) for colour in (_COLOURS[ABSENT], _INK))
+    heading = f"{prefix}paths: {paths.min():.3g} to {paths.max():.3g}"
+    yield _Image(heading, place.n_in, place.n_out, nothing + shades * (most - nothing))
+
+
+def _draw_edges(axes: Axes, place: int, layer: Layer, left: _Heights, right: _Heights, spacing: float) -> None:
     """Straight lines from column ``place`` to the next; the constants, which are fewer, on top."""
-    starts = np.column_stack([np.full(layer.n_edges, place), _heights(layer.n_in)[layer.sources]])
-    ends = np.column_stack([np.full(layer.n_edges, place + 1), _heights(layer.n_out)[layer.targets]])
+    starts = np.column_stack([np.full(layer.n_edges, place), left[layer.sources]])
+    ends = np.column_stack([np.full(layer.n_edges, place + 1), right[layer.targets]])
     lines = np.stack([starts, ends], axis=1)
     crowd = max(layer.n_edges / max(layer.n_in, layer.n_out), 1.0)
     thickness = float(np.clip(0.12 * spacing, 0.3, 1.3))
@@ -132,11 +165,6 @@ def _draw_edges(axes: Axes, place: int, layer: Layer, spacing: float) -> None:
                 zorder=kind,
             )
         )
-
-
-def _heights(neurons: int) -> NDArray[np.float64]:
-    """Vertical places of a column's neurons, one apart, centred on zero, the first on top."""
-    return np.arange(neurons, dtype=np.float64) - (neurons - 1) / 2
 
 
 def _page(width: float, height: float, title: str, facts: str, legend: list[Line2D] | list[Patch]) -> Figure:
@@ -172,7 +200,7 @@ def _panel(figure: Figure, left: float, top: float, width: float, height: float)
     return axes
 
 
-def _blocks(mask: NDArray[np.int8], block: int) -> NDArray[np.int8]:
+def _blocks(mask: NDArray[Any], block: int) -> NDArray[Any]:
     """The greatest entry of every ``block`` × ``block`` square."""
     rows, columns = (range(0, side, block) for side in mask.shape)
     return np.maximum.reduceat(np.maximum.reduceat(mask, rows, axis=0), columns, axis=1)

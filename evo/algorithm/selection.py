@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import moocore
@@ -24,27 +24,37 @@ def _fitness_class(objectives: int) -> type[base.Fitness]:
 
 @dataclass(eq=False)
 class _Candidate:
-    """What DEAP sees of an individual."""
+    """What DEAP sees of an individual: its place among all, and its objectives."""
 
-    individual: Individual
-    fitness: base.Fitness = field(init=False)
-
-    def __post_init__(self) -> None:
-        values = _objectives(self.individual)
-        self.fitness = _fitness_class(len(values))(values)
+    place: int
+    fitness: base.Fitness
 
 
 def _objectives(individual: Individual) -> tuple[float, ...]:
-    values = (individual.error, float(individual.topology.n_edges), *individual.measures)
+    return clamped((individual.error, float(individual.topology.n_edges), *individual.measures))
+
+
+def clamped(values: Sequence[float]) -> tuple[float, ...]:
+    """Objectives with :data:`WORST` in the place of infinity."""
     return tuple(min(max(value, -WORST), WORST) for value in values)
 
 
+def surviving(objectives: Sequence[tuple[float, ...]], count: int) -> list[int]:
+    """The places of the best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement.
+
+    All objectives are wanted small, and :func:`clamped`.
+    """
+    if not objectives:
+        return []  # which DEAP's sorting cannot take
+    fitness = _fitness_class(len(objectives[0]))
+    candidates = [_Candidate(place, fitness(values)) for place, values in enumerate(objectives)]
+    return [candidate.place for candidate in tools.selNSGA2(candidates, count, nd="log")]
+
+
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
-    """The best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement."""
-    if not individuals:
-        return ()  # which DEAP's sorting cannot take
-    chosen = tools.selNSGA2([_Candidate(individual) for individual in individuals], count, nd="log")
-    return tuple(candidate.individual for candidate in chosen)
+    """The best ``count`` individuals, as :func:`surviving` chooses them."""
+    places = surviving([_objectives(individual) for individual in individuals], count)
+    return tuple(individuals[place] for place in places)
 
 
 def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from evo.cli.experiments import proxies, resume, search, tune
-from evo.cli.results import runs, track, ui
+from evo.cli.results import report, runs, track, ui
 from evo.cli.terminal import WarningHandler, status
 from evo.cli.topology import export, families, score, show, verify
 
@@ -52,6 +52,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     proxies: "proxies runs/proxies.toml --set specimens=20",
     export: "export champion.safetensors masks.npz",
     runs: "runs",
+    report: "report runs/quick-32x32-b640-s1-20260102-030405",
     ui: "ui --port 5001",
     track: "track runs/quick-32x32-b640-s1-20260102-030405",
 }

@@ -1,4 +1,4 @@
-"""The commands about the folders that runs leave: runs, ui, track."""
+"""The commands about the folders that runs leave: runs, report, ui, track."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def runs(folder: Runs = Path("runs")) -> None:
     console.print(
         runs_table(found) if found else f"no runs in {folder}: start one with `evofabric search runs/quick.toml`"
     )
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
+) -> None:
+    """Make a run's report again: one page, with tables and pictures beside it."""
+    from evo.report.artifacts import write_report
+
+    begin("drawing", say=True)
+    console.print(f"Report: {write_report(run)}", soft_wrap=True, markup=False)
 
 
 def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:

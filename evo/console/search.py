@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ from cluster.ray_session import usable_cores
 from evo.console.progress import ProgressDisplay
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
+from evo.report.artifacts import write_report
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.tables import plan_table
-from evo.report.text import retrained_words, source_of, words_of
+from evo.report.text import REPORT, retrained_words, source_of, words_of
 from evo.report.use import how_to_use
 from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.history import History
-from evo.storage.records import RunEvent, RunOpened
+from evo.storage.records import EndRecord, PhaseStarted, RunEvent, RunOpened
 from evo.tracking.background import Tracker
 from evo.tracking.client import tracking_uri
 from topologies.names import CHAMPION
+
+_log = logging.getLogger(__name__)
 
 RECIPE = "recipe.toml"
 """Where a run's folder keeps the recipe that was made for it."""
@@ -75,6 +79,9 @@ def search_and_show(
             where = event.folder
             if recipe is not None:
                 (where / RECIPE).write_text(recipe, encoding="utf-8")
+        if isinstance(event, EndRecord) and event.status == "FINISHED" and where is not None:
+            progress(PhaseStarted("report"))
+            _report(where)  # before the tracker hears of the end, which keeps what is drawn here
         tracker(event)
         progress(event)
 
@@ -105,13 +112,24 @@ def search_and_show(
     return result
 
 
+def _report(folder: Path) -> None:
+    """Write the report of a run that has ended; a search does not fail for want of one."""
+    try:
+        write_report(folder)
+    except Exception as error:
+        _log.warning("the report could not be made (%s); `evofabric report %s` tries again", error, folder)
+
+
 def found(result: Result, history: History) -> dict[str, Any]:
     """What a search found, as JSON has it."""
     return {
         **plain(result.table),
         "founder": result.founder,
         "champion_file": str(result.champion_file),
+        "best_row": result.table.best.name,
+        "best_row_file": result.best_row_file and str(result.best_row_file),
         "folder": str(result.folder),
+        "report": str(result.folder / REPORT),
         "digest": result.digest,
         "retrained": [
             {"number": before.number, "search_error": before.error, "retrained_error": after.error}

@@ -28,7 +28,7 @@ from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared, retrain
 from evo.settings import Settings
-from evo.storage.champion import keep_best, write_champion
+from evo.storage.champion import keep_best, write_best_row, write_champion
 from evo.storage.checkpoint import Checkpoints
 from evo.storage.evaluations import Request
 from evo.storage.names import (
@@ -65,6 +65,8 @@ class Result:
     digest: str
     founder: str | None = None
     """The family of the champion, where it is a member of the initial population as that was given."""
+    best_row_file: Path | None = None
+    """The topology of the best row of the table, where that is not the champion."""
 
 
 def search(
@@ -213,17 +215,19 @@ def concluded(
         **{row: one for row, one in chosen.items() if row != baseline},
         RANDOM_SEARCH: choose(run, RANDOM_SEARCH, _finalists(sampled)),
     }
-    table = compared(run, {row: one for row, one in entries.items() if one is not None}, baseline)
+    finalists = {row: one for row, one in entries.items() if one is not None}
+    table = compared(run, finalists, baseline)
     digest = _digest(evolved, sampled, champion)
     known = (*evolved.state.elite, *evolved.state.front)
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
+    best_file = write_best_row(run, finalists[table.best.name], table, digest)
     rows = tuple(_row_record(row) for row in table.rows)
     if settings.retrains:
         retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
     founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
-    return Result(run.folder, champion.finalist.topology, file, table, digest, founder)
+    return Result(run.folder, champion.finalist.topology, file, table, digest, founder, best_file)
 
 
 def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Trial]]) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
+from evo.report.labels import label_points
 from evo.report.numbers import significant
+from evo.report.palette import BASELINE, EVOLUTION, FAMILIES, RANDOM_SEARCH, family_colour
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
 from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
@@ -20,26 +21,7 @@ from evo.storage.names import BASELINES, OWN, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Row, Verdict
 
-_EVOLUTION, _RANDOM, _BASELINE = "#2b6a99", "#9a7a2f", "#e8853d"
-_FAMILIES = {
-    PARALLEL_BUTTERFLY: "#e8853d",
-    "butterfly": "#2a9d8f",
-    "clos": "#2b6a99",
-    "random_regular": "#8a5ea8",
-    "hypercube": "#b5651d",
-    "torus": "#7a8b2f",
-    "monarch": "#c86f8f",
-    "radix_net": "#3f7f7f",
-    "patches": "#d4a017",
-    "local_butterfly": "#57a05a",
-    "reordered_parallel_butterfly": "#f0ad78",
-    "reordered_butterfly": "#7fc9bd",
-    "reordered_clos": "#7fa9c9",
-    "reordered_monarch": "#dda9bd",
-    OWN: "#c0392b",
-    SAMPLED: "#5f6b75",
-}
-_NAMES = {**ROWS, OWN: "your own topologies", SAMPLED: "sampled afresh"}
+_NAMES = {OWN: "your own topologies", SAMPLED: "sampled afresh"}
 _CEILING = 1.5
 """Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
 
@@ -68,9 +50,9 @@ def progress(history: History) -> Figure:
     )
     labels = []
     if baseline is not None:
-        axes.axhline(baseline, color=_BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
-        labels.append((baseline, f"{history.baseline}  {significant(baseline)}", _BASELINE))
-    for policy, colour in ((Policy.RANDOM, _RANDOM), (Policy.EVOLUTION, _EVOLUTION)):
+        axes.axhline(baseline, color=BASELINE, lw=1.6, ls=(0, (5, 3)), zorder=3)
+        labels.append((baseline, f"{history.baseline}  {significant(baseline)}", BASELINE))
+    for policy, colour in ((Policy.RANDOM, RANDOM_SEARCH), (Policy.EVOLUTION, EVOLUTION)):
         errors = np.array([one.error for one in history.scores(policy.value)])
         axes.plot(np.arange(1, errors.size + 1), errors, ".", color=colour, ms=4, alpha=0.28, mew=0, zorder=2)
         best = [(one.candidates, one.best) for one in history.generations(policy) if one.best is not None]
@@ -81,7 +63,7 @@ def progress(history: History) -> Figure:
             labels.append((least[-1], f"{policy.value}  {significant(least[-1])}", colour))
     axes.set_xlim(0, max(len(history.scores(policy.value)) for policy in Policy) * 1.002)
     _label_ends(axes, labels, low, high)
-    axes.set(xlabel="candidates processed", ylabel=f"{error_name(history.searched_by)} on the search split")
+    axes.set(xlabel="candidates processed", ylabel=_search_error(history))
     head(
         figure,
         "Best so far, against the hand-derived topology",
@@ -102,28 +84,28 @@ def front(history: History) -> Figure:
     candidates = history.scores(Policy.EVOLUTION.value)
     if not candidates:
         raise ValueError(f"{history.folder.name} has no candidates yet: there is no front to draw")
-    figure, axes = page(9.5, 5.8, right=2.1)
-    baselines = {family: one for family in ROWS if (one := _best_member(history, family)) is not None}
+    figure, axes = page(10.1, 5.8, right=2.7)
+    baselines = best_members(history)
     sampled = history.scores(Policy.RANDOM.value)
     shown = [one.error for one in (*candidates, *sampled)]
     every = [*shown, *(one.error for one in baselines.values())]
     _, high = _limits(axes, every, _baseline_error(history, baselines))
     axes.plot(*_places(sampled), ".", color=PALE, ms=5, mew=0, zorder=1, label="random search")
-    families = [family for family in _FAMILIES if any(one.origin.family == family for one in candidates)]
-    for family in families:
+    present = {one.origin.family for one in candidates}
+    for family in sorted(present, key=lambda one: list(FAMILIES).index(one) if one in FAMILIES else len(FAMILIES)):
         of_family = [one for one in candidates if one.origin.family == family]
-        name = f"from {_NAMES[family]}" if family in ROWS else _NAMES[family]
-        axes.plot(*_places(of_family), "o", color=_FAMILIES[family], ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
-    edges, errors = _staircase(candidates)
+        colour, name = family_colour(family), family_name(family)
+        axes.plot(*_places(of_family), "o", color=colour, ms=4.5, alpha=0.6, mew=0, zorder=2, label=name)
+    edges, errors = staircase(candidates)
     marker = "." if len(edges) == 1 else None
     axes.step(
         edges, errors, where="post", color=INK, lw=1.1, alpha=0.75, zorder=3, marker=marker, label="front of evolution"
     )
-    _mark_baselines(axes, baselines, high)
     if history.champion:
         place = _places([history.champion])
         axes.plot(*place, "o", ms=13, mfc="none", mec=INK, mew=1.6, zorder=6, label="evolved champion")
-    axes.set(xlabel="edges, trainable and constant", ylabel=f"{error_name(history.searched_by)} on the search split")
+    axes.set(xlabel="edges, trainable and constant", ylabel=_search_error(history))
+    _mark_baselines(axes, baselines, high)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK)
     facts = f"{_task(history)} · diamonds are the best members of the hand-derived families"
     head(figure, "Error and edges of every candidate", f"{facts}{_above(shown, high)}")
@@ -140,19 +122,21 @@ def final_table(history: History) -> Figure:
     """
     if history.table is None:
         raise ValueError(f"{history.folder.name} has no final table: it was not finished")
-    rows = history.table.rows
+    rows = history.table.by_error
     most = history.table.baseline.error.mean  # a row that is worse by more than that is drawn at the edge
-    figure, axes = page(9.5, 1.6 + 0.42 * len(rows), left=1.6, right=0.9)
-    axes.axvline(0, color=_BASELINE, lw=1.6, ls=(0, (5, 3)))
+    figure, axes = page(9.8, 1.6 + 0.42 * len(rows), left=2.25, right=1.0)
+    axes.axvline(0, color=BASELINE, lw=1.6, ls=(0, (5, 3)))
     for place, row in enumerate(rows):
-        _forest_line(axes, place, row, most if most > 0 else np.inf, bold=place == 0)
+        _forest_line(axes, place, row, most if most > 0 else np.inf, bold=row is history.table.first)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], color=INK)
     axes.tick_params(axis="y", length=0, labelsize=9.5)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"difference of {error_name(history.header.evaluator)} from the baseline: left is better")
-    axes.get_yticklabels()[0].set_fontweight("bold")
-    _beside(axes, -0.85, "error", SOFT, "normal")
+    axes.set_xlabel(
+        f"difference of the test error ({error_name(history.header.evaluator)}) from the baseline: left is better"
+    )
+    axes.get_yticklabels()[rows.index(history.table.first)].set_fontweight("bold")
+    _beside(axes, -0.85, "test error", SOFT, "normal")
     targets = f"{len(rows[0].errors)} test {words_of(history.header.evaluator).targets}"
     what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
     facts = f"{_task(history)} · {what} over {targets} that nothing was chosen on"
@@ -164,9 +148,9 @@ def _forest_line(axes: Axes, place: int, row: Row, most: float, bold: bool) -> N
     difference = row.difference
     _beside(axes, place, significant(row.error.mean), INK, "bold" if bold else "normal")
     if difference is None:
-        axes.plot(0, place, "D", color=_BASELINE, ms=7)
+        axes.plot(0, place, "D", color=BASELINE, ms=7)
         return
-    colour = {Verdict.BETTER: _EVOLUTION, Verdict.WORSE: _BASELINE, Verdict.LEVEL: SOFT}[difference.verdict]
+    colour = {Verdict.BETTER: EVOLUTION, Verdict.WORSE: BASELINE, Verdict.LEVEL: SOFT}[difference.verdict]
     if difference.mean > most:
         axes.plot(0.985, place, ">", color=colour, ms=8, transform=axes.get_yaxis_transform())
         axes.annotate(
@@ -183,10 +167,19 @@ def _forest_line(axes: Axes, place: int, row: Row, most: float, bold: bool) -> N
     axes.plot(difference.mean, place, "o", color=colour, ms=8 if bold else 6)
 
 
-def _best_member(history: History, family: str) -> ScoreRecord | None:
-    """The least error of a family on the search split, as candidates are measured."""
-    trials = [one for one in history.scores(names.tuning(family)) if not one.failure]
-    return min(trials, key=lambda one: one.error, default=None)
+def best_members(history: History) -> dict[str, ScoreRecord]:
+    """Of every family that was tuned the member with the least error on the search split."""
+    trials = {family: [one for one in history.scores(names.tuning(family)) if not one.failure] for family in ROWS}
+    return {family: min(found, key=lambda one: one.error) for family, found in trials.items() if found}
+
+
+def family_name(family: str) -> str:
+    """What a candidate's descent is called."""
+    return f"from {ROWS[family]}" if family in ROWS else _NAMES.get(family, family)
+
+
+def _search_error(history: History) -> str:
+    return f"search error ({error_name(history.searched_by)} on the search split)"
 
 
 def _mark_baselines(axes: Axes, baselines: Mapping[str, ScoreRecord], high: float) -> None:
@@ -196,22 +189,11 @@ def _mark_baselines(axes: Axes, baselines: Mapping[str, ScoreRecord], high: floa
         if record.error <= high:
             at.setdefault((record.n_edges, record.error), []).append(family)
     for place, families in at.items():
-        axes.plot(*place, "D", ms=8, mfc=_FAMILIES.get(families[0], SOFT), mec="white", mew=1.4, zorder=5)
-        axes.annotate(
-            ", ".join(ROWS[family] for family in families),
-            place,
-            (0, 8),
-            "data",
-            "offset points",
-            ha="center",
-            fontsize=8.5,
-            color=INK,
-            zorder=7,
-            path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )
+        axes.plot(*place, "D", ms=8, mfc=family_colour(families[0]), mec="white", mew=1.4, zorder=5)
+    label_points(axes, {place: ", ".join(ROWS[family] for family in families) for place, families in at.items()})
 
 
-def _staircase(candidates: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
+def staircase(candidates: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
     """The candidates that no other beats in both edges and error, by edges."""
     edges, errors, least = [], [], float("inf")
     for one in sorted(candidates, key=lambda one: (one.n_edges, one.error)):
@@ -234,16 +216,20 @@ def _baseline_error(history: History, baselines: Mapping[str, ScoreRecord]) -> f
 
 
 def _limits(axes: Axes, errors: Sequence[float], baseline: float | None) -> tuple[float, float]:
-    """Set the range of errors shown: from just below the least to a multiple of the baseline's."""
+    low, high = error_range(errors, baseline)
+    axes.set_ylim(low, high)
+    return low, high
+
+
+def error_range(errors: Sequence[float], baseline: float | None) -> tuple[float, float]:
+    """The range of errors shown: from just below the least to a multiple of the baseline's."""
     finite = [value for value in errors if np.isfinite(value)]
     known = [] if baseline is None else [baseline]
     finite = [*finite, *known] or [0.0, 1.0]
     ceiling = baseline + (_CEILING - 1) * abs(baseline) if baseline else max(finite)
     high = min(max(finite), max(ceiling, min(finite)))
     span = high - min(finite) or abs(high) or 1.0  # all may be equal
-    low, high = min(finite) - 0.06 * span, high + 0.03 * span
-    axes.set_ylim(low, high)
-    return low, high
+    return min(finite) - 0.06 * span, high + 0.03 * span
 
 
 def _above(errors: Sequence[float], high: float) -> str:

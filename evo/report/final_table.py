@@ -24,7 +24,7 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     No line is wrapped. Members have a column where ``width`` leaves room for all of them, and else a paragraph below.
     ``words`` are those for what the evaluator finds.
     """
-    rows = sorted(table.rows, key=lambda row: (row.error.mean, row is not table.first))
+    rows = table.by_error
     members = [row.label for row in rows]
     lines = [(*_HEADINGS, *["in the search"] * table.is_staged), *(_cells(row, table) for row in rows)]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
@@ -71,8 +71,8 @@ def plain(table: FinalTable) -> dict[str, Any]:
     ``beside_first`` is what the first row (the champion of a search) is in comparison with this one, after Holm's
     correction: "better", "level" or "worse"; ``difference`` is from the baseline.
     """
-    rows = sorted(table.rows, key=lambda row: (row.error.mean, row is not table.first))
-    return {"first": table.first.name, "baseline": table.baseline_name, "rows": [_plain(row, table) for row in rows]}
+    rows = [_plain(row, table) for row in table.by_error]
+    return {"first": table.first.name, "baseline": table.baseline_name, "rows": rows}
 
 
 def _plain(row: Row, table: FinalTable) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from evaluators.controllability.evaluator import Controllability, Reading
@@ -22,22 +22,28 @@ from evaluators.proxies.tangent_rank import Spectrum, TangentRank
 from evaluators.reconstruction.entries import entry_errors
 from evaluators.task import Fidelity, Split
 from evo.report.correlation import spearman
+from evo.report.palette import family_colour
 from evo.report.style import INK, PALE, SOFT, blank, head, page, place
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5f6b75", "#1f2a33")
-"""Okabe and Ito's, which tell apart for every kind of colour vision; a darker yellow is left out."""
+"""Of topologies without a family: Okabe and Ito's, which tell apart for every kind of colour vision."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
 _MAP = "viridis"
 """The colours of K, dark is little; errors use them in reverse, so that dark is bad in both."""
 _SIDE = 2.5
 """Side of a heat map, in inches."""
+_ACROSS, _DOWN = _SIDE + 0.45, _SIDE + 2.1
+"""From one map to the next, with its heading and the distribution below it."""
 _ENTRY_RATES = (0.3, 1.0)
 
 
 def control_maps(topologies: Mapping[str, Topology], reading: Reading = "uniform") -> Figure:
     """K of every topology as a heat map, inputs down and outputs across, all on one scale of colours (Fig. 5).
+
+    Below each is how many entries have which K: that shows what a map hides where K is nearly even.
 
     Raises
     ------
@@ -48,17 +54,50 @@ def control_maps(topologies: Mapping[str, Topology], reading: Reading = "uniform
     controls = {name: Controllability(reading).analyse(topology) for name, topology in topologies.items()}
     rows = -(-len(controls) // 4)
     columns = -(-len(controls) // rows)
-    figure = blank(max(0.65 + columns * (_SIDE + 0.45) + 0.75, 7.0), 0.95 + rows * (_SIDE + 1.05))
-    scale = _common(list(controls.values()))
+    figure = blank(max(0.65 + columns * _ACROSS + 0.75, 7.0), 0.95 + rows * _DOWN)
+    scale = _whole(list(controls.values()))
     for number, (name, control) in enumerate(controls.items()):
         row, column = divmod(number, columns)
-        axes = place(figure, 0.65 + column * (_SIDE + 0.45), 1.35 + row * (_SIDE + 1.05), _SIDE, _SIDE)
-        image = _heat(axes, control.matrix, scale, f"{_short(name)}\n{_control_facts(control)}", first=column == 0)
-    _scale(image, figure, 0.65 + columns * (_SIDE + 0.45) - 0.25, 1.35)
+        left, top = 0.65 + column * _ACROSS, 1.35 + row * _DOWN
+        image = _control_panel(figure, left, top, name, control, scale, first=column == 0)
+    _scale(image, figure, 0.65 + columns * _ACROSS - 0.25, 1.35)
     head(
         figure,
         "Controllability K of every input at every output",
         f"{reading} reading · bright is full control over an input's ratios to all others, dark is little",
+    )
+    return figure
+
+
+def control_difference(name: str, topology: AnyTopology, other_name: str, other: AnyTopology) -> Figure:
+    """Uniform K of two topologies and how far the first's is above the second's, a row for every place.
+
+    K is on the scale of colours of all other pictures; below every map is how many entries have which value. Places of
+    different sizes have no difference.
+    """
+    pairs = list(zip(topology.places, other.places, strict=False))
+    both = [tuple(Controllability("uniform").analyse(one) for one in pair) for pair in pairs]
+    scale = _whole([control for pair in both for control in pair])
+    figure = blank(0.65 + 3 * _ACROSS + 1.35, 0.95 + len(both) * _DOWN)
+    last = 0.65 + 2 * _ACROSS + 0.75
+    for row, (mine, reference) in enumerate(both):
+        top = 1.35 + row * _DOWN
+        place_name = f", place {row + 1}" if len(both) > 1 else ""
+        _control_panel(figure, 0.65, top, f"{name}{place_name}", mine, scale, first=True)
+        image = _control_panel(figure, 0.65 + _ACROSS, top, f"{other_name}{place_name}", reference, scale, first=False)
+        _scale(image, figure, 0.65 + 2 * _ACROSS - 0.25, top)
+        if mine.matrix.shape == reference.matrix.shape:
+            apart = mine.matrix - reference.matrix
+            most = max(float(np.abs(apart).max()), 0.01)
+            axes = place(figure, last, top, _SIDE, _SIDE)
+            heading = f"difference\nblue: the {name} controls more"
+            drawn = _heat(axes, apart, Normalize(-most, most), heading, "RdBu", first=False)
+            _scale(drawn, figure, last + _SIDE + 0.15, top)
+            _histogram(figure, last, top, apart, Normalize(-most, most))
+    head(
+        figure,
+        f"Controllability K: the {name} beside the {other_name}",
+        "uniform reading · bright is full control over an input's ratios to all others, dark is little",
     )
     return figure
 
@@ -78,13 +117,14 @@ def errors_beside_control(topologies: Mapping[str, Topology], seed: int = 0) -> 
     step = _SIDE + 1.05
     figure = blank(7.6, 0.95 + len(topologies) * step)
     controls = [Controllability("uniform").analyse(topology) for topology in topologies.values()]
+    whole = _whole(controls)
     for row, (name, topology) in enumerate(topologies.items()):
         fidelity, control = entry_fidelity(topology), controls[row]
         errors = entry_errors(topology, fidelity, Split.SEARCH, seed)
         top = 1.35 + row * step
         left, right = place(figure, 0.65, top, _SIDE, _SIDE), place(figure, 4.3, top, _SIDE, _SIDE)
         heading = f"{_short(name)}\nK: {_control_facts(control)}"
-        _scale(_heat(left, control.matrix, _whole(controls), heading), figure, 0.65 + _SIDE + 0.15, top)
+        _scale(_heat(left, control.matrix, whole, heading), figure, 0.65 + _SIDE + 0.15, top)
         heading = f"squared error, mean {errors.mean():.4f}\n{_agreement(control, errors)}"
         _scale(_heat(right, errors, _logarithmic(errors), heading, f"{_MAP}_r"), figure, 4.3 + _SIDE + 0.15, top)
     head(
@@ -135,12 +175,12 @@ def spectra(topologies: Mapping[str, Topology]) -> Figure:
 def scatter(
     axes: Axes, families: Sequence[str], scores: ArrayLike, errors: ArrayLike, among: Sequence[str] | None = None
 ) -> None:
-    """Points by family, labelled for a legend; ``among`` are all families that share colours and markers."""
+    """Points by family, labelled for a legend; each of ``among`` has its own marker."""
     x, y = np.asarray(scores, dtype=np.float64), np.asarray(errors, dtype=np.float64)
     every = sorted(set(families if among is None else among))
     for number, family in enumerate(every):
         own = np.array([one == family for one in families], dtype=np.bool_) & np.isfinite(x) & np.isfinite(y)
-        marker, colour = _MARKERS[number % len(_MARKERS)], _COLOURS[(number + number // 8) % len(_COLOURS)]
+        marker, colour = _MARKERS[number % len(_MARKERS)], family_colour(family)
         axes.plot(x[own], y[own], marker, color=colour, ms=5, alpha=0.75, mew=0, label=family.replace("_", " "))
 
 
@@ -176,15 +216,33 @@ def _scale(image: AxesImage, figure: Figure, left: float, top: float) -> None:
         bar.formatter = StrMethodFormatter("{x:.3g}")
 
 
-def _common(controls: Sequence[Control]) -> Normalize:
-    """Colours from the least entry of all to the greatest; where all are equal, or nearly, as in :func:`_whole`."""
-    low, high = (end([end(control.matrix) for control in controls]) for end in (np.min, np.max))
-    return Normalize(low, high) if high - low > 1e-6 * abs(high) else _whole(controls)
+def _control_panel(
+    figure: Figure, left: float, top: float, name: str, control: Control, scale: Normalize, first: bool
+) -> AxesImage:
+    """A map of K with its distribution below it."""
+    axes = place(figure, left, top, _SIDE, _SIDE)
+    image = _heat(axes, control.matrix, scale, f"{_short(name)}\n{_control_facts(control)}", first=first)
+    _histogram(figure, left, top, control.matrix, scale)
+    return image
+
+
+def _histogram(figure: Figure, left: float, top: float, values: NDArray[np.float64], scale: Normalize) -> None:
+    """How many entries of a map have which value, below the map whose top is at ``top``."""
+    axes = place(figure, left, top + _SIDE + 0.62, _SIDE, 0.55)
+    low, high = float(scale.vmin or 0), float(scale.vmax or 1)
+    axes.hist(values.ravel(), bins=np.linspace(low, high, 41).tolist(), color=SOFT)
+    axes.set_xlim(low, high)
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(colors=SOFT, labelsize=8, length=2)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(PALE)
 
 
 def _whole(controls: Sequence[Control]) -> Normalize:
-    """Colours from no control to full control, or beyond if an entry has more than its share."""
-    return Normalize(0.0, max(max(float(one.matrix.max()), one.wanted) for one in controls))
+    """Colours from no control to full control, or beyond if an entry has more than its share: one scale everywhere."""
+    return Normalize(0.0, max(1.0, *(float(one.matrix.max()) for one in controls)))
 
 
 def _logarithmic(values: NDArray[np.float64]) -> LogNorm:

@@ -15,20 +15,27 @@ from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage import names
+from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
 from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH, ROWS
 from evo.storage.records import EndRecord, ScoreRecord
 from evo.storage.results import FinalTable, Verdict, interval
 from topologies.stack import AnyTopology, Stack
 
+REPORT = "report.html"
+"""The page that tells of a run, in its folder."""
+
 FILES = {
+    REPORT: "the report: all that is below, as one page that needs no network",
     "champion.safetensors": "the champion: what a model loads",
+    BEST_ROW: "the topology with the least test error, where that is not the champion",
     "masks.npz": "its dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
     "topology.png": "its layers and edges",
-    "masks.png": "its masks as images",
+    "masks.png": "its masks as images, and how many paths join each input and output",
     "progress.png": "evolution and random search against the baseline, candidate by candidate",
     "front.png": "error against edges, by family",
-    "controllability.png": "how far the champion and the baseline control each input at each output (K)",
+    "controllability.png": "how far the champion and the baseline control each input at each output (K), and by how "
+    "much they differ",
     "entry_errors.png": "the champion's error entry by entry beside its K",
     "final_table.png": "every row's difference from the baseline on test targets",
     "final_table.csv": "the final table",
@@ -100,15 +107,15 @@ def description(history: History, pictures: str | None = None) -> str:
     """What was found, in markdown. ``pictures`` is an address of the files in :data:`FILES`, ``{}`` for the name."""
     table = history.table
     if table is None:
-        return _unfinished(history)
+        return unfinished_in_words(history)
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
     parts = (
-        f"**{headline(table, history.founder)}** {_numbers(history, table)}",
+        f"**{headline(table, history.founder)}** {numbers_in_words(history, table)}",
         image,
         _comparisons(history, table),
         final_table_markdown(table),
         retrained_words(history),
-        _control(history),
+        control_in_words(history),
         _origin(history),
         _use(history),
         _files(history),
@@ -151,13 +158,26 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     return f"The champion is {beside} its best founder, the {best.name} {best.label}: use that."
 
 
+def best_row_words(table: FinalTable) -> str | None:
+    """Which row has the least error, and how the champion stands to it; None where it is the champion's."""
+    best = table.best
+    if best is table.first:
+        return None
+    member = f" `{best.label}`" if best.label else ""
+    return (
+        f"The least error is that of the {best.name}{member}, {significant(best.error.mean)}; "
+        f"the {table.first.name} is {WORDS[table.verdicts[best.name]]} it."
+    )
+
+
 def headline(table: FinalTable, founder: str | None = None) -> str:
     """What to remember of a finished run; ``founder`` as for :func:`founder_words`."""
     use = founder_words(table, founder)
-    return _headline(table) + (f" {use}" if use else "")
+    return verdict_in_words(table) + (f" {use}" if use else "")
 
 
-def _headline(table: FinalTable) -> str:
+def verdict_in_words(table: FinalTable) -> str:
+    """How the champion stands to the hand-derived topology, in one sentence."""
     verdict = table.verdicts[table.baseline_name]
     if verdict is Verdict.WORSE:
         return "The hand-derived topology is better than the evolved one."
@@ -203,7 +223,7 @@ def _controlled(topology: AnyTopology) -> Controlled:
     return Controlled(sum(one.total for one in found), max(one.unfairness for one in found))
 
 
-def _numbers(history: History, table: FinalTable) -> str:
+def numbers_in_words(history: History, table: FinalTable) -> str:
     champion, baseline = table.first, table.baseline
     apart = champion.minus(baseline)
     share = ratio(100 * apart.mean, baseline.error.mean)
@@ -225,12 +245,12 @@ def _comparisons(history: History, table: FinalTable) -> str:
         apart = table.first.minus(other)
         found[table.verdicts[other.name]].append(f"{other.name} {difference_and_ends(apart)}")
     lines = [f"- **{WORDS[verdict]}** {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    about = f"\n\n{_about_evolution(history, table)}" if table.get(RANDOM_SEARCH) else ""
+    about = f"\n\n{about_evolution(history, table)}" if table.get(RANDOM_SEARCH) else ""
     how = "" if table.is_deterministic else " (Holm's correction over all of these comparisons)"
     return f"The evolved champion is{how}\n\n" + "\n".join(lines) + about
 
 
-def _about_evolution(history: History, table: FinalTable) -> str:
+def about_evolution(history: History, table: FinalTable) -> str:
     """What random search, the control for evolution itself, says of evolution."""
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
     return {
@@ -240,7 +260,7 @@ def _about_evolution(history: History, table: FinalTable) -> str:
     }[table.verdicts[RANDOM_SEARCH]]
 
 
-def _control(history: History) -> str:
+def control_in_words(history: History) -> str:
     """How many ratios of inputs the champion and the baseline control, and how evenly (paper, section VI)."""
     told = [
         f"the {name} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
@@ -309,15 +329,20 @@ def _use(history: History) -> str:
 def _files(history: History) -> str:
     result = history.result
     assert result is not None
-    kept = {name: meaning for name, meaning in FILES.items() if history.retrained or name != "finalists.csv"}
-    files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in kept.items())
+    files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in files_of(history).items())
     return (
         f"#### Files, under Artifacts\n\n{files}\n\nThe run's folder is `{history.folder}`. "
         f"Result digest `{result.digest}`: the same recipe and seed give the same."
     )
 
 
-def _unfinished(history: History) -> str:
+def files_of(history: History) -> dict[str, str]:
+    """Those of :data:`FILES` that this finished run has."""
+    absent = [*["finalists.csv"] * (not history.retrained), *[BEST_ROW] * (history.best_row_file is None)]
+    return {name: meaning for name, meaning in FILES.items() if name not in absent}
+
+
+def unfinished_in_words(history: History) -> str:
     last = history.records[-1]
     state = {"RUNNING": "is running", "KILLED": "was stopped", "FAILED": "failed"}[history.status]
     why = f": {last.why}" if isinstance(last, EndRecord) and last.why else ""

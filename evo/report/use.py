@@ -8,25 +8,54 @@ from pathlib import Path
 from rich.markup import escape
 
 from evo.experiment.search import Result
+from evo.report.text import REPORT, best_row_words
 from evo.settings import Settings
+from evo.storage.results import FinalTable
+from topologies.expression import is_expression, parse
 from topologies.stack import AnyTopology, Stack
 
 
 def how_to_use(result: Result, settings: Settings, store: str | None) -> str:
-    """The champion's path, how a model uses it, the digest, and where to look at the run.
+    """The champion's path, how a model uses it, what to use where another row is better, the digest, and where to look.
 
     ``store`` is the tracking store, None for the database in the folder of runs.
     """
     look = f"in {store}" if store else f'[bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"'
-    code = "\n".join(f"    {line}" for line in lines_of_python(result.champion, result.champion_file, settings))
-    return f"""
-Champion: [bold]{result.champion_file}[/bold]
+    other = other_words(result.table, result.best_row_file, settings)
+    parts = (
+        f"Champion: [bold]{escape(str(result.champion_file))}[/bold]",
+        escape(_indented(lines_of_python(result.champion, result.champion_file, settings))),
+        *([escape(f"{other[0]}\n\n{_indented(other[1])}")] if other else []),
+        f"Result digest: {result.digest}\nLook at the run in MLflow: {look}\n"
+        f"Report: [bold]{escape(str(result.folder / REPORT))}[/bold]",
+    )
+    return "\n" + "\n\n".join(parts) + "\n"
 
-{escape(code)}
 
-Result digest: {result.digest}
-Look at the run in MLflow: {look}
-"""
+def other_words(table: FinalTable, file: Path | None, settings: Settings) -> tuple[str, list[str]] | None:
+    """A sentence about the best row, and the lines that use it; None where that is the champion or has no ``file``.
+
+    A member of a family is used by its expression, which needs no file.
+    """
+    told, best = best_row_words(table), table.best
+    if told is None or file is None:
+        return None
+    lines = lines_of_python(best.topology, file, settings)
+    if settings.training is None and _is_the_name_of(best.label, best.topology):
+        lines = [line.replace(str(file), best.label) for line in lines]
+    return f"{told} Its file: {file}", lines
+
+
+def _is_the_name_of(label: str, topology: AnyTopology) -> bool:
+    """Whether a row's label is an expression that makes its topology."""
+    try:
+        return is_expression(label) and parse(label).digest == topology.digest
+    except ValueError:
+        return False
+
+
+def _indented(lines: list[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def lines_of_python(champion: AnyTopology, file: Path, settings: Settings) -> list[str]:

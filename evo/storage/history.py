@@ -11,6 +11,7 @@ from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
 from evo.stages import search_name
 from evo.storage import names
+from evo.storage.champion import BEST_ROW
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
@@ -86,6 +87,12 @@ class History:
     def champion_file(self) -> Path:
         """Where the champion is, once there is one."""
         return self.folder / CHAMPION
+
+    @property
+    def best_row_file(self) -> Path | None:
+        """Where the topology of the best row is; None where that is the champion, or an older version wrote none."""
+        file = self.folder / BEST_ROW
+        return file if self.table and self.table.best is not self.table.first and file.is_file() else None
 
     @cached_property
     def result(self) -> TableRecord | None:

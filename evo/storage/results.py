@@ -129,6 +129,17 @@ class FinalTable:
         return next(row for row in self.rows if row.name == self.baseline_name)
 
     @property
+    def by_error(self) -> tuple[Row, ...]:
+        """All rows, the least error first; of equal ones the first row comes first."""
+        return tuple(sorted(self.rows, key=lambda row: (row.error.mean, row is not self.first)))
+
+    @property
+    def best(self) -> Row:
+        """The row with the least error; the first one where its topology has that error too."""
+        row = self.by_error[0]
+        return self.first if row.topology == self.first.topology else row
+
+    @property
     def is_deterministic(self) -> bool:
         """Whether no difference has an uncertainty to state."""
         return all(row.difference is None or row.difference.is_deterministic for row in self.rows)

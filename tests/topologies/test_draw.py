@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,9 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from topologies import butterfly
 from topologies.draw import draw_masks, draw_topology
+from topologies.order import heights
 from topologies.topology import Topology
 
 fast = settings(max_examples=20, deadline=None)
@@ -55,16 +58,15 @@ class TestTopology:
     def test_every_edge_is_one_line_between_its_neurons(self, seed: int) -> None:
         topology = random_topology(seed)
         figure = draw_topology(topology)
+        columns = heights(topology)
         for place, layer in enumerate(topology.layers):
             for dashed, kept in ((False, layer.trainable), (True, ~layer.trainable)):
                 lines = bundles(figure, dashed)[place].get_segments()
-                # A neuron's place in its column, the first on top (the axis points down), the column centred.
-                drawn = {
-                    (x0, round(y0 + (layer.n_in - 1) / 2), x1, round(y1 + (layer.n_out - 1) / 2))
-                    for (x0, y0), (x1, y1) in lines
-                }
+                drawn = {tuple(map(float, line.ravel())) for line in lines}
                 edges = zip(layer.sources[kept].tolist(), layer.targets[kept].tolist(), strict=True)
-                assert drawn == {(place, source, place + 1, target) for source, target in edges}
+                assert drawn == {
+                    (place, columns[place][source], place + 1, columns[place + 1][target]) for source, target in edges
+                }
         bottom, top = figure.axes[0].get_ylim()
         assert bottom > top
 
@@ -94,6 +96,36 @@ class TestTopology:
         assert many.get_alpha() < few.get_alpha()
 
 
+def length(topology: Topology, columns: list[np.ndarray]) -> float:
+    """How far the edges go up or down, together."""
+    return float(
+        sum(
+            np.abs(columns[place][layer.sources] - columns[place + 1][layer.targets]).sum()
+            for place, layer in enumerate(topology.layers)
+        )
+    )
+
+
+class TestOrder:
+    @fast
+    @given(st.integers(0, 2**32 - 1))
+    def test_columns_are_ordered_anew_but_for_inputs_and_outputs_and_edges_are_no_longer(self, seed: int) -> None:
+        topology = random_topology(seed)
+        columns, own = heights(topology), [np.arange(n) - (n - 1) / 2 for n in topology.widths]
+        assert all(np.array_equal(np.sort(one), other) for one, other in zip(columns, own, strict=True))
+        assert np.array_equal(columns[0], own[0]) and np.array_equal(columns[-1], own[-1])
+        assert length(topology, columns) <= length(topology, own)
+
+    def test_a_butterfly_that_was_shuffled_is_unfolded_again(self) -> None:
+        topology = butterfly(16, 4)
+        own = [np.arange(16) - 7.5] * 5
+        generator = np.random.default_rng(0)
+        orders = [np.arange(16), *(generator.permutation(16) for _ in range(3)), np.arange(16)]
+        masks = [mask[np.ix_(a, b)] for mask, (a, b) in zip(topology.masks(), pairwise(orders), strict=True)]
+        shuffled = Topology.from_masks(masks)
+        assert length(shuffled, heights(shuffled)) < 1.25 * length(topology, own) < 0.5 * length(shuffled, own)
+
+
 class TestMasks:
     @fast
     @given(st.integers(0, 2**32 - 1))
@@ -102,12 +134,19 @@ class TestMasks:
         topology = Topology.from_masks([*topology.masks(), np.full((topology.n_out, 1), 2)])  # constants in any case
         figure = draw_masks(topology)
         colours = np.array([colour_of(figure, label) for label in ("absent", "trainable", "constant 1")])
-        for mask, axes in zip(topology.masks(), figure.axes, strict=True):
+        *masks, paths = figure.axes
+        for mask, axes in zip(topology.masks(), masks, strict=True):
             assert np.array_equal(axes.images[0].get_array(), colours[mask])
+        counts = reduce(np.matmul, [(mask > 0).astype(float) for mask in topology.masks()])
+        darkness = 3 - np.asarray(paths.images[0].get_array()).sum(axis=-1)
+        order = np.argsort(counts, axis=None)
+        assert (np.diff(darkness.ravel()[order]) >= -1e-12).all()
+        assert np.array_equal(darkness > darkness.min(), counts > 0) or counts.min() > 0
+        assert paths.texts[0].get_text() == f"paths: {counts.min():.3g} to {counts.max():.3g}"
 
     def test_every_mask_is_numbered_and_measured(self) -> None:
         figure = draw_masks(Topology.from_masks([np.ones((2, 3), int), np.ones((3, 4), int)]))
-        assert [axes.texts[0].get_text() for axes in figure.axes] == ["1   2 × 3", "2   3 × 4"]
+        assert [axes.texts[0].get_text() for axes in figure.axes] == ["1   2 × 3", "2   3 × 4", "paths: 3 to 3"]
 
     def test_masks_are_drawn_at_one_scale_and_do_not_overlap(self) -> None:
         widths = [3, 3, 3, 40, 40, 40, 5, 5, 30, 24]  # three rows of very different height
@@ -117,7 +156,7 @@ class TestMasks:
         boxes = [axes.get_position() for axes in figure.axes]
         scales = [
             (box.width * width / layer.n_out, box.height * height / layer.n_in)
-            for box, layer in zip(boxes, topology.layers, strict=True)
+            for box, layer in zip(boxes, topology.layers, strict=False)  # the last one is of the paths
         ]
         assert np.allclose(scales, scales[0][0])
         assert all(min(box.x0, box.y0) >= 0 and max(box.x1, box.y1) <= 1 for box in boxes)

@@ -39,11 +39,12 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_na
     figure = blank(max(left + across * len(samples) + 1.65, 8.5), top + down * len(shown))
     found = {(one.budget, one.score): one for one in findings}
     for row, name in enumerate(shown):
+        sign = _sign(samples, name)
         for column, sample in enumerate(samples):
             axes = bare(place(figure, left + column * across, top + row * down, width, height))
             score = sample.scores.get(name)
             if score is not None:
-                scatter(axes, sample.families, score.original, sample.errors, families)
+                scatter(axes, sample.families, sign * score.original, sample.errors, families)
                 value = found[sample.budget, name].spearman.value
                 told = f"Spearman {value:.2f}" if np.isfinite(value) else "says nothing"
                 axes.set_title(f"budget {sample.budget}, {told}", fontsize=9, color=INK, loc="left")
@@ -52,7 +53,7 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_na
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.set_xlabel(name.replace("_", " "), fontsize=9)
+            axes.set_xlabel(f"{name.replace('_', ' ')} ({'small' if sign > 0 else 'great'} is promising)", fontsize=9)
             axes.tick_params(labelsize=8)
             if column == 0:
                 axes.set_ylabel(error_name, fontsize=9)
@@ -65,7 +66,7 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_na
     head(
         figure,
         "Error against the scores that predict it best",
-        f"{len(samples[0].families)} topologies a budget · scores are small where they promise a small error",
+        f"{len(samples[0].families)} topologies a budget · below each score is what promises a small error",
     )
     return figure
 
@@ -117,6 +118,13 @@ def correlations(findings: Sequence[Finding]) -> Figure:
         "95 % intervals over topologies · 1 is perfect, 0 is chance, below 0 the promise is wrong · dotted: 0.9",
     )
     return figure
+
+
+def _sign(samples: Sequence[Sample], name: str) -> int:
+    """The sign with which a score is shown: -1 for one that is negative so that small is promising."""
+    every = np.concatenate([sample.scores[name].original for sample in samples if name in sample.scores])
+    known = every[np.isfinite(every)]
+    return -1 if known.size and known.max() <= 0 and known.min() < 0 else 1
 
 
 def _shown(findings: Sequence[Finding]) -> list[str]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import io
+from itertools import combinations
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scipy import stats
 
 from evo.algorithm.nsga2 import Policy
+from evo.report import palette
 from evo.report.figures import final_table, front, progress
+from evo.report.labels import label_points
+from evo.report.style import page
 from evo.storage.history import History
+from evo.storage.names import ROWS
 from evo.storage.records import GenerationRecord, ScoreRecord
 from tests.evo.histories import by_mine, with_baseline, with_errors, with_test_errors
+from topologies.families import FAMILIES
 
 
 def lines(figure: Figure) -> list[np.ndarray]:
@@ -80,7 +87,7 @@ def test_the_final_table_shows_paired_intervals(finished: History) -> None:
     drawn, table = lines(final_table(finished)), finished.table
     assert table is not None
     baseline = table.baseline
-    for place, row in enumerate(table.rows):
+    for place, row in enumerate(table.by_error):
         if row is baseline:
             continue
         paired = stats.ttest_rel(row.errors, baseline.errors).confidence_interval(0.95)
@@ -114,6 +121,41 @@ def test_a_baseline_without_an_error_or_with_none_to_beat_is_drawn(finished: His
         assert np.isfinite(np.concatenate(lines(table)).astype(float)).all()
 
 
+def test_names_of_families_cover_neither_each_other_nor_a_mark() -> None:
+    """Sixteen marks in a heap in the lower right corner."""
+    figure, axes = page(9.5, 5.8, right=0.3)
+    places = {(1000.0 + 3 * number, 0.01 * (number % 5)): "a long name of a family" for number in range(16)}
+    axes.set(xlim=(0, 1060), ylim=(-0.1, 1))
+    label_points(axes, places)
+    figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in axes.texts]
+    assert len(boxes) == len(places)
+    frame = axes.get_window_extent()
+    marks = axes.transData.transform(np.array(list(places)))
+    for place, box in enumerate(boxes):
+        assert frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+        assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+        assert not any(box.contains(x, y) for x, y in marks)
+
+
+def lab(colour: str) -> np.ndarray:
+    """A colour in CIELAB, in which distances are about as people see them."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
+    x, y, z = np.cbrt(xyz / (0.9505, 1.0, 1.089))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_no_two_families_look_alike() -> None:
+    assert {*FAMILIES, *ROWS} <= palette.FAMILIES.keys()
+    colours = {family: lab(colour) for family, colour in palette.FAMILIES.items()}
+    near = [
+        (one, other) for one, other in combinations(colours, 2) if np.linalg.norm(colours[one] - colours[other]) < 12
+    ]
+    assert near == []
+
+
 def labels(figure: Figure) -> str:
     """All that is written in a picture."""
     return " ".join(text.get_text() for text in figure.findobj(Text))
@@ -124,9 +166,9 @@ def test_errors_of_another_evaluator_are_not_called_relative(finished: History, 
     history = by_mine(finished, factor)
     assert history.champion is not None
     for figure, wanted in (
-        (progress(history), "error by Mine on the search split"),
-        (front(history), "error by Mine on the search split"),
-        (final_table(history), "difference of error by Mine from the baseline"),
+        (progress(history), "search error (error by Mine on the search split)"),
+        (front(history), "search error (error by Mine on the search split)"),
+        (final_table(history), "difference of the test error (error by Mine) from the baseline"),
     ):
         figure.savefig(io.BytesIO())
         assert wanted in labels(figure) and "relative" not in labels(figure)
@@ -140,7 +182,7 @@ def test_differences_without_uncertainty_are_drawn_as_points(finished: History) 
     assert history.table is not None
     figure = final_table(history)
     drawn = lines(figure)
-    for place, row in enumerate(history.table.rows):
+    for place, row in enumerate(history.table.by_error):
         if row.difference is not None:
             at_row = np.concatenate([line for line in drawn if (line[:, 1] == place).all()])
             assert (at_row[:, 0] == row.difference.mean).all()

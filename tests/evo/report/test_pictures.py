@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from evaluators import Controllability, TangentRank
 from evo.console.show import draw_together
-from evo.report.pictures import control_maps, entry_fidelity, errors_beside_control, spectra
+from evo.report.pictures import control_difference, control_maps, entry_fidelity, errors_beside_control, spectra
 from topologies import butterfly, clos, dense, hypercube, torus
+from topologies.stack import Stack
 from topologies.topology import Topology
 
 
@@ -45,8 +46,23 @@ def test_the_paper_s_four_topologies_beside_each_other_on_one_scale() -> None:
     assert np.ptp(drawn["Clos"]) < 1e-9 and np.ptp(drawn["butterfly"]) < 1e-9
     assert drawn["torus"].std() > drawn["hypercube"].std() > 0.05
     scales = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
-    assert scales == {(min(map(np.min, drawn.values())), max(map(np.max, drawn.values())))}
+    assert scales == {(0, max(map(np.max, drawn.values())))}  # as in all pictures, but for an entry beyond its share
     assert "total 896" in titles(figure)[3]
+
+
+def test_the_difference_of_control_is_drawn_place_by_place() -> None:
+    one, other = Stack((butterfly(8, 3), clos(8, 2, 3, 2))), Stack((torus((4, 2), 3), butterfly(8, 2)))
+    figure = control_difference("one", one, "other", other)
+    drawn = maps(figure)
+    assert len(drawn) == 6
+    for place, (mine, reference) in enumerate(zip(one.places, other.places, strict=True)):
+        expected = [Controllability("uniform").analyse(topology).matrix for topology in (mine, reference)]
+        assert np.allclose(drawn[3 * place], expected[0]) and np.allclose(drawn[3 * place + 1], expected[1])
+        assert np.allclose(drawn[3 * place + 2], expected[0] - expected[1])
+    bars = [sum(bar.get_height() for bar in axes.patches) for axes in figure.axes if axes.patches]
+    assert bars == [64] * 6  # every entry is in a histogram
+    wide = control_difference("one", butterfly(8, 3), "other", clos(6, 2, 3, 2))
+    assert len(maps(wide)) == 2
 
 
 def test_another_reading_is_drawn_and_said() -> None:

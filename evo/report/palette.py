@@ -1,0 +1,42 @@
+"""The colours that stand for families and for ways to search: no two of them are alike, in any picture."""
+
+from __future__ import annotations
+
+from evo.algorithm.individual import SAMPLED
+from evo.storage.names import OWN
+
+EVOLUTION, RANDOM_SEARCH, BASELINE = "#1f6fb2", "#9a7a2f", "#e8853d"
+"""Of evolution, of random search, and of the topology to beat: most often the parallel butterfly, so as that."""
+
+FAMILIES = {
+    "parallel_butterfly": BASELINE,
+    "butterfly": "#2a9d8f",
+    "clos": "#4f5fd6",
+    "hypercube": "#8c564b",
+    "torus": "#7a8b2f",
+    "random_regular": "#8e5bb0",
+    "expander": "#d81b60",
+    "bernoulli": "#17a9d6",
+    "low_rank": "#a8a000",
+    "dense": "#4d5a66",
+    "monarch": "#e377c2",
+    "radix_net": "#1b7f3b",
+    "patches": "#f0b400",
+    "local_butterfly": "#78c832",
+    "reordered_parallel_butterfly": "#a63c00",
+    "reordered_butterfly": "#00625c",
+    "reordered_clos": "#2b2f8f",
+    "reordered_monarch": "#96306b",
+    OWN: "#d62728",
+    SAMPLED: "#8a96a1",
+    "random": "#74b9ff",
+    "perturbed": "#f4978e",
+}
+"""Of every family that candidates descend from, that is tuned, or that a study draws from."""
+
+_OTHER = "#5f6b75"
+
+
+def family_colour(family: str) -> str:
+    """The colour of a family; grey of one that is not ours."""
+    return FAMILIES.get(family, _OTHER)
