@@ -27,6 +27,7 @@ LAW = Rule(
     bulge=-1.5,
     bulge_density=2.0,
     bulge_thin=0.0,
+    bulge_size=0.0,
     slope=1.0,
     lean=0.0,
     ends=0.3,

@@ -43,7 +43,7 @@ class Rule:
     - hidden widths, at positions x from 0 to 1, are the geometric mean of inputs and outputs, times
       ``(n_out / n_in) ** (slope (x - 1/2))``, times 2 to the power of
       ``width + width_density rho + width_thin t + width_size s
-      + (bulge + bulge_density rho + bulge_thin t) sin(pi x) + lean (x - 1/2)``;
+      + (bulge + bulge_density rho + bulge_thin t + bulge_size s) sin(pi x) + lean (x - 1/2)``;
     - trainable edges of a layer are in proportion to the larger of its sides, and ``1 + ends`` times as many at both
       ends as in the middle (``ends + ends_density rho``);
     - every neuron has one constant edge beside its trainable ones, and fans are equal.
@@ -60,6 +60,7 @@ class Rule:
     bulge: float
     bulge_density: float
     bulge_thin: float
+    bulge_size: float
     slope: float
     lean: float
     ends: float
@@ -70,6 +71,11 @@ class Rule:
     def numbers(self) -> tuple[float, ...]:
         """The law's numbers, in the order of :data:`BOUNDS`."""
         return tuple(getattr(self, name) for name in BOUNDS)
+
+    @property
+    def law(self) -> dict[str, float]:
+        """The law's numbers by name."""
+        return dict(zip(BOUNDS, self.numbers, strict=True))
 
     @classmethod
     def of(cls, numbers: NDArray[np.float64], wiring: Wiring) -> Rule:
@@ -90,6 +96,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "bulge": (-3.0, 2.0),
     "bulge_density": (-3.0, 4.0),
     "bulge_thin": (-3.0, 3.0),
+    "bulge_size": (-0.6, 0.6),
     "slope": (0.0, 2.0),
     "lean": (-1.5, 1.5),
     "ends": (0.0, 2.0),
@@ -130,7 +137,7 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
     wanted = rule.depth + rule.depth_density * rho + rule.depth_thin * thin + rule.depth_size * size
     depth = min(max(round(wanted), 2), MOST_LAYERS)
     level = rule.width + rule.width_density * rho + rule.width_thin * thin + rule.width_size * size
-    bulge = rule.bulge + rule.bulge_density * rho + rule.bulge_thin * thin
+    bulge = rule.bulge + rule.bulge_density * rho + rule.bulge_thin * thin + rule.bulge_size * size
     hidden = []
     for place in range(1, depth):
         x = place / depth

@@ -6,12 +6,14 @@ from itertools import pairwise
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topologies.families.constants import evenly
 from topologies.families.random import switched
 from topologies.families.rule import Rule, Shape, Wiring, least_budget, shapes
 from topologies.topology import Layer, Topology
 
+_Numbers = NDArray[np.integer]
 _SWEEPS = 10  # as of random regular topologies
 _TRIES = 3  # wirings of a shape that are tried before it is made narrower
 
@@ -45,8 +47,8 @@ def _layers(wiring: Wiring, shape: Shape, generator: np.random.Generator) -> tup
     for (before, after), trainable in zip(pairwise(shape.widths), shape.trainable, strict=True):
         edges = trainable + (after if before > 1 else 0)
         reached *= edges / after
-        while reached >= 2 * before:  # everything is within reach: begin again, far apart
-            reached /= before
+        if reached >= 2 * before:  # everything is within reach: begin again, far apart
+            reached = edges / after
         found.append(_layer(wiring, before, after, edges, max(1, round(before / max(reached, 1.0))), generator))
     return tuple(found)
 
@@ -55,6 +57,7 @@ def _layer(wiring: Wiring, n_in: int, n_out: int, edges: int, stride: int, gener
     """So many edges whose fans differ by one at most to either side, as far as that can be had."""
     fans = np.diff(np.arange(n_out + 1) * edges // n_out)
     targets = np.repeat(np.arange(n_out), fans)
+    sources: _Numbers
     if wiring is Wiring.RANDOM:
         sources = generator.permutation(n_in)[np.arange(edges) % n_in]  # no fan-in is above n_in, so no edge is double
         targets = generator.permutation(n_out)[targets]
