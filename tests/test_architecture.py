@@ -49,6 +49,7 @@ ROOMS = {
         "evo.own_data",
         "evo.settings",
         "evo.variation",
+        "evo.algorithm",
         "evo.storage",
         "evo.experiment",
         "evo.report",

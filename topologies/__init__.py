@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from topologies.families.blocks import dense, low_rank, monarch, radix_net
 from topologies.families.butterfly import butterfly, parallel_butterfly
 from topologies.families.clos import clos
+from topologies.families.evolved import evolved
 from topologies.families.hypercube import hypercube, torus
 from topologies.families.random import bernoulli, expander, random_regular
 from topologies.kernel.registration import register as _register
@@ -53,6 +54,7 @@ __all__ = [
     "butterfly",
     "clos",
     "dense",
+    "evolved",
     "expander",
     "hypercube",
     "lift",

@@ -255,12 +255,19 @@ class Topology:
     @cached_property
     def is_connected(self) -> bool:
         """Whether every input reaches every output (III)."""
-        rows = max(1, _MOST_REACHES // max(layer.n_edges + layer.n_out for layer in self.layers))
+        rows = 8 * max(1, _MOST_REACHES // max(layer.n_edges + layer.n_out for layer in self.layers))
         for first in range(0, self.n_in, rows):
-            reach = np.eye(min(rows, self.n_in - first), self.n_in, first, dtype=np.bool_)
+            count = min(rows, self.n_in - first)
+            reached = np.packbits(
+                np.eye(self.n_in, count, -first, dtype=np.bool_), axis=1
+            )  # from which inputs, in bits
+            everything = np.packbits(np.ones(count, dtype=np.bool_))
             for layer in self.layers:
-                reach = step(reach, layer)
-            if not reach.all():
+                full = bool((reached == everything).all())
+                reached = (
+                    np.tile(everything, (layer.n_out, 1)) if full and layer.fan_in.all() else _joined(reached, layer)
+                )
+            if not (reached == everything).all():
                 return False
         return True
 
@@ -299,6 +306,16 @@ def step(reach: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:
         starts = np.cumsum(layer.fan_in)[fed] - layer.fan_in[fed]
         onward[fed] = np.logical_or.reduceat(reach.T[layer.sources], starts)
     return onward.T
+
+
+def _joined(reached: NDArray[np.uint8], layer: Layer) -> NDArray[np.uint8]:
+    """Carry bits over one layer, ``(n_in, bytes)`` to ``(n_out, bytes)``: set where they are in any source."""
+    onward = np.zeros((layer.n_out, reached.shape[1]), dtype=np.uint8)
+    fed = np.flatnonzero(layer.fan_in)  # reduceat needs non-empty groups
+    if fed.size:
+        starts = np.cumsum(layer.fan_in)[fed] - layer.fan_in[fed]
+        onward[fed] = np.bitwise_or.reduceat(reached[layer.sources], starts)
+    return onward
 
 
 def _indices(values: ArrayLike | Sequence[int], limit: int, what: str) -> NDArray[np.int32]:

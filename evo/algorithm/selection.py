@@ -66,6 +66,19 @@ def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
     return tuple(one for one, kept in zip(evaluated, best, strict=True) if kept)
 
 
+def fittest(values: Sequence[float], count: int) -> list[int]:
+    """The places of the ``count`` least values, the least first, of equals the first: DEAP's truncation."""
+
+    @dataclass(eq=False)
+    class Placed:
+        place: int
+        fitness: base.Fitness
+
+    fitness = _fitness_class(1)
+    placed = [Placed(place, fitness((min(value, WORST),))) for place, value in enumerate(values)]
+    return [one.place for one in tools.selBest(placed, count)]
+
+
 def tournament(population: Sequence[Individual], generator: np.random.Generator) -> Individual:
     """The individual with the least error of three drawn at random.
 

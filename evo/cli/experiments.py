@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,7 @@ def search(
     """Search for the best topology: tune the baseline, evolve, compare on test targets.
 
     A recipe says what is searched for; or --data does, and then the rest follows from the data and the time there is.
+    A recipe with several cases, as runs/rule.toml, is a search for a rule that maps any size and budget to a topology.
     """
     asked = {
         "--hidden": hidden,
@@ -65,6 +67,11 @@ def search(
     given = {name: value for name, value in asked.items() if value is not None}
     keep_stdout_for_results(as_json)
     made: Mapping[str, Any] | None = None
+    if recipe is not None and _is_of_rules(recipe):
+        if given or data is not None or as_json or dry_run or seeds > 1:
+            raise ValueError(f"{recipe} is a search for a rule: it takes --set, --ray-address, --workers and --pool")
+        _search_rules(recipe, overrides or (), ray_address, workers, pool)
+        return
     if data is not None and recipe is None:
         _one_thread()
         settings, made = _for_data(data, given, overrides or (), workers)
@@ -116,6 +123,12 @@ def resume(
         cut(run, before_record)
     folder = header.fork(run.resolve()) if fork else run.resolve()
     recipe = header.recipe_of(folder, generations)
+    if "cases" in recipe:
+        from evo.studies.rules.console import search_rules_and_show
+        from evo.studies.rules.study import RuleSettings
+
+        search_rules_and_show(placed(validate_as(RuleSettings, recipe), ray_address, workers, pool), folder, console)
+        return
     if "budgets" in recipe:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
@@ -173,6 +186,26 @@ def proxies(
 
     begin()
     study_and_show(placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+
+
+def _is_of_rules(recipe: Path) -> bool:
+    """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
+    try:
+        return "cases" in tomllib.loads(recipe.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _search_rules(
+    recipe: Path, overrides: Sequence[str], address: str | None, workers: int | None, pool: str | None
+) -> None:
+    _one_thread()
+    from evo.settings import load_as
+    from evo.studies.rules.console import search_rules_and_show
+    from evo.studies.rules.study import RuleSettings
+
+    begin()
+    search_rules_and_show(placed(load_as(RuleSettings, recipe, overrides), address, workers, pool), None, console)
 
 
 def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overrides: Sequence[str]) -> Settings:

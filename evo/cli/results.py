@@ -48,8 +48,10 @@ def track(
     """Make a run's MLflow records again from its journal; what is there already is not changed."""
     from evo.storage.history import History
     from evo.studies.proxies.report import track as track_study
+    from evo.studies.rules.report import track as track_rules
     from evo.tracking.store import track as track_search
 
     begin("filing", say=True)
-    tracked = track_study if History.of(run).is_study else track_search
+    history = History.of(run)
+    tracked = track_rules if history.is_of_rules else track_study if history.is_study else track_search
     console.print(f"tracked as MLflow run {tracked(run, uri)}")

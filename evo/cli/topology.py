@@ -12,11 +12,22 @@ from evo.cli.options import Address, Json, Names, Overrides, Workers, placed
 from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
 
 
-def families() -> None:
+def families(
+    law: Annotated[
+        Path | None, typer.Option(help="Instead say the law of the evolved family, and draw it to this file.")
+    ] = None,
+) -> None:
     """List the families of topologies, their parameters and an example of each."""
+    begin("listing")
+    if law is not None:
+        from evo.studies.rules.law import picture, words
+        from topologies.families.evolved import LAW
+
+        picture(LAW).savefig(law)
+        console.print(words(LAW), soft_wrap=True, highlight=False)
+        return
     from evo.report.tables import families_table
 
-    begin("listing")
     console.print(families_table())
 
 

@@ -61,8 +61,13 @@ class History:
 
     @property
     def is_study(self) -> bool:
-        """Whether the run is a study of proxies (:mod:`evo.studies.proxies`), not a search."""
-        return "budgets" in self.settings
+        """Whether the run is a study (:mod:`evo.studies`), not a search for a topology."""
+        return "budgets" in self.settings or self.is_of_rules
+
+    @property
+    def is_of_rules(self) -> bool:
+        """Whether the run is a search for a rule (:mod:`evo.studies.rules`)."""
+        return "cases" in self.settings
 
     @property
     def size(self) -> str:

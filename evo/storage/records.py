@@ -176,6 +176,23 @@ class ProxyRecord(_Record):
     ms: float
 
 
+class RuleRecord(_Record):
+    """A rule that was bred, and how it did at the sizes and budgets it was tried at."""
+
+    kind: Literal["rule"] = "rule"
+    phase: str
+    number: int
+    generation: int
+    parents: tuple[int, ...]
+    operator: str
+    law: dict[str, float]
+    wiring: str
+    ratios: tuple[float, ...]
+    """Logarithms of the odds of its error over those of the baseline's, size by size until it was stopped."""
+    fitness: float | None
+    """Their mean, None of a rule that was stopped."""
+
+
 class ExtendedRecord(_Record):
     """The search goes on to more generations than it was begun with."""
 
@@ -202,10 +219,20 @@ class EndRecord(_Record):
     why: str = ""
 
 
-Record = Header | ScoreRecord | GenerationRecord | TableRecord | ProxyRecord | ExtendedRecord | ForkRecord | EndRecord
+Record = (
+    Header
+    | ScoreRecord
+    | GenerationRecord
+    | TableRecord
+    | ProxyRecord
+    | RuleRecord
+    | ExtendedRecord
+    | ForkRecord
+    | EndRecord
+)
 """A record of any kind."""
 
-Note = GenerationRecord | TableRecord | ProxyRecord
+Note = GenerationRecord | TableRecord | ProxyRecord | RuleRecord
 """A record that follows from the scores before it, and is written once."""
 
 

@@ -28,6 +28,7 @@ from evo.storage.records import (
     Note,
     ProxyRecord,
     Record,
+    RuleRecord,
     RunEvent,
     RunOpened,
     ScoreRecord,
@@ -171,7 +172,7 @@ def _under_way(
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):
                 evaluations.learn(one for one in others if isinstance(one, ScoreRecord) and not one.failure)
-        notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord))
+        notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord | RuleRecord))
         noted = {key_of_note(note) for note in notes}
         run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
         show(RunOpened(journal.header, folder, pool.size))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 
-from evo.settings import Settings
+from evo.settings import RunSettings
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, Record, RunEvent, RunOpened
 from evo.tracking.client import reason, tracking_uri
@@ -36,10 +37,12 @@ class Tracker:
     >>> with Tracker(settings) as tracker:
     ...     search(settings, watcher=tracker)
 
-    A server that cannot be reached is one warning; filing is tried again, ever less often, until it succeeds.
+    ``show`` is how its history is filed, by default as a search's. A server that cannot be reached is one warning;
+    filing is tried again, ever less often, until it succeeds.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RunSettings, show: Callable[[Store, History], str] = Store.show) -> None:
+        self._show = show
         self._uri, self._experiment = tracking_uri(settings.tracking.uri), settings.tracking.experiment
         self._folder = Path()
         self._records: list[Record] = []
@@ -90,7 +93,7 @@ class Tracker:
             try:
                 history = History(self._folder, tuple(self._records))
                 store = store or Store(self._uri, self._experiment, self._folder.parent)
-                store.show(history)
+                self._show(store, history)
             except Exception as error:
                 store = None  # whatever went wrong, begin anew: filing twice changes nothing
                 self._warn(error)

@@ -48,7 +48,7 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
     """
     history = History.of(folder)
     if history.is_study and show is None:
-        raise ValueError(f"{folder} is a study of scores, not a search: evofabric track files it")
+        raise ValueError(f"{folder} is a study, not a search for a topology: evofabric track files it")
     tracking = history.header.tracking
     where = uri or tracking_uri(tracking["uri"])
     try:

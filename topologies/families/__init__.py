@@ -6,14 +6,19 @@ expressions, the command line and the contract tests take it up from the registr
 
 from __future__ import annotations
 
-from topologies.families import blocks, butterfly, clos, hypercube, random_members
+from topologies.families import blocks, butterfly, clos, evolved, hypercube, random_members
 from topologies.families.arguments import both_sides, nearest, whole
 from topologies.families.family import MAX_BUDGET, Family, Member
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for module in (butterfly, clos, hypercube, random_members, blocks) for family in module.FAMILIES
+    family.name: family
+    for module in (butterfly, clos, hypercube, random_members, blocks, evolved)
+    for family in module.FAMILIES
 }
 """Every family by name."""
+
+HAND_DERIVED = tuple(name for name in FAMILIES if name != "evolved")
+"""The families of the paper and its kin, and the random controls: all but what a search found."""
 
 
 def find(name: str) -> Family:
@@ -53,4 +58,4 @@ def fits(n_in: int, n_out: int, budget: int) -> dict[str, Member]:
     return found
 
 
-__all__ = ["FAMILIES", "Family", "Member", "find", "fits", "members"]
+__all__ = ["FAMILIES", "HAND_DERIVED", "Family", "Member", "find", "fits", "members"]

@@ -17,7 +17,7 @@ from evaluators.rng import generator
 from evo.variation import fill, mutate, sample
 from evo.variation.bounds import Bounds
 from topologies.canonical import canonical
-from topologies.families import FAMILIES, members
+from topologies.families import HAND_DERIVED, members
 from topologies.topology import Layer, Topology
 
 RANDOM, PERTURBED = "random", "perturbed"
@@ -64,7 +64,7 @@ def draw_sample(n: int, budget: int, count: int, seed: int) -> tuple[Sampled, ..
             break
         draw = generator(seed, "specimen", n, budget, attempt)
         drawn = kinds[attempt % len(kinds)](n, bounds, pool, draw)
-        if drawn is not None and (drawn.family in FAMILIES or _shape(drawn.topology) not in shapes):
+        if drawn is not None and (drawn.family in HAND_DERIVED or _shape(drawn.topology) not in shapes):
             topology = canonical(drawn.topology)
             found.setdefault(topology.digest, Sampled(drawn.family, topology))
             shapes.add(_shape(topology))
@@ -98,7 +98,7 @@ def _perturbed(n: int, bounds: Bounds, pool: _Pool, draw: np.random.Generator) -
 def _members(n: int, budget: int) -> dict[str, list[Topology]]:
     """Members of each family that has any near the budget: with constants, and with all edges trainable."""
     pool: dict[str, list[Topology]] = {}
-    for family in FAMILIES:
+    for family in HAND_DERIVED:
         for member in members(family, n, n, budget):
             if 2 * member.n_trainable < _LEAST * budget:  # constants are no more than trainable edges, or hardly
                 continue
