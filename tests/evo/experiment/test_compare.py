@@ -39,7 +39,7 @@ def test_topologies_are_compared_with_the_tuned_parallel_butterfly() -> None:
         assert row.topology == canonical(parse(expression))
         assert row.difference == row.minus(table.baseline)
     assert all(agrees_with_the_evaluator(row, settings) for row in table.rows)
-    assert [one.phase for one in seen if isinstance(one, PhaseStarted)] == ["tune parallel_butterfly"]
+    assert [one.phase for one in seen if isinstance(one, PhaseStarted)] == ["tune parallel_butterfly", "validation"]
 
 
 def test_where_the_parallel_butterfly_has_no_member_the_best_other_family_is_compared_with() -> None:
