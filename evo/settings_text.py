@@ -99,7 +99,7 @@ def _section(about: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
     for one in _alternatives(about):
         if "$ref" in one:
             found: Mapping[str, Any] = schema["$defs"][one["$ref"].rpartition("/")[2]]
-            return found if found.get("additionalProperties") is False else None  # a section, not a record
+            return found if re.fullmatch(r"\w+Settings|Found", found["title"]) else None  # and not a record
     return None
 
 

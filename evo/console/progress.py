@@ -107,11 +107,12 @@ class ExpectedTime(Progress):
     def __init__(self, words: str, seconds: float, console: Console) -> None:
         columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=24))
         left = (TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(compact=True))
-        super().__init__(*columns, *left, console=console, transient=True, disable=not console.is_terminal)
         self._seconds, self._began = seconds, time.monotonic()
-        self._work = self.add_task(words, total=seconds)
+        super().__init__(*columns, *left, console=console, transient=True, disable=not console.is_terminal)
+        self.add_task(words, total=seconds)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """What is shown now; called several times a second."""
-        self.update(self._work, completed=min(time.monotonic() - self._began, 0.99 * self._seconds))
+        for task in self.task_ids:
+            self.update(task, completed=min(time.monotonic() - self._began, 0.99 * self._seconds))
         return super().get_renderables()

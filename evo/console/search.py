@@ -11,6 +11,7 @@ from rich.console import Console
 from cluster.ray_session import usable_cores
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
+from evo.console.whole import print_whole
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.final_table import comparison_table, plain, verdict
@@ -112,9 +113,9 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     console.print()
     if settings.found is not None:
         console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
-    console.print(verdict(result.table, result.founder))
+    print_whole(console, verdict(result.table, result.founder))
     if told := retrained_words(history):
-        console.print(told)
+        print_whole(console, told)
     console.print(how_to_use(result, settings, tracking_uri(settings.tracking.uri)), soft_wrap=True)
 
 
