@@ -6,7 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test chaos check bench ui clean
+.PHONY: help setup search test chaos check settings bench ui clean
 
 help:
 	@echo "make search   run runs/quick.toml: a real search, 2 minutes on two cores"
@@ -14,6 +14,7 @@ help:
 	@echo "make test     run the tests"
 	@echo "make chaos    run a search among faults, round after round: a quarter of an hour"
 	@echo "make check    ruff and mypy"
+	@echo "make settings write SETTINGS.md, the page about every setting"
 	@echo "make bench    measure the engine against other ways to do its work"
 
 setup: $(READY)
@@ -41,6 +42,9 @@ check: $(READY)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+settings: $(READY)
+	@$(PY) -m evofabric settings > SETTINGS.md
 
 bench: $(READY)
 	@$(PY) -m tests.benchmarks

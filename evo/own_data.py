@@ -26,7 +26,7 @@ TRAINING = "evaluators.training:TrainedAccuracy"
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 TRAINING_FIDELITY: Mapping[str, Any] = {
@@ -90,6 +90,7 @@ class Found(Section):
     """What was found in the data or targets that a recipe names; filled in when they are read."""
 
     fingerprint: str
+    """A hash of all of them."""
     about: str
     """In words: sizes, and what each split has."""
     outputs: int | None = None

@@ -16,6 +16,7 @@ from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 from evo.places import PlaceSettings
+from evo.shipped import recipe_file, shipped
 from evo.space_settings import SpaceSettings, with_space
 from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
 from topologies.stack import Sizes, size_text
@@ -60,17 +61,22 @@ class BoundSettings(Section):
     """Limits on candidates; what is left out is the tuned baseline's own depth, width or edges."""
 
     max_depth: Count | None = None
+    """Layers from an input to an output, at most."""
     max_width: Count | None = None
+    """Neurons of a layer, at most."""
     max_edges: Count | None = None
+    """Edges of all layers, trainable and constant, at most."""
 
 
 class LoopSettings(Section):
     """The size of the search: ``generations`` of ``offspring`` candidates each, after the initial population."""
 
     generations: Annotated[int, Field(ge=0)] = 160
+    """Generations after the initial population."""
     offspring: Count = 8
-    """Of equally many candidates, small generations find more (tests/benchmarks/asynchrony.py)."""
+    """Candidates of a generation. Of equally many, small generations find more (tests/benchmarks/asynchrony.py)."""
     population: Annotated[int, Field(ge=4)] = 48
+    """Candidates among which parents are chosen."""
     max_pending_generations: Count = 4
     """Generations that are evaluated at a time; with 1, each is bred from all that came before. Workers are busy while
     ``(max_pending_generations - 1) * offspring`` is at least three times their number: by default up to eight
@@ -85,7 +91,9 @@ class FidelitySettings(Section):
     """
 
     targets: Count = 6
+    """Targets that every candidate is scored on; its error is their mean."""
     steps: Count = 1200
+    """Training steps on every target."""
     rates: Rates = (0.6, 1.2, 2.4, 4.8)
     """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
     weight_decays: Decays = (0.0,)
@@ -96,10 +104,15 @@ class FidelitySettings(Section):
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
+    """Targets on which finalists are ranked; the best of them on four times as many."""
     validation_steps: Count = 2000
+    """Training steps of the finalists, and of the rows of the final table."""
     validation_rates: Rates = (0.15, 0.3, 0.6, 1.0, 1.6, 2.4, 4.8)
+    """Learning rates that every finalist is tried with."""
     validation_weight_decays: Decays = (0.0,)
+    """Weight decays that every finalist is tried with, as ``weight_decays``."""
     test_targets: Annotated[int, Field(ge=2)] = 128
+    """Targets of the final table, on which nothing is chosen."""
     finalists: Count = 8
     """Candidates of each kind that are ranked again at full fidelity on the validation targets."""
 
@@ -134,11 +147,13 @@ class ClusterSettings(Section):
     """Where candidates are evaluated."""
 
     pool: Literal["ray", "in-process"] = "ray"
+    """In Ray actors, or one after another in the process of the search."""
     address: str | None = None
-    """None starts a local Ray; "auto" or "HOST:PORT" joins one that is running."""
+    """A Ray that is running, "auto" or "HOST:PORT", is joined; by default a local one is started."""
     workers: Count | None = None
     """By default as many as there are cores (or shares of GPUs)."""
     cores_per_worker: Annotated[float, Field(gt=0)] = 1.0
+    """Cores that Ray reserves for each worker."""
     gpus_per_worker: Annotated[float, Field(ge=0)] | None = None
     """By default 1 where the cluster has GPUs that the evaluator can use, else 0."""
     task_timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3600.0
@@ -149,8 +164,9 @@ class TrackingSettings(Section):
     """Where MLflow keeps its records."""
 
     uri: str | None = None
-    """None is a sqlite database in the runs folder."""
+    """By default a sqlite database in the runs folder."""
     experiment: str = "evofabric"
+    """The MLflow experiment that runs are filed under."""
 
 
 class RunSettings(Section):
@@ -163,16 +179,23 @@ class RunSettings(Section):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "search"
+    """What the folders of the recipe's runs begin with."""
     seed: Annotated[int, Field(ge=0)] = 1
+    """Of everything random: equal recipes and seeds give equal results."""
     n_in: Size = 32
+    """Inputs of the layer."""
     n_out: Size = 32
+    """Outputs of the layer."""
     evaluator: Annotated[str, Field(pattern=NAME)] = RECONSTRUCTION
+    """What scores candidates: a class or a function, ``package.module:name``."""
     reuse_from: tuple[Path, ...] = ()
     """Folders of other runs of the same seed, whose scores need not be computed again."""
     runs: Path = Path("runs")
     """Folder of results."""
     cluster: ClusterSettings = ClusterSettings()
+    """Where candidates are evaluated."""
     tracking: TrackingSettings = TrackingSettings()
+    """Where MLflow keeps its records."""
 
     @property
     def sizes(self) -> Sizes:
@@ -233,9 +256,13 @@ class Settings(RunSettings):
     """Another evaluator for candidates, "reconstruction" or ``package.module:Class``: then ``evaluator``, or
     ``[training]``, ranks and tests the finalists alone."""
     bounds: BoundSettings = BoundSettings()
+    """Limits on candidates."""
     loop: LoopSettings = LoopSettings()
+    """The size of the search."""
     fidelity: FidelitySettings = FidelitySettings()
+    """How carefully candidates are scored."""
     tuning: TuningSettings = TuningSettings()
+    """How the hand-derived families are tuned."""
 
     @property
     def label(self) -> str:
@@ -332,17 +359,19 @@ def validate(values: dict[str, Any]) -> Settings:
 def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -> _Recipe:
     """Read a recipe of any kind and apply ``key=value`` overrides, dotted for sections (``loop.generations=10``).
 
+    A recipe that comes with evofabric is found by its name, see :func:`evo.shipped.recipe_file`.
+
     Raises
     ------
     ValueError
         In one line: a missing file, text that is not TOML, an unknown key (with the nearest valid one), a bad value.
     """
     try:
-        values = tomllib.loads(recipe.read_text(encoding="utf-8"))
+        values = tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         beside = sorted(str(path) for path in recipe.parent.glob("*.toml"))
-        there = f": there are {', '.join(beside)}" if beside else ""
-        raise ValueError(f"no recipe at {recipe}{there}") from None
+        there = f"there are {', '.join(beside)}; " if beside else ""
+        raise ValueError(f"no recipe at {recipe}: {there}with evofabric come {', '.join(shipped())}") from None
     except OSError as error:
         raise ValueError(f"cannot read {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -35,10 +35,12 @@ ROOMS = {
     "evaluators.proxies": {"evaluators", "evaluators.controllability"},
     "cluster": set[str](),
     "evo.own_data": set[str](),
+    "evo.shipped": set[str](),
     "evo.places": {"evo.own_data"},
     "evo.space_settings": {"evo.own_data"},
     "evo.stages": {"evo.own_data"},
-    "evo.settings": {"evo.own_data", "evo.places", "evo.space_settings", "evo.stages"},
+    "evo.settings": {"evo.own_data", "evo.places", "evo.shipped", "evo.space_settings", "evo.stages"},
+    "evo.settings_text": {"evo.settings"},
     "evo.variation": set[str](),
     "evo.algorithm": {"evo.variation"},
     "evo.storage": {"evo.own_data", "evo.stages", "evo.settings", "evo.variation", "evo.algorithm"},
@@ -57,7 +59,18 @@ ROOMS = {
     },
     "evo.console": {"evo.settings", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
     "evo.cli": {
-        f"evo.{room}" for room in ("settings", "storage", "experiment", "report", "tracking", "studies", "console")
+        f"evo.{room}"
+        for room in (
+            "shipped",
+            "settings",
+            "settings_text",
+            "storage",
+            "experiment",
+            "report",
+            "tracking",
+            "studies",
+            "console",
+        )
     },
     "evo.tracked_model": {"evo.tracking"},
     "evo": {"evo.settings", "evo.experiment"},  # its public names

@@ -6,15 +6,18 @@ import io
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from evo.cli.experiments import proxies, resume, search, tune
+from evo.cli.recipes import init, settings
 from evo.cli.results import report, runs, track, ui
-from evo.cli.terminal import WarningHandler, status
+from evo.cli.switches import telling_as_much_as_wanted
+from evo.cli.terminal import WarningHandler, status, wordiness
 from evo.cli.topology import export, families, score, show, verify
 
 
@@ -36,12 +39,30 @@ app = typer.Typer(
     cls=_Commands,
     help="Find the sparse topology that trains best, before training.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"evofabric {version('evofabric')}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find the sparse topology that trains best, before training."""
+
+
 _EXAMPLES: dict[Callable[..., None], str] = {
+    init: "init mine.toml --size 64x48 --density 0.3",
     search: "search --data mine.npz --hidden 256 --density 0.1",
     resume: "resume runs/quick-32x32-b640-s1-20260102-030405",
     tune: "tune runs/quick.toml --family clos --set budget=320",
@@ -49,17 +70,18 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     verify: "verify runs/quick-32x32-b640-s1-20260102-030405",
     families: "families",
     show: 'show "torus((8, 4), 5)" "butterfly(32, 10)" --controllability k.png',
-    proxies: "proxies runs/proxies.toml --set specimens=20",
+    proxies: "proxies runs/proxies.toml --set sample_size=20",
     export: "export champion.safetensors masks.npz",
     runs: "runs",
     report: "report runs/quick-32x32-b640-s1-20260102-030405",
+    settings: "settings",
     ui: "ui --port 5001",
     track: "track runs/quick-32x32-b640-s1-20260102-030405",
 }
 """Every command with an example of its use, in the order in which ``evofabric --help`` lists them."""
 
 for _command, _example in _EXAMPLES.items():
-    app.command(epilog=f"Example: [bold]evofabric {_example}[/bold]")(_command)
+    app.command(epilog=f"Example: [bold]evofabric {_example}[/bold]")(telling_as_much_as_wanted(_command))
 
 
 def main() -> None:
@@ -75,6 +97,8 @@ def main() -> None:
     try:
         app(prog_name="evofabric")
     except (ValueError, OSError) as error:
+        if wordiness.verbose:
+            traceback.print_exc()
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)
     finally:

@@ -26,14 +26,13 @@ from evo.cli.options import (
     Recipe,
     Workers,
     placed,
+    tuned_families,
+    widths,
 )
-from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
+from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 if TYPE_CHECKING:
     from evo.settings import Settings
-
-USUAL_WIDTHS = "256"
-"""Of the hidden layers of a search on data: one layer, which fits any number of inputs."""
 
 
 def search(
@@ -91,7 +90,7 @@ def search(
             from evo.experiment.for_data import as_toml
 
             text = as_toml({**made, "seed": seed})
-        tables[seed] = search_and_show(seeded, None, console, as_json, text).table
+        tables[seed] = search_and_show(seeded, None, console, as_json, text, progress_console()).table
     if seeds > 1 and not as_json:
         from evo.report.tables import spread_table
 
@@ -110,10 +109,14 @@ def resume(
         int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
     ] = None,
 ) -> None:
-    """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
+    """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again.
+
+    Of a run that has ended the result is shown again.
+    """
     _one_thread()
     keep_stdout_for_results(as_json)
-    from evo.console.search import search_and_show
+    from evo.console.search import search_and_show, show_result
+    from evo.experiment.search import finished
     from evo.settings import validate, validate_as
     from evo.storage import header
     from evo.storage.checkpoint import cut
@@ -135,12 +138,19 @@ def resume(
 
         study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
         return
-    search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console, as_json)
+    settings, asked = placed(validate(recipe), ray_address, workers, pool), (generations, before_record)
+    found = finished(folder) if asked == (None, None) and not fork else None
+    if found is not None:
+        show_result(found, settings, console, as_json)
+        return
+    search_and_show(settings, folder, console, as_json, progress_on=progress_console())
 
 
 def tune(
-    recipe: Recipe,
-    family: Annotated[str, typer.Option(help="A hand-derived family.")] = "parallel_butterfly",
+    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML), or a run's folder.", show_default=False)],
+    family: Annotated[
+        str, typer.Option(help="A hand-derived family.", autocompletion=tuned_families)
+    ] = "parallel_butterfly",
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
@@ -148,17 +158,21 @@ def tune(
 ) -> None:
     """Find a hand-derived family's best member at a recipe's budget (Optuna)."""
     keep_stdout_for_results(as_json)
-    from evo.experiment.compare import tuning
+    from evo.console.progress import ProgressDisplay
+    from evo.experiment.compare import for_tuning, tuning
+    from evo.experiment.plan import plan_of_tuning
     from evo.report.numbers import significant
     from evo.report.tables import trials_table
-    from evo.settings import load
     from evo.storage.names import BASELINES
 
     begin("starting workers", say=True)
     if family not in BASELINES:
         raise ValueError(f"family {family!r} is not tuned; {', '.join(BASELINES)} are")
-    settings = placed(load(recipe, overrides or ()), ray_address, workers)
-    trials, best = tuning(settings, family, say_phase)
+    settings = placed(for_tuning(recipe, overrides or ()), ray_address, workers)
+    phases = plan_of_tuning(settings, family)
+    status.stop()
+    with ProgressDisplay(settings, progress_console(), phases) as progress:
+        trials, best = tuning(settings, family, progress)
     if as_json:
         error = {"test_error": best.error.mean, "test_error_interval": [best.error.low, best.error.high]}
         tried = [{"member": one.expression, "error": one.score and one.error} for one in trials]
@@ -166,8 +180,9 @@ def tune(
         return
     console.print(trials_table(trials))
     console.print(
-        f"best, ranked at full fidelity: [bold]{best.label}[/bold], test error {significant(best.error.mean)} "
-        f"({significant(best.error.low)} to {significant(best.error.high)})"
+        f"best, ranked at full fidelity: [bold]{best.label}[/bold]\n"
+        f"test error {significant(best.error.mean)} ({significant(best.error.low)} to {significant(best.error.high)})",
+        soft_wrap=True,
     )
 
 
@@ -231,17 +246,12 @@ def _for_data(
     data: str, given: Mapping[str, Any], overrides: Sequence[str], workers: int | None
 ) -> tuple[Settings, Mapping[str, Any]]:
     """The settings of a search on data that ends in time, and the recipe's plain values; says what was chosen."""
-    widths = str(given.get("--hidden", USUAL_WIDTHS)).split(",")
-    try:
-        hidden = tuple(int(width) for width in widths)
-    except ValueError:
-        raise ValueError(f"--hidden {given['--hidden']}: widths are wanted, as 256,256 or 256") from None
     options = {name.removeprefix("--"): value for name, value in given.items() if name != "--hidden"}
     from cluster.ray_session import usable_cores
     from evo.console.for_data import show_choice
     from evo.experiment.for_data import Wanted, chosen
 
-    wanted, cores = Wanted(data, hidden, **options), workers or usable_cores()
+    wanted, cores = Wanted(data, widths(given.get("--hidden")), **options), workers or usable_cores()
     begin("reading the data and timing a training step", say=True)
     found = chosen(wanted, cores, overrides)
     show_choice(found, cores, console)

@@ -12,8 +12,35 @@ if TYPE_CHECKING:
 
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
-Recipe = Annotated[Path, typer.Argument(help="A recipe (TOML), for example runs/quick.toml.", show_default=False)]
-AnyRecipe = Annotated[Path | None, typer.Argument(help="A recipe (TOML); or none, and --data.", show_default=False)]
+
+def recipe_names(incomplete: str) -> list[str]:
+    """Recipes that come with evofabric, for the completion of a command line; a shell adds files itself."""
+    from evo.shipped import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
+def tuned_families(incomplete: str) -> list[str]:
+    """Families that are tuned, for the completion of a command line."""
+    from evo.storage.names import BASELINES
+
+    return [name for name in BASELINES if name.startswith(incomplete)]
+
+
+Recipe = Annotated[
+    Path,
+    typer.Argument(
+        help="A recipe (TOML), or one of evofabric's: quick.", show_default=False, autocompletion=recipe_names
+    ),
+]
+AnyRecipe = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A recipe (TOML), or one of evofabric's: quick; or none, and --data.",
+        show_default=False,
+        autocompletion=recipe_names,
+    ),
+]
 DataFile = Annotated[
     str | None, typer.Option("--data", help="Search on data without a recipe: an .npz file, or digits.")
 ]
@@ -38,6 +65,17 @@ Names = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
+
+USUAL_WIDTHS = "256"
+"""Of the hidden layers of a search on data: one layer, which fits any number of inputs."""
+
+
+def widths(hidden: str | None) -> tuple[int, ...]:
+    """The widths of the hidden layers that ``--hidden`` says."""
+    try:
+        return tuple(int(width) for width in (hidden or USUAL_WIDTHS).split(","))
+    except ValueError:
+        raise ValueError(f"--hidden {hidden}: widths are wanted, as 256,256 or 256") from None
 
 
 def placed(settings: _SettingsT, address: str | None, workers: int | None, pool: str | None = None) -> _SettingsT:

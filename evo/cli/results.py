@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evo.cli.options import Runs
-from evo.cli.terminal import begin, console, status
+from evo.cli.options import Json, Runs
+from evo.cli.terminal import begin, console, keep_stdout_for_results, status
 
 
-def runs(folder: Runs = Path("runs")) -> None:
+def runs(folder: Runs = Path("runs"), as_json: Json = False) -> None:
     """List runs: their state, best error against the baseline, and result digest."""
+    keep_stdout_for_results(as_json)
     from evo.report.listing import runs as listed
     from evo.report.tables import runs_table
 
     begin("reading journals")
     found = listed(folder)
-    console.print(
-        runs_table(found) if found else f"no runs in {folder}: start one with `evofabric search runs/quick.toml`"
-    )
+    if as_json:
+        print(json.dumps([asdict(one) | {"folder": str(folder / one.name)} for one in found]))
+    elif found:
+        console.print(runs_table(found))
+    else:
+        console.print(f"no runs in {folder}: start one with `evofabric search quick`")
 
 
 def report(

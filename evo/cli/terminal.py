@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from rich.console import Console
 
 from evo.console import interrupts
-
-if TYPE_CHECKING:
-    from evo.storage.records import RunEvent
 
 console = Console(highlight=False)
 status = console.status("loading ...")
 """A line that lives while a command loads what it needs and, where it has no other display, while it works."""
 
 
+PACKAGES = ("evo", "cluster", "evaluators", "topologies")
+"""Whose log a person may want to see."""
+
+
+@dataclass
+class Wordiness:
+    """How much a command says, which its options ``-q`` and ``-v`` set before it begins."""
+
+    quiet: bool = False
+    """Whether results and warnings are shown alone."""
+    verbose: bool = False
+    """Whether what goes to a run's log is shown too, and of a mistake the place where it was found."""
+
+
+wordiness = Wordiness()
+
+
+def be_quiet() -> None:
+    """Show results and warnings alone."""
+    wordiness.quiet = True
+    status.stop()
+
+
+def be_verbose() -> None:
+    """Show what is logged, too."""
+    wordiness.verbose = True
+    for name in PACKAGES:
+        logging.getLogger(name).setLevel(logging.INFO)
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.INFO)
+
+
+def progress_console() -> Console:
+    """The console for what goes on while a command works: one that shows nothing where that is not wanted."""
+    return Console(quiet=True) if wordiness.quiet else console
+
+
 class WarningHandler(logging.Handler):
-    """Prints warnings above the progress bar, if there is one."""
+    """Prints warnings, and what else is logged where that is wanted, above the progress bar, if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        console.print(self.format(record), style="yellow", markup=False, soft_wrap=True)
+        style = "yellow" if record.levelno >= logging.WARNING else "dim"
+        console.print(self.format(record), style=style, markup=False, soft_wrap=True)
 
 
 def keep_stdout_for_results(as_json: bool) -> None:
@@ -29,7 +64,8 @@ def keep_stdout_for_results(as_json: bool) -> None:
     if console.stderr is not as_json:
         status.stop()
         console.stderr = as_json
-        status.start()
+        if not wordiness.quiet:
+            status.start()
 
 
 def begin(words: str | None = None, *, say: bool = False) -> None:
@@ -38,18 +74,11 @@ def begin(words: str | None = None, *, say: bool = False) -> None:
     Where there is no terminal the words are printed if ``say`` is set, as of work that takes more than a moment.
     """
     interrupts.begin()
+    if wordiness.quiet:
+        return
     if say and not console.is_terminal:
         console.print(f"{words} ...")
     if words is None:
         status.stop()
     else:
         status.update(f"{words} ...")
-
-
-def say_phase(event: RunEvent) -> None:
-    """Print the name of a phase when it begins; no other event is shown."""
-    from evo.storage.records import PhaseStarted
-
-    if isinstance(event, PhaseStarted):
-        console.print(f"[dim]{event.phase} ...[/dim]")
-        status.update(f"{event.phase} ...")

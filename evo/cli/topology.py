@@ -9,15 +9,22 @@ from typing import Annotated, Literal
 import typer
 
 from evo.cli.options import Address, Json, Names, Overrides, Workers, placed
-from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
+from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
+
+_AGAIN = "training the champion again"
 
 
 def families(
     law: Annotated[
         Path | None, typer.Option(help="Instead say the law of the evolved family, and draw it to this file.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """List the families of topologies, their parameters and an example of each."""
+    keep_stdout_for_results(as_json)
+    from evo.report.tables import families_table
+    from topologies.families import FAMILIES
+
     begin("listing")
     if law is not None:
         from evo.studies.rules.law import picture, words
@@ -25,10 +32,11 @@ def families(
 
         picture(LAW).savefig(law)
         console.print(words(LAW), soft_wrap=True, highlight=False)
-        return
-    from evo.report.tables import families_table
-
-    console.print(families_table())
+    elif as_json:
+        told = ("name", "summary", "parameters", "example")
+        print(json.dumps([{key: getattr(family, key) for key in told} for family in FAMILIES.values()], default=dict))
+    else:
+        console.print(families_table())
 
 
 def show(
@@ -75,7 +83,9 @@ def score(
 ) -> None:
     """Compare topologies with the tuned baseline on test targets."""
     keep_stdout_for_results(as_json)
+    from evo.console.progress import ProgressDisplay
     from evo.experiment.compare import for_scores, scores
+    from evo.experiment.plan import plan_of_comparison
     from evo.report.final_table import comparison_table, plain
     from evo.report.text import words_of
     from evo.tracking.registry import resolve
@@ -84,7 +94,10 @@ def score(
     found = [resolve(name) for name in names]
     settings = placed(for_scores(dict(zip(names, found, strict=True)), overrides or ()), ray_address, workers)
     topologies = dict(zip(names, found, strict=True))
-    table = scores(settings, topologies, say_phase)
+    phases = plan_of_comparison(settings, len(topologies))
+    status.stop()
+    with ProgressDisplay(settings, progress_console(), phases) as progress:
+        table = scores(settings, topologies, progress)
     if as_json:
         print(json.dumps(plain(table)))
     else:
@@ -97,10 +110,18 @@ def verify(
 ) -> None:
     """Train a champion again on its test targets and compare with what its file says; exit code 1 if it differs."""
     keep_stdout_for_results(as_json)
+    from evo.console.progress import ExpectedTime
+    from evo.experiment.compare import expected_seconds
     from evo.experiment.compare import verify as verified
 
-    begin("training the champion again", say=True)
-    found = verified(file)
+    begin(_AGAIN, say=True)
+    expected = expected_seconds(file)
+    if expected is None:
+        found = verified(file)
+    else:
+        status.stop()
+        with ExpectedTime(_AGAIN, expected, progress_console()):
+            found = verified(file)
     stated = found.stated_interval
     if as_json:
         interval = [stated.low, stated.high]

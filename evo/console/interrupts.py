@@ -8,19 +8,20 @@ import threading
 from types import FrameType
 
 AGAIN_SECONDS = 0.1
-"""How long an interruption that came in the middle of an import waits before it is tried again."""
+"""How long an interruption that came at a bad moment waits before it is tried again."""
 
 
 class Interrupts:
-    """Handler of signals that raises KeyboardInterrupt: once, and never in the middle of an import.
+    """Handler of signals that raises KeyboardInterrupt: once, and never where that would do harm or be lost.
 
-    A library that is cut off while it is loaded may crash, or take itself for badly installed. Whoever ends a search
+    A library that is cut off while it is loaded may crash, or take itself for badly installed, and what is raised in a
+    function that LLVM calls, while kernels are compiled, is printed and forgotten: then it is tried again. Whoever ends a search
     needs some seconds for it: a second interruption is answered with words, and a third ends the process at once,
     which loses nothing that was evaluated.
     """
 
     def __init__(self) -> None:
-        self._raised = self._warned = False
+        self._raised = self._warned = self._told = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take notice of a signal."""
@@ -29,13 +30,21 @@ class Interrupts:
         if self._raised:
             self._warned = True
             os.write(2, b"evofabric: stopping, in a few seconds; once more ends it at once\n")
-        elif _importing(frame):
+        elif _is_bad_moment(frame):
+            self._say()
             again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), number))
             again.daemon = True
             again.start()
         else:
+            self._say()
             self._raised = True
             raise KeyboardInterrupt
+
+    def _say(self) -> None:
+        """Say at once that the stop was noticed; what follows may take some seconds."""
+        if not self._told:
+            self._told = True
+            os.write(2, b"evofabric: stopping\n")
 
 
 def begin() -> None:
@@ -49,9 +58,11 @@ def begin() -> None:
         signal.signal(signal.SIGINT, stop)
 
 
-def _importing(frame: FrameType | None) -> bool:
+def _is_bad_moment(frame: FrameType | None) -> bool:
+    """Whether an import is under way, or LLVM has called a function of ours."""
     while frame is not None:
-        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+        file = frame.f_code.co_filename
+        if file == "<frozen importlib._bootstrap>" or "/llvmlite/" in file:
             return True
         frame = frame.f_back
     return False

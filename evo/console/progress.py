@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from evo.experiment.plan import plan, usual_seconds
+from evo.experiment.plan import Phase, plan, usual_seconds
 from evo.report.numbers import significant
 from evo.settings import Settings
 from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
@@ -22,10 +23,12 @@ QUIET_SECONDS = 15.0
 class ProgressDisplay:
     """A watcher (:data:`evo.storage.run.Watcher`) that shows candidates, best against baseline, and the time left."""
 
-    def __init__(self, settings: Settings, console: Console) -> None:
-        self._console = console
+    def __init__(self, settings: Settings, console: Console, phases: Sequence[Phase] | None = None) -> None:
+        """``phases`` are those of a comparison, which leaves no folder; by default those of the recipe's search."""
+        self._console, self._leaves_folder = console, phases is None
         self._per_step = usual_seconds(settings)
-        self._total = sum(phase.seconds(self._per_step) for phase in plan(settings))
+        work = sum(phase.seconds(self._per_step) for phase in (plan(settings) if phases is None else phases))
+        self._total = max(work, 1.0)
         self._words: dict[str, str] = {"phase": "starting workers", "candidates": "", "best": ""}
         self._announced = False
         self._done = self._known = 0.0  # work; known is what the journal held
@@ -58,7 +61,7 @@ class ProgressDisplay:
         """Take notice of an event."""
         match event:
             case RunOpened(_, folder, workers):
-                self._say(f"{workers} workers ready; results in {folder}")
+                self._say(f"{workers} workers ready" + f"; results in {folder}" * self._leaves_folder)
             case PhaseStarted(phase):
                 if not self._announced:
                     self._announced, self._known, self._started = True, self._done, time.monotonic()
@@ -96,3 +99,20 @@ class ProgressDisplay:
         left = f", about {(now - self._started) * (1 - share) / gained:.0f} s left" if gained > 0.02 else ""
         words = ", ".join(word for word in self._words.values() if word)
         self._say(f"{share:4.0%}  {words}{left}")
+
+
+class ExpectedTime(Progress):
+    """A bar for one piece of work of which only the time is known that it took before."""
+
+    def __init__(self, words: str, seconds: float, console: Console) -> None:
+        columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=24))
+        left = (TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(compact=True))
+        self._seconds, self._began = seconds, time.monotonic()
+        super().__init__(*columns, *left, console=console, transient=True, disable=not console.is_terminal)
+        self.add_task(words, total=seconds)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is shown now; called several times a second."""
+        for task in self.task_ids:
+            self.update(task, completed=min(time.monotonic() - self._began, 0.99 * self._seconds))
+        return super().get_renderables()

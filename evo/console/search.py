@@ -10,7 +10,9 @@ from typing import Any
 from rich.console import Console
 
 from cluster.ray_session import usable_cores
+from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
+from evo.console.whole import print_whole
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.artifacts import write_report
@@ -50,19 +52,26 @@ def show_plan(settings: Settings, console: Console) -> None:
     workers = settings.cluster.workers or usable_cores()
     seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
     console.print(
-        f"about {seconds / 60:.1f} minutes on {workers} workers as fast as this machine is now, measured on "
-        "one evaluation of a large topology; starting and filing the results takes some seconds more",
-        soft_wrap=True,
+        f"about {duration(seconds)} on {workers} workers as fast as this machine is now, measured on one evaluation "
+        "of a large topology; starting and filing the results takes some seconds more"
     )
+    if (told := advice(seconds, settings.loop.generations)) is not None:
+        console.print(f"[yellow]{told}[/yellow]")
 
 
 def search_and_show(
-    settings: Settings, folder: Path | None, console: Console, as_json: bool = False, recipe: str | None = None
+    settings: Settings,
+    folder: Path | None,
+    console: Console,
+    as_json: bool = False,
+    recipe: str | None = None,
+    progress_on: Console | None = None,
 ) -> Result:
     """Run a search, or what is left of the one in a folder; track it and print what it found.
 
     With ``as_json`` the last is a line of JSON on standard output, and the console is for the rest. ``recipe`` is the
-    text of a recipe that was made for the search, and is kept in the run's folder.
+    text of a recipe that was made for the search, and is kept in the run's folder. Progress is shown on a console of
+    its own, if one is given.
 
     Raises
     ------
@@ -86,7 +95,7 @@ def search_and_show(
         progress(event)
 
     try:
-        with ProgressDisplay(settings, console) as progress, Tracker(settings) as tracker:
+        with ProgressDisplay(settings, progress_on or console) as progress, Tracker(settings) as tracker:
             result = search(settings, folder=folder, watcher=watch)
     except KeyboardInterrupt:
         if where is not None:
@@ -97,19 +106,24 @@ def search_and_show(
         else:
             console.print("Stopped before the search began; nothing was written.")
         raise SystemExit(130) from None
+    show_result(result, settings, console, as_json)
+    return result
+
+
+def show_result(result: Result, settings: Settings, console: Console, as_json: bool = False) -> None:
+    """Print what a search found, as a line of JSON on standard output if that is wanted."""
     history = History.of(result.folder)
     if as_json:
         print(json.dumps(found(result, history)))
-        return result
+        return
     console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
     console.print()
     if settings.found is not None:
         console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
-    console.print(verdict(result.table, result.founder))
+    print_whole(console, verdict(result.table, result.founder))
     if told := retrained_words(history):
-        console.print(told)
+        print_whole(console, told)
     console.print(how_to_use(result, settings, tracking_uri(settings.tracking.uri)), soft_wrap=True)
-    return result
 
 
 def _report(folder: Path) -> None:

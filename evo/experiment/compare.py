@@ -10,12 +10,18 @@ from typing import cast
 
 from evaluators.task import Evaluator, Score, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
+from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
 from evo.own_data import completed
-from evo.settings import Settings, overridden, validate
+from evo.settings import Settings, load, overridden, validate
+from evo.storage import names
+from evo.storage.header import JOURNAL
+from evo.storage.history import History
+from evo.storage.journal import first as first_record
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
+from evo.storage.records import Header, PhaseStarted
 from evo.storage.results import Chosen, Finalist, FinalTable, Interval, Row, error_interval
 from evo.storage.run import Run, Watcher, open_run
 from topologies.files import read
@@ -45,11 +51,21 @@ def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Tri
 def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) -> Settings:
     """A recipe that compares topologies: of their size, and of the budget of the largest, unless the overrides say.
 
+    Where one of them is a run's, and has the size of all, it is that run's recipe, and the run's scores are known:
+    then the table is the one that the run ends with.
+
     Raises
     ------
     ValueError
         When they have different sizes, or the overrides are wrong.
     """
+    run = run_of(topologies)
+    if run is not None:
+        largest = max(one.n_trainable for one in topologies.values())
+        found = _of_run(run, overrides, largest)
+        sizes = [one.sizes if isinstance(one, Stack) else ((one.n_in, one.n_out),) for one in topologies.values()]
+        if found is not None and (found.places is not None or all(one == found.sizes for one in sizes)):
+            return found
     first = next(iter(topologies.values()))
     values = overridden({}, overrides)
     places = 1
@@ -60,7 +76,23 @@ def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) 
         _check_one_size(topologies)
         values = {"n_in": first.n_in, "n_out": first.n_out} | values
     budget = max(one.n_trainable if isinstance(one, Stack) else places * one.n_trainable for one in topologies.values())
-    return validate({"budget": budget} | values)
+    return with_known_scores(validate({"budget": budget} | values))
+
+
+def for_tuning(recipe: Path, overrides: Sequence[str]) -> Settings:
+    """The settings of a recipe, or of a run's folder, with the scores of the families that a run's journal holds."""
+    found = _of_run(recipe, overrides) if (recipe / JOURNAL).is_file() else None
+    return with_known_scores(load(recipe, overrides)) if found is None else found
+
+
+def _of_run(folder: Path, overrides: Sequence[str], budget: int = 0) -> Settings | None:
+    """The recipe of a run, of at least a budget, with the run's scores; None where its evaluator is not named."""
+    header = first_record(folder / JOURNAL)
+    if not isinstance(header, Header) or header.from_python:
+        return None
+    recipe = {**header.settings, "initial_population": [], "reuse_from": [str(folder)]}
+    recipe["budget"] = max(budget, header.settings["budget"])
+    return validate(overridden(recipe, overrides))
 
 
 def _check_one_size(topologies: Mapping[str, AnyTopology]) -> None:
@@ -89,6 +121,7 @@ def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: W
     wanted = {name: _at_places(settings, name, topology).canonical for name, topology in topologies.items()}
     with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
         baseline, best = _baseline(run)
+        run.show(PhaseStarted("validation"))
         chosen: dict[str, Chosen | None] = {baseline: best}
         for name, topology in wanted.items():
             chosen[name] = choose(run, name, [Finalist("", topology)])
@@ -158,3 +191,10 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     low, high = stated["interval"]
     found = error_interval(score, settings.is_cross_validated)
     return Verification(stated["error"], Interval(stated["error"], low, high), found)
+
+
+def expected_seconds(path: Path) -> float | None:
+    """The seconds that the run of a champion took for what :func:`verify` does; None where its journal is not there."""
+    run = run_of([path])
+    record = History.of(run).scores(names.test(names.EVOLVED)) if run is not None else ()
+    return record[0].seconds if record else None

@@ -120,6 +120,18 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
     return Chosen(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
 
 
+def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:
+    """The values of a recipe for data that says what is wanted and leaves all else to defaults, and its settings.
+
+    Raises
+    ------
+    ValueError
+        In one line, for data that cannot be used, or options that do not fit them.
+    """
+    values = _base(wanted, Data.read(wanted.data, None, wanted.examples))
+    return values, _valid(values, wanted)
+
+
 def budget_of(density: float, sizes: Sequence[tuple[int, int]]) -> int:
     """The trainable edges, of all places together, that a density of the dense layers makes."""
     return round(density * sum(n_in * n_out for n_in, n_out in sizes))

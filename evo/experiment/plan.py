@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
@@ -17,7 +17,7 @@ from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import RETRAININGS, n_promoted
 from evo.settings import Settings
-from evo.storage.names import BASELINES, OF_SPACE
+from evo.storage.names import BASELINES, OF_SPACE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from topologies.families import fits
 from topologies.stack import AnyTopology, Layout, Sizes, stacked
@@ -80,17 +80,12 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     counts = (*trials.values(), bred, bred, *([own] if own else []))
     ranked = [min(count, fidelity.finalists) for count in counts]
     ranked += [1] * (1 + (settings.baseline is not None))
-    again = tuple(n_promoted(count) for count in ranked if n_promoted(count) > 1)
-    search, validation = fidelity.search, fidelity.validation
+    search = fidelity.search
     tested = len(trials) + 3 + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
-    both = [Phase("search errors of the rows", (tested,), searched)] * (settings.search_by is not None)
     whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
     inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
-    grows = settings.training is not None and max(len(validation.rates), len(validation.weight_decays)) > 1
-    beyond = replace(validation, rates=validation.rates[:1])
-    grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
     again_at_one = _once_chosen(search, RETRAININGS)
     afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), again_at_one, Split.VALIDATION)
     return (
@@ -100,12 +95,53 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("random search", (whole,), search),
         *inherited[Policy.RANDOM],
         Phase("promotions", (promoted, promoted), searched),
+        *_ranked_and_tested(settings, ranked, tested),
+        *([afresh] if settings.retrains else []),
+    )
+
+
+def plan_of_comparison(settings: Settings, topologies: int) -> tuple[Phase, ...]:
+    """The phases of a comparison of so many topologies with the tuned baseline; upper estimates, as for a search."""
+    sizes = _family_sizes(settings)
+    if settings.baseline is not None:
+        sizes = {}
+    elif sizes[PARALLEL_BUTTERFLY]:
+        sizes = {PARALLEL_BUTTERFLY: sizes[PARALLEL_BUTTERFLY]}
+    tuned = _tuning(settings, sizes)
+    ranked = [min(count, settings.fidelity.finalists) for count in tuned.batches]
+    ranked += [1] * (topologies + (settings.baseline is not None))
+    return (tuned, *_ranked_and_tested(settings, ranked, topologies + 1))
+
+
+def plan_of_tuning(settings: Settings, family: str) -> tuple[Phase, ...]:
+    """The phases of tuning one family."""
+    tuned = _tuning(settings, {family: _family_sizes(settings)[family]})
+    ranked = [min(count, settings.fidelity.finalists) for count in tuned.batches]
+    return (tuned, *_ranked_and_tested(settings, ranked, 1))
+
+
+def _tuning(settings: Settings, sizes: Mapping[str, int]) -> Phase:
+    """The trials of families that have so many members."""
+    trials = tuple(min(size, settings.tuning.trials) for size in sizes.values())
+    return Phase("tune the hand-derived families", trials, settings.fidelity.search)
+
+
+def _ranked_and_tested(settings: Settings, ranked: Sequence[int], tested: int) -> tuple[Phase, ...]:
+    """The phases in which finalists are ranked, so many for each row, and the rows of the final table are scored."""
+    fidelity = settings.fidelity
+    validation = fidelity.validation
+    again = tuple(n_promoted(count) for count in ranked if n_promoted(count) > 1)
+    grows = settings.training is not None and max(len(validation.rates), len(validation.weight_decays)) > 1
+    beyond = replace(validation, rates=validation.rates[:1])
+    grown = Phase("validation beyond the grid", tuple(map(n_promoted, ranked)), beyond, Split.VALIDATION)
+    searched = _once_chosen(fidelity.search, fidelity.race_targets)
+    both = [Phase("search errors of the rows", (tested,), searched)] * (settings.search_by is not None)
+    return (
         Phase("validation", tuple(ranked), validation, Split.VALIDATION),
         *([grown] if grows else []),
         Phase("validation of the best", again, _once_chosen(validation, 4 * validation.targets), Split.VALIDATION),
         Phase("test", (tested,), _once_chosen(validation, fidelity.test_targets), Split.TEST),
         *both,
-        *([afresh] if settings.retrains else []),
     )
 
 

@@ -31,6 +31,7 @@ from evo.settings import Settings
 from evo.storage.champion import keep_best, write_best_row, write_champion
 from evo.storage.checkpoint import Checkpoints
 from evo.storage.evaluations import Request
+from evo.storage.history import History
 from evo.storage.names import (
     BASELINE_ERROR,
     BASELINES,
@@ -42,7 +43,7 @@ from evo.storage.names import (
     RANDOM_SEARCH,
     ROWS,
 )
-from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RowRecord, TableRecord
+from evo.storage.records import EndRecord, GenerationRecord, Origin, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
 from evo.variation.bounds import Bounds
@@ -115,6 +116,25 @@ def search(
         best = best_founder(run, rules)
         chosen |= {BEST_FOUNDER: best} if best else {}
         return concluded(run, chosen, baseline, evolved, sampled)
+
+
+def finished(folder: Path) -> Result | None:
+    """The result of a run that has ended, from its journal and its champion's file; None while it has not.
+
+    Raises
+    ------
+    ValueError
+        When it is not the folder of a run, or its journal is damaged.
+    """
+    history = History.of(folder)
+    last = history.records[-1]
+    ended = isinstance(last, EndRecord) and last.status == "FINISHED"
+    if not ended or history.result is None or history.table is None or not history.champion_file.is_file():
+        return None
+    champion = history.table.first.topology
+    return Result(
+        history.folder, champion, history.champion_file, history.table, history.result.digest, history.founder
+    )
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from topologies.topology import Topology
 def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
     """The best trials of a family on the search split."""
     table = Table(title=f"The best of {len(trials)} members tried, on the search split", title_justify="left")
-    table.add_column("member")
+    table.add_column("member", no_wrap=True)
     for heading in ("trainable", "edges", "depth", "error", "rate"):
         table.add_column(heading, justify="right")
     for trial in trials[:most]:

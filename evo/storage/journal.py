@@ -71,6 +71,18 @@ def _check_version(path: Path, first: str) -> None:
         )
 
 
+def first(path: Path) -> Record | None:
+    """The first record of a journal, its header; None where it is damaged or of another version."""
+    with path.open("rb") as file:
+        text = _content(file.readline())
+    try:
+        if text is not None:
+            _check_version(path, text)
+        return None if text is None else from_text(text)
+    except ValueError:
+        return None
+
+
 def is_begun(path: Path) -> bool:
     """Whether there is a journal with more in it than a first record that was never written to its end."""
     if not path.is_file():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from evo.settings import load as load_recipe
+from evo.settings import validate
 from topologies import butterfly, load
 
 RECIPE = """
@@ -45,11 +49,11 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What `evofabric` says and does in a folder."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     line = [sys.executable, "-m", "evofabric", *arguments]
-    return subprocess.run(line, cwd=folder, env=clean, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,9 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["export", "butterfly(8, 3)", "masks.txt"], "the name ends in .npz"),
         (["score", "butterfly(8, 3)", "butterfly(16, 4)"], "only topologies of one size can be compared"),
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
+        (["init", "--size", "8"], "inputs and outputs are wanted, as 64x48"),
+        (["init", "--size", "8x8"], "say by --budget or --density"),
+        (["init", "nowhere/r.toml"], "cannot write to nowhere/r.toml"),
         (["search", "recipe.toml", "--set", "budgett=3"], "did you mean 'budget'?"),
         (["search", "recipe.toml", "--set", "loop.broods=3"], "since version 0.2 it is called 'loop.generations'"),
         (["search", "recipe.toml", "--set", "budget=3"], "between n_in + n_out = 16 and n_in * n_out = 64"),
@@ -114,8 +121,45 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     digest = done.stdout.partition("Result digest: ")[2].split()[0]
     listed = command(folder, "runs").stdout
     assert run.name in listed and "finished" in listed and digest[:8] in listed
+    (told,) = json.loads(command(folder, "runs", "--json").stdout)
+    assert (told["name"], told["state"], told["digest"]) == (run.name, "finished", digest)
     assert "to the last bit" in command(folder, "verify", str(champion)).stdout
-    assert digest in command(folder, "resume", str(run)).stdout
+    again = command(folder, "resume", str(run), "--pool", "ray")
+    assert digest in again.stdout and "workers ready" not in again.stdout  # it is there at once
+    table = command(folder, "score", str(run), "clos(8, 4, 2, 4)", "--json", "-v")
+    rows = {row["name"]: row["error"] for row in json.loads(table.stdout.splitlines()[-1])["rows"]}
+    stated = json.loads(command(folder, "resume", str(run), "--json", "-q").stdout)["rows"]
+    errors = {row["name"]: row["error"] for row in stated}
+    assert rows[str(run)] == errors["evolved champion"] and rows["parallel butterfly"] == errors["parallel butterfly"]
+    assert "phase: tune parallel_butterfly" in table.stderr  # what goes to a log
+
+
+def test_a_quiet_command_shows_its_result_alone(folder: Path) -> None:
+    loud, quiet = (command(folder, "tune", "recipe.toml", *more) for more in ((), ("-q",)))
+    assert "workers ready" in loud.stdout and "workers ready" not in quiet.stdout
+    assert quiet.stdout == loud.stdout[loud.stdout.index("The best of") :] and quiet.stderr == ""
+
+
+def test_with_v_a_mistake_says_where_it_was_found(folder: Path) -> None:
+    done = command(folder, "search", "missing.toml", "-v")
+    assert done.returncode == 2 and done.stderr.startswith("Traceback")
+    assert done.stderr.splitlines()[-1].startswith("evofabric: no recipe at missing.toml")
+
+
+def test_the_version_is_told_and_words_are_completed(folder: Path) -> None:
+    assert command(folder, "--version").stdout == f"evofabric {version('evofabric')}\n"
+    for words, wanted in (("evofabric fam", "families"), ("evofabric search qu", "quick")):
+        asked = {"_EVOFABRIC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        assert command(folder, **asked).stdout.split() == [wanted]
+
+
+def test_a_recipe_is_written_once(folder: Path) -> None:
+    asked = ("init", "mine.toml", "--size", "12x8", "--density", "0.5")
+    assert "evofabric search mine.toml" in command(folder, *asked).stdout
+    assert load_recipe(folder / "mine.toml") == validate({"n_in": 12, "n_out": 8, "budget": 48})
+    again = command(folder, *asked)
+    assert again.returncode == 2 and "is there already and is left as it is" in again.stderr
+    assert command(folder, "init", "-q").stdout.startswith("## A recipe of evofabric")
 
 
 def test_pictures_and_exports_are_written(folder: Path) -> None:

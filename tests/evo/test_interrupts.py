@@ -110,4 +110,4 @@ except KeyboardInterrupt:
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (130, "in order\n")
-    assert ended.stderr == "evofabric: stopping, in a few seconds; once more ends it at once\n"
+    assert ended.stderr == "evofabric: stopping\nevofabric: stopping, in a few seconds; once more ends it at once\n"

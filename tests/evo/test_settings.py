@@ -190,7 +190,9 @@ def test_a_recipe_that_is_not_there_names_its_neighbours(tmp_path: Path) -> None
     for missing in (tmp_path / "recipes.toml", tmp_path):
         with pytest.raises(ValueError, match="no recipe at"):
             load(missing)
-    with pytest.raises(ValueError, match=f"no recipe at {tmp_path / 'other.toml'}: there are {there}$"):
+    with pytest.raises(
+        ValueError, match=f"no recipe at {tmp_path / 'other.toml'}: there are {there}; with evofabric come "
+    ):
         load(tmp_path / "other.toml")
     with pytest.raises(ValueError, match="no recipe at"):
         load(there / "inside.toml")

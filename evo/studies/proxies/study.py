@@ -59,7 +59,9 @@ class StudySettings(RunSettings):
     """A study's recipe: its size, its budgets, and how carefully and how cheaply errors are measured."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "proxies"
+    """What the folders of the recipe's runs begin with."""
     budgets: Annotated[tuple[Count, ...], Field(min_length=1)] = (160, 320, 640, 960)
+    """Trainable edges; at each of them topologies are drawn."""
     sample_size: Annotated[int, Field(ge=3)] = 100
     """Topologies at each budget."""
     full: Fidelity = Fidelity(32, 4000, (0.1, 0.3, 0.7, 1.6, 4.0))

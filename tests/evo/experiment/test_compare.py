@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from evaluators.task import Score, Split
-from evo.experiment.compare import scores, tuning, verify
+from evo.experiment.compare import for_scores, scores, tuning, verify
+from evo.experiment.known import with_known_scores
+from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.names import BASELINES
-from evo.storage.records import PhaseStarted, RunEvent
+from evo.storage.records import PhaseStarted, RunEvent, ScoreRecord
 from evo.storage.results import Row
 from tests.fakes import HashEvaluator, recipe
 from topologies.canonical import canonical
 from topologies.expression import parse
+from topologies.names import resolve
 
 
 def named(**changes: Any) -> Settings:
@@ -39,7 +42,7 @@ def test_topologies_are_compared_with_the_tuned_parallel_butterfly() -> None:
         assert row.topology == canonical(parse(expression))
         assert row.difference == row.minus(table.baseline)
     assert all(agrees_with_the_evaluator(row, settings) for row in table.rows)
-    assert [one.phase for one in seen if isinstance(one, PhaseStarted)] == ["tune parallel_butterfly"]
+    assert [one.phase for one in seen if isinstance(one, PhaseStarted)] == ["tune parallel_butterfly", "validation"]
 
 
 def test_where_the_parallel_butterfly_has_no_member_the_best_other_family_is_compared_with() -> None:
@@ -68,3 +71,26 @@ def test_a_file_that_states_no_test_score_cannot_be_verified(tmp_path: Path) -> 
     file = parse("butterfly(8, 3)").save(tmp_path / "mine.safetensors")
     with pytest.raises(ValueError, match="states no test score: only champions of a finished search do"):
         verify(file)
+
+
+def test_what_a_run_of_the_same_recipe_evaluated_is_not_evaluated_again(tmp_path: Path) -> None:
+    settings = named(runs=str(tmp_path))
+    run = search(settings).folder
+    known = with_known_scores(settings)
+    assert known.reuse_from == (run,)
+    assert with_known_scores(named(runs=str(tmp_path), budget=41)).reuse_from == ()
+    expression = "clos(8, 2, 3, 2)"
+    fresh = scores(settings, {expression: parse(expression)}, lambda event: None)
+    taken = for_scores({str(run): resolve(run), expression: parse(expression)}, ())
+    assert (taken.reuse_from, taken.budget, taken.fidelity) == ((run,), settings.budget, settings.fidelity)
+    seen = list[RunEvent]()
+    table = scores(known, {expression: parse(expression)}, seen.append)
+    assert table == fresh
+    tried = [one for one in seen if isinstance(one, ScoreRecord) and one.phase.startswith("tune")]
+    assert tried and not any(one.seconds for one in tried)  # they were known
+
+
+def test_a_run_that_was_scored_by_something_given_from_python_is_not_taken(tmp_path: Path) -> None:
+    run = search(named(runs=str(tmp_path)), HashEvaluator()).folder
+    assert with_known_scores(named(runs=str(tmp_path))).reuse_from == ()
+    assert for_scores({str(run): resolve(run)}, ()).reuse_from == ()
