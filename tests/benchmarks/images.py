@@ -1,9 +1,9 @@
 """`python -m tests.benchmarks.images cifar10.npz grey.npz --shuffled`: images in grey and smaller, to search on.
 
 The file read has x_train, y_train, x_test and y_test (the keys of the usual mnist.npz), images as (count, height,
-width) or (count, height, width, colours), in bytes. Grey is the mean of the colours by their luminance (ITU-R 601), a smaller
-image the mean of its pixels. `--shuffled` puts the pixels in another order, the same for all images, as the table
-`shuffled` of `tests.benchmarks.trained` has it: so a search can show that it needs nobody's word on the order.
+width) or (count, height, width, colours), in bytes. Grey is the mean of the colours by their luminance (ITU-R 601), a
+smaller image the mean of its pixels. `--shuffled` puts the pixels in another order, the same for all images, as the
+table `shuffled` of `tests.benchmarks.trained` has it: so a search can show that it needs nobody's word on the order.
 """
 
 from __future__ import annotations
