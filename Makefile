@@ -6,7 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup search test chaos check settings bench ui clean
+.PHONY: help setup search test chaos check settings docs bench ui clean
 
 help:
 	@echo "make search   run runs/quick.toml: a real search, 2 minutes on two cores"
@@ -15,6 +15,7 @@ help:
 	@echo "make chaos    run a search among faults, round after round: a quarter of an hour"
 	@echo "make check    ruff and mypy"
 	@echo "make settings write SETTINGS.md, the page about every setting"
+	@echo "make docs     build a site of the documents and of every public name in build/site"
 	@echo "make bench    measure the engine against other ways to do its work"
 
 setup: $(READY)
@@ -45,6 +46,9 @@ check: $(READY)
 
 settings: $(READY)
 	@$(PY) -m evofabric settings > SETTINGS.md
+
+docs: $(READY)
+	@$(PY) -m tests.site
 
 bench: $(READY)
 	@$(PY) -m tests.benchmarks

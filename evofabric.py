@@ -1,4 +1,11 @@
-"""The ``evofabric`` command: see that it can work here, with packages of our own, then hand over to ``evo.cli``."""
+"""The ``evofabric`` command: see that it can work here, with packages of our own, then hand over to ``evo.cli``.
+
+Below, on the site that `make docs` builds, stand the README, the guide and the reference of settings.
+
+.. include:: README.md
+.. include:: GUIDE.md
+.. include:: SETTINGS.md
+"""
 
 from __future__ import annotations
 
