@@ -73,6 +73,9 @@ class ProgressDisplay:
                 if event.entry and event.race:
                     cost += event.fidelity.promoted(event.race.targets, event.entry).cost
                 self._done += cost * self._per_step[event.split]
+                if event.phase != self._words["phase"]:  # finalists of a row, which begin with no word
+                    self._words |= {"phase": event.phase, "candidates": "", "best": ""}
+                self._say_quietly()
                 if event.failure and self._announced:  # not one that the journal knew
                     self._say(f"[yellow]{event.phase} {event.number} failed: {escape(event.failure)}")
             case GenerationRecord():
