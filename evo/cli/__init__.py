@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from evo.cli.experiments import proxies, resume, search, tune
-from evo.cli.results import report, runs, track, ui
+from evo.cli.results import compare, report, runs, track, ui
 from evo.cli.terminal import WarningHandler, status
 from evo.cli.topology import export, families, score, show, verify
 
@@ -53,6 +53,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     export: "export champion.safetensors masks.npz",
     runs: "runs",
     report: "report runs/quick-32x32-b640-s1-20260102-030405",
+    compare: "compare runs/quick-32x32-b640-s1-20260102-030405 runs/quick-32x32-b640-s2-20260102-031405",
     ui: "ui --port 5001",
     track: "track runs/quick-32x32-b640-s1-20260102-030405",
 }

@@ -13,7 +13,7 @@ from cluster.ray_session import usable_cores
 from evo.console.progress import ProgressDisplay
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
-from evo.report.artifacts import write_report
+from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.tables import plan_table
 from evo.report.text import REPORT, retrained_words, source_of, words_of
@@ -113,9 +113,10 @@ def search_and_show(
 
 
 def _report(folder: Path) -> None:
-    """Write the report of a run that has ended; a search does not fail for want of one."""
+    """Write the report of a run that has ended, if there is none; a search does not fail for want of one."""
     try:
-        write_report(folder)
+        if not is_up_to_date(folder):
+            write_report(folder)
     except Exception as error:
         _log.warning("the report could not be made (%s); `evofabric report %s` tries again", error, folder)
 

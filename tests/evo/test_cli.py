@@ -74,6 +74,8 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["search", "recipe.toml", "--set", "evaluator=nothing:Here"], "evaluator 'nothing:Here'"),
         (["search", "recipe.toml", "--ray-address", "localhost:1"], "nothing answers at the Ray address"),
         (["resume", "."], "is not the folder of a run"),
+        (["report", "missing"], "is not the folder of a run"),
+        (["compare", ".", "."], "is not the folder of a run"),
         (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
         (["proxies", "missing.toml"], "no recipe at missing.toml"),
         (["proxies", "study.toml", "--set", "n_out=9"], "topologies are square"),
@@ -116,6 +118,12 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     assert run.name in listed and "finished" in listed and digest[:8] in listed
     assert "to the last bit" in command(folder, "verify", str(champion)).stdout
     assert digest in command(folder, "resume", str(run)).stdout
+    report = run / "report.html"
+    assert str(report) in done.stdout and run.name in report.read_text()
+    before = report.read_bytes()
+    report.unlink()
+    assert command(folder, "report", str(run)).stdout.strip().endswith(str(report))
+    assert report.read_bytes() == before
 
 
 def test_pictures_and_exports_are_written(folder: Path) -> None:
