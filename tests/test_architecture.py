@@ -91,6 +91,7 @@ FACADE = {
 
 LIBRARIES = {
     "deap": {"evo/algorithm/selection.py"},
+    "jinja2": {"evo/report/html/page.py"},
     "moocore": {"evo/algorithm/selection.py"},
     "optuna": {"evo/experiment/tune.py"},
     "mlflow": {"evo/tracking/*.py"},

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from evo.cli.experiments import proxies, resume, search, tune
 from evo.cli.recipes import init, settings
-from evo.cli.results import report, runs, track, ui
+from evo.cli.results import compare, report, runs, track, ui
 from evo.cli.switches import telling_as_much_as_wanted
 from evo.cli.terminal import WarningHandler, status, wordiness
 from evo.cli.topology import export, families, score, show, verify
@@ -74,6 +74,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     export: "export champion.safetensors masks.npz",
     runs: "runs",
     report: "report runs/quick-32x32-b640-s1-20260102-030405",
+    compare: "compare runs/quick-32x32-b640-s1-20260102-030405 runs/quick-32x32-b640-s2-20260102-031405",
     settings: "settings",
     ui: "ui --port 5001",
     track: "track runs/quick-32x32-b640-s1-20260102-030405",

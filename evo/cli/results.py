@@ -1,4 +1,4 @@
-"""The commands about the folders that runs leave: runs, report, ui, track."""
+"""The commands about the folders that runs leave: runs, report, compare, ui, track."""
 
 from __future__ import annotations
 
@@ -37,6 +37,19 @@ def report(
 
     begin("drawing", say=True)
     console.print(f"Report: {write_report(run)}", soft_wrap=True, markup=False)
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="The folder of a run.", show_default=False)],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The folder of another.", show_default=False)],
+) -> None:
+    """Show two runs beside each other: the settings that differ, their verdicts and their tables."""
+    from evo.report.side_by_side import side_by_side
+    from evo.storage.history import History
+
+    begin("reading journals")
+    for part in side_by_side(History.of(first), History.of(second)):
+        console.print(part)
 
 
 def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:

@@ -15,7 +15,7 @@ from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
 from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
-from evo.report.artifacts import write_report
+from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.tables import plan_table
 from evo.report.text import REPORT, retrained_words, source_of, words_of
@@ -127,9 +127,10 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
 
 
 def _report(folder: Path) -> None:
-    """Write the report of a run that has ended; a search does not fail for want of one."""
+    """Write the report of a run that has ended, if there is none; a search does not fail for want of one."""
     try:
-        write_report(folder)
+        if not is_up_to_date(folder):
+            write_report(folder)
     except Exception as error:
         _log.warning("the report could not be made (%s); `evofabric report %s` tries again", error, folder)
 

@@ -43,7 +43,7 @@ def write_artifacts(history: History, folder: Path) -> None:
 
     Of a run whose report is up to date they are copied.
     """
-    if folder != history.folder and _is_up_to_date(history):
+    if folder != history.folder and is_up_to_date(history.folder):
         for name in FILES:
             if (history.folder / name).is_file():
                 shutil.copyfile(history.folder / name, folder / name)
@@ -60,10 +60,10 @@ def write_artifacts(history: History, folder: Path) -> None:
     (folder / REPORT).write_text(report_page(history, drawn), encoding="utf-8")
 
 
-def _is_up_to_date(history: History) -> bool:
-    """Whether the run's folder has a report that is younger than all that the journal says."""
-    page = history.folder / REPORT
-    return page.is_file() and page.stat().st_mtime_ns > (history.folder / JOURNAL).stat().st_mtime_ns
+def is_up_to_date(folder: Path) -> bool:
+    """Whether a run's folder has a report that is younger than all that its journal says."""
+    page = folder / REPORT
+    return page.is_file() and page.stat().st_mtime_ns > (folder / JOURNAL).stat().st_mtime_ns
 
 
 def _write_champion(history: History, folder: Path) -> None:

@@ -81,6 +81,8 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
         (["search", "recipe.toml", "--set", "evaluator=nothing:Here"], "evaluator 'nothing:Here'"),
         (["search", "recipe.toml", "--ray-address", "localhost:1"], "nothing answers at the Ray address"),
         (["resume", "."], "is not the folder of a run"),
+        (["report", "missing"], "is not the folder of a run"),
+        (["compare", ".", "."], "is not the folder of a run"),
         (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
         (["proxies", "missing.toml"], "no recipe at missing.toml"),
         (["proxies", "study.toml", "--set", "n_out=9"], "topologies are square"),
@@ -132,6 +134,12 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     errors = {row["name"]: row["error"] for row in stated}
     assert rows[str(run)] == errors["evolved champion"] and rows["parallel butterfly"] == errors["parallel butterfly"]
     assert "phase: tune parallel_butterfly" in table.stderr  # what goes to a log
+    report = run / "report.html"
+    assert str(report) in done.stdout and run.name in report.read_text()
+    before = report.read_bytes()
+    report.unlink()
+    assert command(folder, "report", str(run)).stdout.strip().endswith(str(report))
+    assert report.read_bytes() == before
 
 
 def test_a_quiet_command_shows_its_result_alone(folder: Path) -> None:

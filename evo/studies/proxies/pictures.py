@@ -53,7 +53,7 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_na
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.set_xlabel(f"{name.replace('_', ' ')} ({'small' if sign > 0 else 'great'} is promising)", fontsize=9)
+            axes.set_xlabel(f"{name.replace('_', ' ')} ({'less' if sign > 0 else 'more'} is promising)", fontsize=9)
             axes.tick_params(labelsize=8)
             if column == 0:
                 axes.set_ylabel(error_name, fontsize=9)
@@ -66,7 +66,7 @@ def best_scores(samples: Sequence[Sample], findings: Sequence[Finding], error_na
     head(
         figure,
         "Error against the scores that predict it best",
-        f"{len(samples[0].families)} topologies a budget · below each score is what promises a small error",
+        f"{len(samples[0].families)} topologies a budget · Spearman is positive where a score keeps its promise",
     )
     return figure
 

@@ -1,0 +1,67 @@
+"""The best row of a table can be used, evolved or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluators.task import Fidelity, Score, Split
+from evo.experiment.compare import verify
+from evo.experiment.search import search
+from evo.report.use import other_words
+from evo.settings import validate
+from evo.storage.champion import BEST_ROW
+from evo.storage.history import History
+from evo.storage.results import FinalTable
+from tests.evo.histories import with_test_errors
+from tests.fakes import HashEvaluator, recipe
+from topologies import Topology, load
+
+
+class Level:
+    """Every topology has the same error."""
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+        return Score((0.5,) * fidelity.targets, fidelity.rates[0])
+
+
+def test_the_best_row_is_kept_as_a_file_that_verifies(tmp_path: Path) -> None:
+    found = search(recipe(), HashEvaluator(), folder=tmp_path / "run")
+    best = min(found.table.rows, key=lambda row: row.error.mean)
+    assert best is not found.table.first and found.best_row_file == tmp_path / "run" / BEST_ROW
+    assert load(found.best_row_file).digest == best.topology.digest
+    assert History.of(found.folder).best_row_file == found.best_row_file
+    again = verify(found.best_row_file, HashEvaluator())
+    assert again.found.mean == again.stated == best.error.mean
+
+
+def test_where_the_champion_is_best_there_is_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / BEST_ROW).write_bytes(b"of the search before it was extended")
+    found = search(recipe(loop={"generations": 1}), Level(), folder=tmp_path)
+    assert found.best_row_file is None and not (tmp_path / BEST_ROW).exists()
+    assert other_words(found.table, found.best_row_file, recipe()) is None
+
+
+def with_best(finished: History, row: str) -> FinalTable:
+    """The table of the run in which a row is better than all others."""
+    table = with_test_errors(finished, {row: 0.001 + 0.0001 * np.arange(12)}).table
+    assert table is not None
+    return table
+
+
+@pytest.mark.parametrize("row", ["Clos", "random search"])
+def test_the_lines_that_use_it_need_no_file_where_it_has_a_name(finished: History, row: str) -> None:
+    table = with_best(finished, row)
+    found = other_words(table, finished.champion_file, validate(finished.settings))
+    assert found is not None
+    words, lines = found
+    assert f"The least error is that of the {row}" in words and "the evolved champion is worse than it" in words
+    assert any(table.best.label in line for line in lines) == (row == "Clos")
+    assert any(str(finished.champion_file) in line for line in lines) == (row != "Clos")
+    if row == "Clos":
+        values: dict[str, Any] = {}
+        exec("\n".join(lines[:2]), values)
+        assert values["layer"].edge_weight.numel() == table.best.topology.n_trainable
