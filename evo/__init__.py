@@ -26,4 +26,7 @@ def __getattr__(name: str) -> Any:
     """Import the loop only where it is used, so that ``evofabric --help`` answers at once."""
     if name not in _LAZY:
         raise AttributeError(f"module 'evo' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    from topologies.extras import needed_by
+
+    with needed_by(f"evo.{name}"):
+        return getattr(import_module(_LAZY[name]), name)
