@@ -14,12 +14,12 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
-    from evo.experiment.search import Result, search
+    from evo.door import Result, search
     from evo.settings import Settings
 
 __all__ = ["Result", "Settings", "search"]
 
-_LAZY = {"Result": "evo.experiment.search", "Settings": "evo.settings", "search": "evo.experiment.search"}
+_LAZY = {"Result": "evo.door", "Settings": "evo.settings", "search": "evo.door"}
 
 
 def __getattr__(name: str) -> Any:

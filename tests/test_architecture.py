@@ -73,7 +73,8 @@ ROOMS = {
         )
     },
     "evo.tracked_model": {"evo.tracking"},
-    "evo": {"evo.settings", "evo.experiment"},  # its public names
+    "evo.door": {f"evo.{room}" for room in ("settings", "storage", "experiment", "report", "console")},
+    "evo": {"evo.settings", "evo.door"},  # its public names
     "evofabric": {"evo.cli", "topologies"},
 }
 """Every room, and the others of its floor that it may import; those of the floors below are open to all."""
