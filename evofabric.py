@@ -47,7 +47,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, leave)
     try:
         check_packages()
-        from evo.cli import main as command_line
+        from topologies.extras import needed_by
+
+        with needed_by("evofabric"):
+            from evo.cli import main as command_line
     except ImportError as error:
         print(f"evofabric: {error}", file=sys.stderr)
         sys.exit(2)

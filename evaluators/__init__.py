@@ -69,4 +69,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'evaluators' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_LAZY[name]), name)
+    from topologies.extras import needed_by
+
+    with needed_by(f"evaluators.{name}"):
+        return getattr(import_module(_LAZY[name]), name)

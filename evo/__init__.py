@@ -14,16 +14,19 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
-    from evo.experiment.search import Result, search
+    from evo.door import Result, search
     from evo.settings import Settings
 
 __all__ = ["Result", "Settings", "search"]
 
-_LAZY = {"Result": "evo.experiment.search", "Settings": "evo.settings", "search": "evo.experiment.search"}
+_LAZY = {"Result": "evo.door", "Settings": "evo.settings", "search": "evo.door"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the loop only where it is used, so that ``evofabric --help`` answers at once."""
     if name not in _LAZY:
         raise AttributeError(f"module 'evo' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    from topologies.extras import needed_by
+
+    with needed_by(f"evo.{name}"):
+        return getattr(import_module(_LAZY[name]), name)

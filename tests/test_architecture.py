@@ -26,6 +26,7 @@ ROOMS = {
         "topologies.models",
     },  # its public names, and expressions of families
     "topologies.models": {"topologies", "topologies.kernel"},
+    "topologies.testing": {"topologies", "topologies.families", "topologies.models", "topologies.kernel"},
     "evaluators": {  # its public names
         f"evaluators.{room}" for room in ("controllability", "proxies", "reconstruction", "training")
     },
@@ -73,8 +74,9 @@ ROOMS = {
         )
     },
     "evo.tracked_model": {"evo.tracking"},
-    "evo": {"evo.settings", "evo.experiment"},  # its public names
-    "evofabric": {"evo.cli"},
+    "evo.door": {f"evo.{room}" for room in ("settings", "storage", "experiment", "report", "console")},
+    "evo": {"evo.settings", "evo.door"},  # its public names
+    "evofabric": {"evo.cli", "topologies"},
 }
 """Every room, and the others of its floor that it may import; those of the floors below are open to all."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.crop import between
+from topologies.extras import needed_by
 from topologies.families.arguments import both_sides, whole
 from topologies.topology import Layer, Topology
 
@@ -48,7 +49,8 @@ def lift(topology: Topology, k: int, seed: int = 0) -> Topology:
     whole("k times the widest layer", k * max(topology.widths), 1)
     if k == 1:
         return topology
-    from topologies.product import product  # which needs scipy
+    with needed_by("lift"):
+        from topologies.product import product
 
     paths = product(topology, [np.ones(layer.n_edges) for layer in topology.layers])
     doubt = k * k * float(((1 - 1 / k) ** paths).sum())

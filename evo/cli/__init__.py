@@ -19,6 +19,7 @@ from evo.cli.results import compare, report, runs, track, ui
 from evo.cli.switches import telling_as_much_as_wanted
 from evo.cli.terminal import WarningHandler, status, wordiness
 from evo.cli.topology import export, families, score, show, verify
+from topologies.extras import needed_by
 
 
 class _Commands(TyperGroup):
@@ -27,7 +28,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for."""
         try:
-            with status:
+            with status, needed_by(f"evofabric {ctx.invoked_subcommand or ''}".strip()):
                 return super().invoke(ctx)
         except KeyboardInterrupt:
             print("evofabric: interrupted", file=sys.stderr)
@@ -97,7 +98,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[WarningHandler(logging.WARNING)])
     try:
         app(prog_name="evofabric")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         if wordiness.verbose:
             traceback.print_exc()
         print(f"evofabric: {error}", file=sys.stderr)

@@ -15,9 +15,9 @@ class Interrupts:
     """Handler of signals that raises KeyboardInterrupt: once, and never where that would do harm or be lost.
 
     A library that is cut off while it is loaded may crash, or take itself for badly installed, and what is raised in a
-    function that LLVM calls, while kernels are compiled, is printed and forgotten: then it is tried again. Whoever ends a search
-    needs some seconds for it: a second interruption is answered with words, and a third ends the process at once,
-    which loses nothing that was evaluated.
+    function that LLVM calls, while kernels are compiled, is printed and forgotten: then it is tried again. Whoever ends
+    a search needs some seconds for it: a second interruption is answered with words, and a third ends the process at
+    once, which loses nothing that was evaluated.
     """
 
     def __init__(self) -> None:

@@ -85,7 +85,11 @@ class ProgressDisplay:
                 }
                 self._say_quietly()
         if self._announced:
-            self._bar.update(self._task, completed=min(self._done, self._total), **self._fields())
+            self._show(min(1.0, self._done / self._total), ", ".join(word for word in self._words.values() if word))
+
+    def _show(self, share: float, words: str) -> None:
+        """Show how much is done; a bar has a place for every word."""
+        self._bar.update(self._task, completed=share * self._total, **self._fields())
 
     def _fields(self) -> dict[str, Any]:
         return dict(self._words)

@@ -17,10 +17,7 @@ import cluster.ray_recruits
 from cluster.pool import map_tasks
 from cluster.ray_pool import RayPool
 from cluster.ray_resources import Share
-from evaluators.run import proof
-from evaluators.task import Fidelity, Outcome, Score, Split, Task
-from evaluators.training import TrainedAccuracy
-from tests.cluster.faulty import (
+from cluster.testing import (
     DIES,
     DIES_ONCE,
     EXHAUSTS,
@@ -29,9 +26,12 @@ from tests.cluster.faulty import (
     HANGS_ONCE,
     SLOW,
     Faulty,
-    Threads,
     tasks,
 )
+from evaluators.run import proof
+from evaluators.task import Fidelity, Outcome, Score, Split, Task
+from evaluators.training import TrainedAccuracy
+from tests.cluster.threads import Threads
 from tests.evaluators.training.examples import easy
 from topologies import butterfly
 

@@ -28,7 +28,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from cluster.ray_session import session
-from tests.cluster.faulty import FINE, Faulty, Threads, tasks
+from cluster.testing import FINE, Faulty, tasks
+from tests.cluster.threads import Threads
 
 with session(sys.argv[1]):
     from cluster import ray_recruits

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.pool import map_tasks
+from cluster.testing import EXHAUSTS, FINE, Faulty, tasks
 from evaluators.rng import generator
 from evaluators.run import run
 from evaluators.task import Fidelity, Outcome, Score, Split
-from tests.cluster.faulty import EXHAUSTS, FINE, Faulty, tasks
 from tests.cluster.simulated import Nodes, SimulatedPool
 from tests.fakes import HashEvaluator
 

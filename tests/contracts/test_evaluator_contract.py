@@ -20,21 +20,20 @@ from evaluators import (
     Score,
     Split,
     TangentRank,
-    Task,
     TrainedAccuracy,
 )
 from evaluators.controllability.exact import greatest_total
 from evaluators.controllability.flow import flow_bound
+from evaluators.function import Function
 from evaluators.proxies.capacity import Capacity
 from evaluators.proxies.graph_measures import paths, requirements, spectral_gap
 from evaluators.proxies.registry import PROXIES, measure
 from evaluators.reconstruction.l0 import l0_count
 from evaluators.task import BatchEvaluator
+from evaluators.testing import FIDELITY, ODD, USUAL, check_batches, check_evaluator
 from tests.evaluators.random_topologies import topologies
-from topologies import Topology, butterfly, clos, dense, random_regular
+from topologies import Topology, dense
 from topologies.canonical import renumber
-
-FIDELITY = Fidelity(targets=2, steps=4, rates=(0.1,))
 
 
 class TrainedOnAnySize:
@@ -95,29 +94,6 @@ DRAWS_WEIGHTS = {
 }
 """They start from weights that are drawn edge by edge, and so see the numbering; searches keep to the canonical one."""
 
-ODD: dict[str, Topology] = {
-    name: Topology.from_masks(masks)
-    for name, masks in {
-        "one edge": [[[1]]],
-        "one constant edge": [[[2]]],
-        "one input": [np.ones((1, 4), int)],
-        "one input through a layer": [[[1, 2, 1]], np.ones((3, 2), int)],
-        "one output": [np.ones((5, 1), int)],
-        "one hidden neuron": [np.ones((4, 1), int), np.ones((1, 3), int)],
-        "no edges": [np.zeros((3, 2), int)],
-        "no edges behind edges": [np.ones((3, 2), int), np.zeros((2, 3), int)],
-        "all constant": [np.full((3, 3), 2), np.full((3, 2), 2)],
-        "all trainable": [np.ones((4, 5), int), np.ones((5, 4), int)],
-        "a layer without parameters": [np.ones((4, 4), int), np.full((4, 4), 2)],
-        "a diagonal": [np.eye(4, dtype=int)],
-        "two halves": [np.kron(np.eye(2, dtype=int), np.ones((2, 2), int))],
-        "a path that ends": [[[1, 0], [1, 0]], [[0], [1]]],
-        "an input without edges": [[[1, 2], [2, 1], [0, 0]]],
-        "deep": [[[1, 2], [2, 1]]] * 40,
-    }.items()
-}
-USUAL = [butterfly(8, 4), clos(6, 2, 2, 3), random_regular(8, 6, 10, 3, 3), dense(5, 4)]
-
 every_score = pytest.mark.parametrize("score", SCORES.values(), ids=SCORES.keys())
 every_evaluator = pytest.mark.parametrize("evaluator", EVALUATORS.values(), ids=EVALUATORS.keys())
 quick = settings(max_examples=10, deadline=None)
@@ -169,27 +145,26 @@ def test_a_dense_layer_scores_better_than_none(evaluator: Evaluator) -> None:
 
 
 @every_evaluator
-def test_evaluators_travel_to_workers(evaluator: Evaluator) -> None:
-    sent = pickle.loads(pickle.dumps(evaluator))
-    for topology in USUAL:
-        here, there = (one.evaluate(topology, FIDELITY, Split.VALIDATION, 1) for one in (evaluator, sent))
-        assert here == there and len(here.errors) == FIDELITY.targets
+def test_it_keeps_the_contract(evaluator: Evaluator) -> None:
+    check_evaluator(evaluator)
 
 
 @pytest.mark.parametrize("name", [name for name, one in EVALUATORS.items() if isinstance(one, BatchEvaluator)])
 def test_a_batch_has_the_bits_of_one_at_a_time(name: str) -> None:
-    """Sizes, depths and numbers of targets mixed."""
     evaluator = EVALUATORS[name]
     assert isinstance(evaluator, BatchEvaluator)
-    tasks = [
-        Task(
-            number=number,
-            topology=topology,
-            fidelity=Fidelity(1 + number % 3, 4, (0.1,)),
-            split=Split.SEARCH,
-            seed=number % 2,
-        )
-        for number, topology in enumerate([*USUAL, *ODD.values(), *USUAL])
-    ]
-    alone = [evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]
-    assert evaluator.evaluate_many(tasks) == alone
+    check_batches(evaluator, [*USUAL, *ODD.values()])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda topology, fidelity, split, seed: 0.5, "a float was returned, not a Score"),
+        (lambda topology, fidelity, split, seed: Score([0.5] * 2), "2 errors for 3 targets"),
+        (lambda topology, fidelity, split, seed: Score([float("nan")] * fidelity.targets), "not every error is"),
+        (lambda topology, fidelity, split, seed: Score(np.random.rand(fidelity.targets)), "gave two scores"),
+    ],
+)
+def test_an_evaluator_that_breaks_the_contract_is_told_how(wrong: Function, words: str) -> None:
+    with pytest.raises(AssertionError, match=words):
+        check_evaluator(wrong)

@@ -37,6 +37,8 @@ def _do_without_kernels(error: Exception) -> None:
     """Compute in plain PyTorch from now on, and say so."""
     _KERNELS.clear()
     reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]  # Numba colours its words
+    if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
+        reason = f"{error.name} is not installed (pip install 'evofabric[fast]')"
     logging.getLogger(__name__).warning(
         "sparse layers are computed in plain PyTorch, several times slower, because: %s", reason
     )

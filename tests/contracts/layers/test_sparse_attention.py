@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.contracts.layers.contract import LayerContract
-from tests.contracts.layers.layer import Parameters
 from tests.topologies.models.cascades import matrix, small
 from topologies import parallel_butterfly
 from topologies.models.attention import SparseMultiheadAttention
+from topologies.testing.layers.contract import LayerContract
+from topologies.testing.layers.layer import Parameters
 from topologies.topology import Topology
 
 

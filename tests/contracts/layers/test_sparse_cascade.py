@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.contracts.layers.contract import LayerContract
-from tests.contracts.layers.layer import Parameters
 from tests.topologies.models.cascades import matrix, random_topology, small
 from topologies import clos, dense, monarch, parallel_butterfly
 from topologies.models.cascade import SparseCascade
+from topologies.testing.layers.contract import LayerContract
+from topologies.testing.layers.layer import Parameters
 from topologies.topology import Topology
 
 

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.contracts.layers.contract import LayerContract
-from tests.contracts.layers.derivatives import TRANSFORMS
-from tests.contracts.layers.layer import Parameters, values
 from tests.topologies.models.cascades import matrix, small
 from topologies import parallel_butterfly
 from topologies.models.recurrent import SparseGRU, SparseLSTM
+from topologies.testing.layers.contract import LayerContract
+from topologies.testing.layers.derivatives import TRANSFORMS
+from topologies.testing.layers.layer import Parameters, values
 from topologies.topology import Topology
 
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tests.contracts.layers.layer import Layer, gradients, values
 from topologies.models.cascade import SparseCascade
+from topologies.testing.layers.layer import Layer, gradients, values
 
 Weights = dict[str, Any]
 

@@ -11,7 +11,7 @@ from torch import Tensor, func
 from torch.autograd import forward_ad
 from torch.utils import _pytree as tree
 
-from tests.contracts.layers.layer import Function, Layer, Parameters, assert_close, function, values
+from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, values
 from topologies.topology import Topology
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.contracts.layers.layer import Layer, assert_close, gradients, ramp
+from topologies.testing.layers.layer import Layer, assert_close, gradients, ramp
 from topologies.topology import Topology
 
 SLACK = 3

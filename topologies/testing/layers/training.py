@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from tests.contracts.layers.layer import Layer, assert_close, gradients, ramp, values
+from topologies.testing.layers.layer import Layer, assert_close, gradients, ramp, values
 
 
 def to_disk_and_back() -> AbstractContextManager[None]:

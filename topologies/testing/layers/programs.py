@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from tests.contracts.layers.layer import Layer, assert_close, gradients, ramp
+from topologies.testing.layers.layer import Layer, assert_close, gradients, ramp
 
 BATCHES = (5, 2, 200, 64, 1)
 HOME = Path(__file__).parents[3]
