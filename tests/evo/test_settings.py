@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from evaluators.task import Fidelity, Score
 from evo.settings import _RENAMED, Settings, load, load_as, overridden, validate, validate_as
 from evo.studies.proxies.study import StudySettings
+from evo.studies.rules.study import RuleSettings
 
 quick = settings(max_examples=50, deadline=None)
 RECIPES = sorted((Path(__file__).parents[2] / "runs").glob("*.toml"))
@@ -35,7 +36,7 @@ def refusal(values: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
 def test_every_recipe_of_the_project_is_valid(path: Path) -> None:
-    model = StudySettings if path.name == "proxies.toml" else Settings
+    model = {"proxies.toml": StudySettings, "rule.toml": RuleSettings}.get(path.name, Settings)
     assert load_as(model, path).n_in >= 2
 
 

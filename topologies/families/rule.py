@@ -149,6 +149,10 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
         if shape is not None:
             yield shape
         hidden = [width * _SHRINK for width in hidden]
+    for rank in range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1):
+        shape = _within(budget, (n_in, rank, n_out), ends)
+        if shape is not None:
+            yield shape
     narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
     last = _within(budget, narrowest, ends)
     if last is not None:
