@@ -23,7 +23,7 @@ from evo.report.use import how_to_use
 from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.history import History
-from evo.storage.records import EndRecord, PhaseStarted, RunEvent, RunOpened
+from evo.storage.records import PhaseStarted, RunEvent, RunOpened, TableRecord
 from evo.tracking.background import Tracker
 from evo.tracking.client import tracking_uri
 from topologies.names import CHAMPION
@@ -88,9 +88,9 @@ def search_and_show(
             where = event.folder
             if recipe is not None:
                 (where / RECIPE).write_text(recipe, encoding="utf-8")
-        if isinstance(event, EndRecord) and event.status == "FINISHED" and where is not None:
+        if isinstance(event, TableRecord) and where is not None:
             progress(PhaseStarted("report"))
-            _report(where)  # before the tracker hears of the end, which keeps what is drawn here
+            _report(where)  # before the tracker hears of it, which keeps what is drawn here
         tracker(event)
         progress(event)
 
@@ -127,9 +127,9 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
 
 
 def _report(folder: Path) -> None:
-    """Write the report of a run that has ended, if there is none; a search does not fail for want of one."""
+    """Write the report of a run that has its table, if there is none; a search does not fail for want of one."""
     try:
-        if not is_up_to_date(folder):
+        if not is_up_to_date(History.of(folder)):
             write_report(folder)
     except Exception as error:
         _log.warning("the report could not be made (%s); `evofabric report %s` tries again", error, folder)

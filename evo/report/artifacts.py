@@ -11,8 +11,8 @@ from evo.report.csv_tables import candidates_csv, final_table_csv, finalists_csv
 from evo.report.html.page import SHOWN, report_page
 from evo.report.text import FILES, REPORT
 from evo.storage.champion import BEST_ROW
-from evo.storage.header import JOURNAL
 from evo.storage.history import History
+from evo.storage.records import EndRecord
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks
@@ -43,7 +43,7 @@ def write_artifacts(history: History, folder: Path) -> None:
 
     Of a run whose report is up to date they are copied.
     """
-    if folder != history.folder and is_up_to_date(history.folder):
+    if folder != history.folder and is_up_to_date(history):
         for name in FILES:
             if (history.folder / name).is_file():
                 shutil.copyfile(history.folder / name, folder / name)
@@ -60,10 +60,11 @@ def write_artifacts(history: History, folder: Path) -> None:
     (folder / REPORT).write_text(report_page(history, drawn), encoding="utf-8")
 
 
-def is_up_to_date(folder: Path) -> bool:
-    """Whether a run's folder has a report that is younger than all that its journal says."""
-    page = folder / REPORT
-    return page.is_file() and page.stat().st_mtime_ns > (folder / JOURNAL).stat().st_mtime_ns
+def is_up_to_date(history: History) -> bool:
+    """Whether a run's folder has a report that is younger than all that was found."""
+    page = history.folder / REPORT
+    latest = max(record.time for record in history.records if not isinstance(record, EndRecord))
+    return page.is_file() and page.stat().st_mtime > latest
 
 
 def _write_champion(history: History, folder: Path) -> None:

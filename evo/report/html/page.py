@@ -66,7 +66,7 @@ def report_page(history: History, pictures: Mapping[str, bytes]) -> str:
         "folder": str(history.folder),
         "pictures": [(meaning, _inline(pictures[name])) for name, meaning in SHOWN.items() if name in pictures],
         "style": _file("style.css"),
-        "script": _file("charts.js"),
+        "script": _file("axes.js") + _file("charts.js"),
         "table": None,
         "unfinished": None if table else unfinished_in_words(history),
     }
