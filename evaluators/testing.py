@@ -1,9 +1,7 @@
 """What every evaluator promises, for whoever writes one.
 
->>> from evaluators import Score
->>> def depth(topology, fidelity, split, seed):
-...     return Score([topology.depth] * fidelity.targets)
->>> check_evaluator(depth)
+>>> from evaluators import Capacity
+>>> check_evaluator(Capacity())
 
 A search takes an evaluator at its word: it computes anywhere, in any order, and takes up what was computed before.
 """
@@ -87,7 +85,10 @@ def check_repeatable(evaluator: Evaluator, topologies: Sequence[Topology], fidel
 
 def check_travels(evaluator: Evaluator, topologies: Sequence[Topology], fidelity: Fidelity = FIDELITY) -> None:
     """Check that the evaluator can be sent to a worker, and scores the same there."""
-    sent = pickle.loads(pickle.dumps(evaluator))
+    try:
+        sent = pickle.loads(pickle.dumps(evaluator))
+    except (pickle.PickleError, AttributeError, TypeError) as error:
+        raise AssertionError(f"it cannot be sent to a worker: {error}; define it in a module") from error
     for topology in topologies:
         here, there = (one.evaluate(topology, fidelity, Split.VALIDATION, 1) for one in (evaluator, sent))
         assert here == there, "what was sent to another process scores otherwise"

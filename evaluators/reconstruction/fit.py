@@ -1,7 +1,7 @@
 """A cascade's weights fitted to a dense layer's: training in place of a fresh draw.
 
 >>> import topologies.models as tm
->>> model = tm.convert(model, density=0.1, diagonal=True, weights=fit)
+>>> model = tm.convert(model, density=0.25, diagonal=True, weights=fit)
 """
 
 from __future__ import annotations

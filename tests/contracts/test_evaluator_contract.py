@@ -163,6 +163,7 @@ def test_a_batch_has_the_bits_of_one_at_a_time(name: str) -> None:
         (lambda topology, fidelity, split, seed: Score([0.5] * 2), "2 errors for 3 targets"),
         (lambda topology, fidelity, split, seed: Score([float("nan")] * fidelity.targets), "not every error is"),
         (lambda topology, fidelity, split, seed: Score(np.random.rand(fidelity.targets)), "gave two scores"),
+        (lambda topology, fidelity, split, seed: Score([0.5] * fidelity.targets), "it cannot be sent to a worker"),
     ],
 )
 def test_an_evaluator_that_breaks_the_contract_is_told_how(wrong: Function, words: str) -> None:

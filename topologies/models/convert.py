@@ -25,9 +25,9 @@ def convert(
 ) -> nn.Module:
     """Make layers of a model sparse, in place, and return it.
 
-    >>> convert(model, plan(model, density=0.1))
-    >>> convert(model, "champion.safetensors", targets=r"blocks\\.\\d+\\.mlp", lift=True)
-    >>> convert(model, plan(model, density=0.1, diagonal=True), weights=evaluators.reconstruction.fit)
+    >>> model = convert(model, plan(model, density=0.1))
+    >>> other = convert(other, "champion.safetensors", targets=r"blocks\\.\\d+\\.mlp", lift=True)
+    >>> trained = convert(trained, plan(trained, density=0.3, diagonal=True), weights=fit)
 
     All sparse layers are built before the first takes its place, so a model is converted or left as it is. The edges
     start from a fresh draw, in the order of the plan, so that equal seeds of torch give equal models; or near the dense

@@ -25,7 +25,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Groups of a model's parameters for any optimizer of ``torch.optim``.
 
-    >>> torch.optim.AdamW(parameter_groups(model, lr=1e-3, weight_decay=0.05))
+    >>> optimizer = torch.optim.AdamW(parameter_groups(model, lr=1e-3, weight_decay=0.05))
 
     Frozen parameters are left out, shared ones are in one group, that of cascades where one of those has it. There are
     up to four groups, told apart by their ``"name"``: the ``edges`` and the ``biases of cascades``, which do not decay,

@@ -17,10 +17,11 @@ _Sparse = TypeVar("_Sparse", SparseCascade, SparseConv1x1)
 def replace_linear(linear: nn.Linear, topology: Source, *, weights: Fit | None = None) -> SparseCascade:
     """A cascade to put where ``linear`` is: the same sizes, device, dtype and mode, and a copy of its bias.
 
-    >>> model.head = replace_linear(model.head, "champion.safetensors")
-    >>> model.head = replace_linear(model.head, "butterfly(depth=8)")  # of the layer's sizes
-    >>> model.head = replace_linear(model.head, 20000)                 # random regular of so many trainable edges
-    >>> model.head = replace_linear(model.head, 20000, weights=fit)    # evaluators.reconstruction.fit
+    >>> head = replace_linear(model.head, "champion.safetensors")
+    >>> head = replace_linear(model.head, "butterfly(depth=8)")  # of the layer's sizes
+    >>> head = replace_linear(model.head, 200)                   # random regular of so many trainable edges
+    >>> head = replace_linear(model.head, 200, weights=fit)      # evaluators.reconstruction.fit
+    >>> model.head = head
 
     The edges start from a fresh draw, or near the dense weights where ``weights`` fits them: a function of the topology
     and the matrix ``(n_in, n_out)``, whose result has trainable ``weights``. What was frozen stays frozen.
