@@ -19,7 +19,7 @@ def replace_linear(linear: nn.Linear, topology: Source, *, weights: Fit | None =
 
     >>> model.head = replace_linear(model.head, "champion.safetensors")
     >>> model.head = replace_linear(model.head, "butterfly(depth=8)")  # of the layer's sizes
-    >>> model.head = replace_linear(model.head, 20000)                 # random regular of so many trainable edges
+    >>> model.head = replace_linear(model.head, 20000)                 # evolved, of so many trainable edges
     >>> model.head = replace_linear(model.head, 20000, weights=fit)    # evaluators.reconstruction.fit
 
     The edges start from a fresh draw, or near the dense weights where ``weights`` fits them: a function of the topology
