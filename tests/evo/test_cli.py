@@ -126,12 +126,11 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     (told,) = json.loads(command(folder, "runs", "--json").stdout)
     assert (told["name"], told["state"], told["digest"]) == (run.name, "finished", digest)
     assert "to the last bit" in command(folder, "verify", str(champion)).stdout
-    again = command(folder, "resume", str(run), "--pool", "ray")
-    assert digest in again.stdout and "workers ready" not in again.stdout  # it is there at once
     table = command(folder, "score", str(run), "clos(8, 4, 2, 4)", "--json", "-v")
     rows = {row["name"]: row["error"] for row in json.loads(table.stdout.splitlines()[-1])["rows"]}
-    stated = json.loads(command(folder, "resume", str(run), "--json", "-q").stdout)["rows"]
-    errors = {row["name"]: row["error"] for row in stated}
+    again = command(folder, "resume", str(run), "--json")
+    assert digest in again.stdout and "workers ready" not in again.stderr  # it is there at once
+    errors = {row["name"]: row["error"] for row in json.loads(again.stdout)["rows"]}
     assert rows[str(run)] == errors["evolved champion"] and rows["parallel butterfly"] == errors["parallel butterfly"]
     assert "phase: tune parallel_butterfly" in table.stderr  # what goes to a log
     report = run / "report.html"
@@ -143,9 +142,8 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
 
 
 def test_a_quiet_command_shows_its_result_alone(folder: Path) -> None:
-    loud, quiet = (command(folder, "tune", "recipe.toml", *more) for more in ((), ("-q",)))
-    assert "workers ready" in loud.stdout and "workers ready" not in quiet.stdout
-    assert quiet.stdout == loud.stdout[loud.stdout.index("The best of") :] and quiet.stderr == ""
+    done = command(folder, "tune", "recipe.toml", "-q")
+    assert done.stdout.startswith("The best of") and done.stderr == ""
 
 
 def test_with_v_a_mistake_says_where_it_was_found(folder: Path) -> None:

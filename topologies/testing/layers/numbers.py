@@ -38,6 +38,15 @@ def expanded(x: Tensor) -> Tensor:
 LAYOUTS = (strided, turned, shifted, expanded)
 
 
+
+def _choices(count: int) -> list[tuple[bool, ...]]:
+    """Every choice among so many tensors or, of more than five, none, all, each alone and all but each."""
+    if count <= 5:
+        return list(itertools.product((False, True), repeat=count))
+    alone = [tuple(place == one for place in range(count)) for one in range(count)]
+    return [(False,) * count, (True,) * count, *alone, *(tuple(not one for one in choice) for choice in alone)]
+
+
 class Numbers(Layer):
     """Outputs and first gradients."""
 
@@ -92,7 +101,7 @@ class Numbers(Layer):
         module = self.usual(way)
         x = self.inputs(module, rows)
         expected = gradients(module, x)
-        for wanted in itertools.product((False, True), repeat=len(expected)):
+        for wanted in _choices(len(expected)):
             tensors = [x.detach().clone(), *module.parameters()]
             for tensor, is_wanted in zip(tensors, wanted, strict=True):
                 tensor.requires_grad_(is_wanted).grad = None
