@@ -38,7 +38,6 @@ def expanded(x: Tensor) -> Tensor:
 LAYOUTS = (strided, turned, shifted, expanded)
 
 
-
 def _choices(count: int) -> list[tuple[bool, ...]]:
     """Every choice among so many tensors or, of more than five, none, all, each alone and all but each."""
     if count <= 5:
