@@ -11,7 +11,7 @@ import numpy as np
 from evaluators.task import Split
 from evaluators.training.data import Part
 from evaluators.training.evaluator import TrainedAccuracy
-from evaluators.training.models import cascades_of, model_function
+from evaluators.training.models import layers_of, model_function
 from evaluators.training.training import alone, error, train
 from topologies.stack import AnyTopology
 
@@ -32,7 +32,9 @@ def pace(evaluator: TrainedAccuracy, topology: AnyTopology, seconds: float = 1.0
     steps = min(_STEPS, len(part) // batch)
     few, scored = _first(part, steps * batch), _first(evaluator.data.part(Split.SEARCH), 2000)
     with alone(0):
-        model = model_function(evaluator.model)(cascades_of(topology, len(evaluator.sizes)), evaluator.data.outputs)
+        model = model_function(evaluator.model)(
+            layers_of(topology, len(evaluator.sizes), evaluator.layer), evaluator.data.outputs
+        )
         draws = np.random.default_rng(0)
         training = _per_run(lambda: train(model, few, 1, 1e-4, 0.0, batch, draws), seconds) / len(few)
         scoring = _per_run(lambda: error(model, scored), seconds / 4) / len(scored)
