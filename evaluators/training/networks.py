@@ -1,10 +1,12 @@
-"""The networks that studies train: a perceptron, a GRU, an LSTM and MobileNet, with any kind of layer at their places."""
+"""The networks that studies train: a perceptron, a GRU, an LSTM and MobileNet, with any layers at their places."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +36,14 @@ class RowByRow(nn.Module):
             one.bias = None  # the gates have their own
         self.row, self.width = layers[0].in_features, layers[0].out_features
         bound = 1 / math.sqrt(self.width)
-        biases = torch.empty(2, _GATES[kind] * self.width).uniform_(-bound, bound)
-        self.biases = nn.ParameterList(biases.unbind())
+        self.biases = nn.ParameterList(torch.empty(_GATES[kind] * self.width).uniform_(-bound, bound) for _ in range(2))
         self.head = nn.Linear(self.width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images ``(batch, rows * columns)`` to ``(batch, outputs)``."""
         rows = x.view(len(x), -1, self.row)
         gates = _GATES[self.kind]
-        matrices = [layer.dense().T for layer in self.layers]
+        matrices = [cast(Layer, layer).dense().T for layer in self.layers]
         weights = [torch.cat(matrices[:gates]), torch.cat(matrices[gates:]), *self.biases]
         start = x.new_zeros(1, len(x), self.width)
         if self.kind == "gru":
@@ -127,7 +128,7 @@ def _of_mobilenet(inputs: int, width: int, layers: int) -> Sizes:
     if side * side * _CHANNELS != inputs:
         raise ValueError(f"the examples have {inputs} inputs: square images of 3 colours are wanted, the colours last")
     outputs = [width, *(multiple * width for multiple, _ in _STAGES)]
-    return tuple(zip(outputs[:-1], outputs[1:], strict=True))
+    return tuple(pairwise(outputs))
 
 
 NETWORKS: dict[str, Network] = {

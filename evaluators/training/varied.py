@@ -55,8 +55,9 @@ class TrainedNetworks:
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The score of cascades on a few examples: a worker's proof, never a result."""
-        few = {name: _first(getattr(self.data, name)) for name in ("train", "search", "validation", "test")}
-        data = replace(self.data, **few)
+        parts = (_first(part) for part in (self.data.train, self.data.search, self.data.validation, self.data.test))
+        train, search, validation, test = parts
+        data = replace(self.data, train=train, search=search, validation=validation, test=test)
         return TrainedVariant(data, self.network, 64, "cascade").evaluate(topology, fidelity, split, seed)
 
 

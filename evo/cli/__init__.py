@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from evo.cli.experiments import proxies, resume, search, tune
 from evo.cli.results import runs, track, ui
+from evo.cli.studies import study
 from evo.cli.terminal import WarningHandler, status
 from evo.cli.topology import export, families, score, show, verify
 
@@ -50,6 +51,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     families: "families",
     show: 'show "torus((8, 4), 5)" "butterfly(32, 10)" --controllability k.png',
     proxies: "proxies runs/proxies.toml --set specimens=20",
+    study: "study runs/fig3.toml",
     export: "export champion.safetensors masks.npz",
     runs: "runs",
     ui: "ui --port 5001",

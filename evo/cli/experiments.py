@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +23,7 @@ from evo.cli.options import (
     PoolName,
     Recipe,
     Workers,
+    one_thread,
     placed,
 )
 from evo.cli.terminal import begin, console, keep_stdout_for_results, say_phase
@@ -66,7 +66,7 @@ def search(
     keep_stdout_for_results(as_json)
     made: Mapping[str, Any] | None = None
     if data is not None and recipe is None:
-        _one_thread()
+        one_thread()
         settings, made = _for_data(data, given, overrides or (), workers)
     else:
         settings = _load(recipe, data, given, overrides or ())
@@ -104,7 +104,7 @@ def resume(
     ] = None,
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again."""
-    _one_thread()
+    one_thread()
     keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show
     from evo.settings import validate, validate_as
@@ -121,6 +121,12 @@ def resume(
         from evo.studies.proxies.study import StudySettings
 
         study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
+        return
+    if "series" in recipe:
+        from evo.studies.figures.console import draw_and_show
+        from evo.studies.figures.settings import FigureSettings
+
+        draw_and_show(placed(validate_as(FigureSettings, recipe), ray_address, workers, pool), folder, console)
         return
     search_and_show(placed(validate(recipe), ray_address, workers, pool), folder, console, as_json)
 
@@ -166,7 +172,7 @@ def proxies(
     pool: PoolName = None,
 ) -> None:
     """Study how well scores that need no target matrices predict the error, and what they cost."""
-    _one_thread()
+    one_thread()
     from evo.settings import load_as
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
@@ -213,8 +219,3 @@ def _for_data(
     found = chosen(wanted, cores, overrides)
     show_choice(found, cores, console)
     return found.settings, found.values
-
-
-def _one_thread() -> None:
-    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -38,6 +39,11 @@ Names = Annotated[
     ),
 ]
 Runs = Annotated[Path, typer.Option("--runs", help="The folder of results.")]
+
+
+def one_thread() -> None:
+    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def placed(settings: _SettingsT, address: str | None, workers: int | None, pool: str | None = None) -> _SettingsT:

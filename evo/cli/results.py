@@ -37,9 +37,11 @@ def track(
 ) -> None:
     """Make a run's MLflow records again from its journal; what is there already is not changed."""
     from evo.storage.history import History
+    from evo.studies.figures.report import track as track_figure
     from evo.studies.proxies.report import track as track_study
     from evo.tracking.store import track as track_search
 
     begin("filing", say=True)
-    tracked = track_study if History.of(run).is_study else track_search
+    history = History.of(run)
+    tracked = track_study if history.is_study else track_figure if history.draws_figure else track_search
     console.print(f"tracked as MLflow run {tracked(run, uri)}")

@@ -47,8 +47,9 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
         When the folder is not a run's, or the store cannot be used.
     """
     history = History.of(folder)
-    if history.is_study and show is None:
-        raise ValueError(f"{folder} is a study of scores, not a search: evofabric track files it")
+    if (history.is_study or history.draws_figure) and show is None:
+        of_what = "scores" if history.is_study else "a figure"
+        raise ValueError(f"{folder} is a study of {of_what}, not a search: evofabric track files it")
     tracking = history.header.tracking
     where = uri or tracking_uri(tracking["uri"])
     try:

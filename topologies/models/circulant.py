@@ -82,7 +82,7 @@ class BlockCirculantLinear(nn.Module):
         )
         outputs = torch.fft.irfft(spectrum, n=block, dim=-1).reshape(*x.shape[:-1], across * block)
         outputs = outputs[..., : self.out_features]
-        return outputs.contiguous() if self.bias is None else outputs + self.bias
+        return outputs.contiguous() if self.bias is None else outputs + self.bias  # type: ignore[no-any-return]
 
 
 def block_of(n_in: int, n_out: int, parameters: int) -> int:
