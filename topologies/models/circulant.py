@@ -75,6 +75,8 @@ class BlockCirculantLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., n_in)`` to ``(..., n_out)``."""
+        if not x.numel():  # which Fourier transforms refuse
+            return functional.linear(x, self.dense().T, self.bias)
         down, across, block = self.circulant_weight.shape
         parts = functional.pad(x, (0, down * block - self.in_features)).view(*x.shape[:-1], down, block)
         spectrum = torch.einsum(

@@ -6,6 +6,7 @@ came of it from the journal, and :mod:`.picture` draws it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -59,12 +60,17 @@ def study(
     ValueError
         For a recipe that cannot be followed, before anything is computed.
     """
-    wanted, build = cells(settings), _Builder(settings)
-    topologies = [build(cell) for cell in wanted]
+    wanted, topologies = cells(settings), topologies_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         fidelities = _fidelities(run, settings, wanted, topologies)
         _evaluate(run, TEST, wanted, topologies, fidelities, Split.TEST)
         return run.folder
+
+
+def topologies_of(settings: FigureSettings) -> list[AnyTopology]:
+    """The topology of every point, or the stack of a network's places; ValueError where there is none."""
+    build = _Builder(settings)
+    return [build(cell) for cell in cells(settings)]
 
 
 def _fidelities(
@@ -162,11 +168,17 @@ def _filled(template: str, value: Value, place: int) -> str:
 
 
 def _named(text: str, value: Value, size: tuple[int, int]) -> Topology:
-    """The topology of a place; of a family alone, its best member with ``value`` times fewer parameters than dense."""
+    """The topology of a place; of a family alone, its best member with ``value`` times fewer parameters than dense.
+
+    Small places have more: half a trainable edge for every input and output times the stages of a butterfly, below
+    which hardly any family connects them.
+    """
     if text in FAMILIES:
         if value < 1:
             raise ValueError(f"{text} with {value} times fewer parameters than a dense layer: at least 1 is wanted")
-        return find(text).fit(*size, int(size[0] * size[1] / value)).topology()
+        dense, stages = size[0] * size[1], math.ceil(math.log2(max(*size, 2)))
+        least = min(dense, math.ceil(sum(size) / 2 * stages))
+        return find(text).fit(*size, max(int(dense / value), least)).topology()
     found = resolve(text, size)
     if (found.n_in, found.n_out) != size:
         raise ValueError(f"{text!r} is {found.n_in} x {found.n_out}, where {size[0]} x {size[1]} is wanted")
