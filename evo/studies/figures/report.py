@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from functools import partial
 from pathlib import Path
 
 from rich import box
@@ -70,7 +69,11 @@ def track(folder: Path, uri: str | None = None) -> str:
 
     def show(store: Store, history: History) -> str:
         """The study's record, with its files as artifacts."""
-        return store.file(record(history), partial(write, history))
+
+        def artifacts(folder: Path) -> None:
+            write(history, folder)
+
+        return store.file(record(history), artifacts)
 
     return tracked(folder, uri, show)
 

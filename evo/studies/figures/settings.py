@@ -108,7 +108,7 @@ class FigureSettings(RunSettings):
         from evaluators.training.varied import TrainedNetworks
 
         data = Data.read(self.network.data, None, self.network.examples)
-        return TrainedNetworks(data, self.network.kind, self.network.batch_size)  # type: ignore[return-value]
+        return TrainedNetworks(data, self.network.kind, self.network.batch_size)
 
     @model_validator(mode="before")
     @classmethod
