@@ -28,6 +28,7 @@ from evaluators.task import (
     SlowEvaluator,
     Split,
     Task,
+    VariedEvaluator,
 )
 from topologies.families.blocks import low_rank
 from topologies.stack import Sizes, stacked
@@ -120,7 +121,12 @@ def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
 def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
         topology = cast(Topology, task.topology)  # or a stack, where the recipe's evaluator scores those
-        return _checked(evaluator.evaluate(topology, task.fidelity, task.split, task.seed), task)
+        judge = evaluator
+        if task.variant:
+            if not isinstance(evaluator, VariedEvaluator):
+                raise TypeError(f"the evaluator makes one kind of model, not {task.variant!r}")
+            judge = evaluator.variant(task.variant)
+        return _checked(judge.evaluate(topology, task.fidelity, task.split, task.seed), task)
     except PASSED_ON:
         raise
     except (Exception, SystemExit) as error:

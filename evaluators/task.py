@@ -190,6 +190,15 @@ class SlowEvaluator(Evaluator, Protocol):
         ...
 
 
+@runtime_checkable
+class VariedEvaluator(Evaluator, Protocol):
+    """An evaluator that makes several kinds of models of one topology, of which a task's ``variant`` names one."""
+
+    def variant(self, name: str) -> Evaluator:
+        """The evaluator of that kind; ValueError where there is none."""
+        ...
+
+
 class BrokenDeviceError(RuntimeError):
     """What computes is broken, not what was to be computed: says nothing of a topology, which is tried elsewhere."""
 
@@ -250,6 +259,8 @@ class Task:
         Proxies that are wanted of the topology besides its score.
     noted:
         Proxies that are noted of it where they can be found. They decide nothing: one that fails is left out.
+    variant:
+        What is made of the topology, where the evaluator is a :class:`VariedEvaluator`.
     number:
         How the asker recognises the outcome.
     """
@@ -263,6 +274,7 @@ class Task:
     screen: str | None = None
     measures: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
+    variant: str = ""
     number: int = 0
 
     @property

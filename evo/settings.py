@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from evaluators.proxies.registry import CONTROL, check
-from evaluators.task import Fidelity, Score
+from evaluators.task import Evaluator, Fidelity, Score
 from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
 from evo.places import PlaceSettings
 from evo.shipped import recipe_file, shipped
@@ -216,6 +216,10 @@ class RunSettings(Section):
     def noted(self) -> tuple[str, ...]:
         """Proxies that are noted of whatever is evaluated, and decide nothing."""
         return ()
+
+    def own_evaluator(self) -> Evaluator | None:
+        """What scores topologies, where the recipe makes it of more than the name ``evaluator``; else None."""
+        return None
 
 
 class Settings(RunSettings):

@@ -21,7 +21,7 @@ from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
 from evaluators.training import folds as cross_validation
 from evaluators.training.data import Data
-from evaluators.training.models import ModelFunction, cascades_of, check_model, model_function
+from evaluators.training.models import LayerFunction, ModelFunction, check_model, layers_of, model_function, sparse
 from evaluators.training.training import alone, batch_size, error_and_errors, train
 from topologies.stack import AnyTopology, Sizes, Stack
 
@@ -53,6 +53,8 @@ class TrainedAccuracy:
         Whether the usual model takes stacks of other hidden widths than ``hidden``, too; its head follows.
     batch:
         Examples in a mini-batch; by default :func:`evaluators.training.training.batch_size`.
+    layer:
+        What stands at a place of the model, made of its topology; by default its cascade.
     folds:
         Of a cross-validation that takes the place of the test part (:mod:`evaluators.training.folds`): then there is
         one test training a fold.
@@ -76,6 +78,7 @@ class TrainedAccuracy:
         free_widths: bool = False,
         batch: int | None = None,
         folds: int | None = None,
+        layer: LayerFunction = sparse,
     ) -> None:
         if (hidden is None) == (model is None):
             raise ValueError("either `hidden` or `model` is wanted: the widths of the usual model, or one of your own")
@@ -93,8 +96,8 @@ class TrainedAccuracy:
         self.data, self.free_widths, self.folds = data, free_widths, folds
         self.sizes: Sizes = tuple((n_in, n_out) for n_in, n_out in sizes)
         self.batch = batch or batch_size(len(data.train))
-        self.model = model
-        check_model(model_function(model), self.sizes, data.inputs, data.outputs)
+        self.model, self.layer = model, layer
+        check_model(model_function(model), self.sizes, data.inputs, data.outputs, layer)
 
     @property
     def identity(self) -> str:
@@ -104,6 +107,7 @@ class TrainedAccuracy:
         size = [*self.sizes[0], len(self.sizes)] if alike else [self.sizes, self.free_widths]
         what = [self.data.fingerprint, *size, model, self.batch]
         what += [] if self.folds is None else ["folds", self.folds]
+        what += [] if self.layer is sparse else [name_of_function(self.layer)]
         return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
@@ -158,7 +162,8 @@ class TrainedAccuracy:
             part, scored = cross_validation.fold_of(self.data, self.folds, index)
         draws = generator(seed, "training", split.key, index)
         with alone(int(draws.integers(2**63 - 1))):
-            model = model_function(self.model)(cascades_of(topology, len(self.sizes)), self.data.outputs)
+            layers = layers_of(topology, len(self.sizes), self.layer)
+            model = model_function(self.model)(layers, self.data.outputs)
             train(model, part, epochs, *choice, self.batch, draws)
             error, examples = error_and_errors(model, scored)
             first = error if deciding is split else error_and_errors(model, self.data.part(deciding))[0]

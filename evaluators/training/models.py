@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,28 +12,43 @@ from torch.nn import functional
 from evaluators.function import imported
 from topologies.families.blocks import dense
 from topologies.models.cascade import SparseCascade
+from topologies.models.circulant import BlockCirculantLinear
+from topologies.models.hashed import HashedLinear
 from topologies.stack import AnyTopology, Sizes, Stack
+from topologies.topology import Topology
 
-ModelFunction = Callable[[list[SparseCascade], int], nn.Module]
-"""Makes a model of cascades, one a place, and of the number of outputs that is wanted.
+Layer = SparseCascade | HashedLinear | BlockCirculantLinear
+"""What stands at a place of a model: a cascade, or a rival of it. Each maps ``(..., n_in)`` to ``(..., n_out)``, and
+has ``in_features``, ``out_features`` and the matrix ``dense()``."""
+
+LayerFunction = Callable[[Topology], Layer]
+"""Makes the layer of a place from its topology, and draws its weights from PyTorch's global generator."""
+
+ModelFunction = Callable[[list[Any], int], nn.Module]
+"""Makes a model of cascades (or of other layers), one a place, and of the number of outputs that is wanted.
 
 The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parameters from PyTorch's global generator.
 """
 
 
-def cascades_of(topology: AnyTopology, places: int) -> list[SparseCascade]:
-    """A cascade for every place, each with weights of its own; the kernel's bits depend on no thread.
+def sparse(topology: Topology) -> SparseCascade:
+    """The topology's cascade; the kernel's bits depend on no thread."""
+    return SparseCascade(topology, way="fused")
+
+
+def layers_of(topology: AnyTopology, places: int, layer: LayerFunction = sparse) -> list[Layer]:
+    """A layer for every place, each with weights of its own, by default a cascade.
 
     A stack has a topology for each; one that is no stack is used in all of them.
     """
     of_places = topology.places if isinstance(topology, Stack) else (topology,) * places
-    return [SparseCascade(one, way="fused") for one in of_places]
+    return [layer(one) for one in of_places]
 
 
 class Perceptron(nn.Module):
     """Hidden layers with ReLU whose weight matrices are cascades, and a dense head."""
 
-    def __init__(self, cascades: Sequence[SparseCascade], outputs: int) -> None:
+    def __init__(self, cascades: Sequence[Layer], outputs: int) -> None:
         super().__init__()
         self.hidden = nn.ModuleList(cascades)
         self.head = nn.Linear(cascades[-1].out_features, outputs)
@@ -60,10 +76,10 @@ def model_function(given: str | ModelFunction | None) -> ModelFunction:
     return found
 
 
-def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int) -> None:
+def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int, layer: LayerFunction = sparse) -> None:
     """Raise ValueError for a function whose model does not use every cascade, or has other outputs than are wanted."""
     places = len(sizes)
-    cascades = cascades_of(Stack(tuple(dense(*size) for size in sizes)), places)
+    cascades = layers_of(Stack(tuple(dense(*size) for size in sizes)), places, layer)
     try:
         model = make(cascades, outputs)
         if not isinstance(model, nn.Module):
@@ -77,7 +93,7 @@ def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int) ->
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise ValueError(f"the model function's model answers a batch of 2 with {what}, where (2, {outputs}) is wanted")
     own = {id(parameter) for parameter in model.parameters()}
-    weights = [one.edge_weight for one in cascades]
+    weights = [next(one.parameters()) for one in cascades]
     gradients = torch.autograd.grad(found.sum(), weights, allow_unused=True) if found.requires_grad else [None] * places
     used = [id(one) in own and gradient is not None for one, gradient in zip(weights, gradients, strict=True)]
     if not all(used):

@@ -11,7 +11,7 @@ import numpy as np
 from evaluators.task import Split
 from evaluators.training.data import Part
 from evaluators.training.evaluator import TrainedAccuracy
-from evaluators.training.models import cascades_of, model_function
+from evaluators.training.models import layers_of, model_function
 from evaluators.training.training import alone, error, train
 from topologies.stack import AnyTopology
 
@@ -33,7 +33,9 @@ def pace(evaluator: TrainedAccuracy, topology: AnyTopology, seconds: float = 1.0
     part, batch = evaluator.data.train, min(evaluator.batch, len(evaluator.data.train))
     scored = _first(evaluator.data.part(Split.SEARCH), 2000)
     with alone(0):
-        model = model_function(evaluator.model)(cascades_of(topology, len(evaluator.sizes)), evaluator.data.outputs)
+        model = model_function(evaluator.model)(
+            layers_of(topology, len(evaluator.sizes), evaluator.layer), evaluator.data.outputs
+        )
         draws = np.random.default_rng(0)
 
         def per_example(steps: int, seconds: float) -> float:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from evo.cli.experiments import proxies, resume, search, tune
 from evo.cli.recipes import init, settings
 from evo.cli.results import compare, report, runs, track, ui
+from evo.cli.studies import study
 from evo.cli.switches import telling_as_much_as_wanted
 from evo.cli.terminal import WarningHandler, status, wordiness
 from evo.cli.topology import export, families, score, show, verify
@@ -72,6 +73,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     families: "families",
     show: 'show "torus((8, 4), 5)" "butterfly(32, 10)" --controllability k.png',
     proxies: "proxies runs/proxies.toml --set sample_size=20",
+    study: "study runs/fig3.toml",
     export: "export champion.safetensors masks.npz",
     runs: "runs",
     report: "report runs/quick-32x32-b640-s1-20260102-030405",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from evo.cli.options import (
     PoolName,
     Recipe,
     Workers,
+    one_thread,
     placed,
     tuned_families,
     widths,
@@ -72,7 +72,7 @@ def search(
         _search_rules(recipe, overrides or (), ray_address, workers, pool)
         return
     if data is not None and recipe is None:
-        _one_thread()
+        one_thread()
         settings, made = _for_data(data, given, overrides or (), workers)
     else:
         settings = _load(recipe, data, given, overrides or ())
@@ -113,7 +113,7 @@ def resume(
 
     Of a run that has ended the result is shown again.
     """
-    _one_thread()
+    one_thread()
     keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show, show_result
     from evo.experiment.search import finished
@@ -137,6 +137,12 @@ def resume(
         from evo.studies.proxies.study import StudySettings
 
         study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
+        return
+    if "series" in recipe:
+        from evo.studies.figures.console import draw_and_show
+        from evo.studies.figures.settings import FigureSettings
+
+        draw_and_show(placed(validate_as(FigureSettings, recipe), ray_address, workers, pool), folder, console)
         return
     settings, asked = placed(validate(recipe), ray_address, workers, pool), (generations, before_record)
     found = finished(folder) if asked == (None, None) and not fork else None
@@ -194,7 +200,7 @@ def proxies(
     pool: PoolName = None,
 ) -> None:
     """Study how well scores that need no target matrices predict the error, and what they cost."""
-    _one_thread()
+    one_thread()
     from evo.settings import load_as
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
@@ -214,7 +220,7 @@ def _is_of_rules(recipe: Path) -> bool:
 def _search_rules(
     recipe: Path, overrides: Sequence[str], address: str | None, workers: int | None, pool: str | None
 ) -> None:
-    _one_thread()
+    one_thread()
     from evo.settings import load_as
     from evo.studies.rules.console import search_rules_and_show
     from evo.studies.rules.study import RuleSettings
@@ -256,8 +262,3 @@ def _for_data(
     found = chosen(wanted, cores, overrides)
     show_choice(found, cores, console)
     return found.settings, found.values
-
-
-def _one_thread() -> None:
-    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")

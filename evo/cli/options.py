@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -76,6 +77,11 @@ def widths(hidden: str | None) -> tuple[int, ...]:
         return tuple(int(width) for width in (hidden or USUAL_WIDTHS).split(","))
     except ValueError:
         raise ValueError(f"--hidden {hidden}: widths are wanted, as 256,256 or 256") from None
+
+
+def one_thread() -> None:
+    """Compute on one core in this process, as workers do: called before numpy is loaded, which reads it once."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def placed(settings: _SettingsT, address: str | None, workers: int | None, pool: str | None = None) -> _SettingsT:

@@ -66,11 +66,19 @@ def track(
 ) -> None:
     """Make a run's MLflow records again from its journal; what is there already is not changed."""
     from evo.storage.history import History
+    from evo.studies.figures.report import track as track_figure
     from evo.studies.proxies.report import track as track_study
     from evo.studies.rules.report import track as track_rules
     from evo.tracking.store import track as track_search
 
     begin("filing", say=True)
     history = History.of(run)
-    tracked = track_rules if history.is_of_rules else track_study if history.is_study else track_search
-    console.print(f"tracked as MLflow run {tracked(run, uri)}")
+    if history.is_of_rules:
+        number = track_rules(run, uri)
+    elif history.is_study:
+        number = track_study(run, uri)
+    elif history.draws_figure:
+        number = track_figure(run, uri)
+    else:
+        number = track_search(run, uri)
+    console.print(f"tracked as MLflow run {number}")

@@ -93,7 +93,7 @@ class Evaluations:
         for record in records:
             if isinstance(record, ScoreRecord):
                 digests = record.candidates or (record.digest,)
-                key = _key(digests, record.fidelity, record.split.value, record.screen, record.wanted)
+                key = _key(digests, record.fidelity, record.split.value, record.screen, record.wanted, record.variant)
                 answer = Answer(
                     score=record.score,
                     failure=record.failure,
@@ -140,7 +140,14 @@ class Evaluations:
             return replace(task, number=number, noted=self._noted)
         fidelity = task.fidelity.promoted(task.race.targets, first.score)
         topology = task.candidates[first.chosen]
-        return Task(topology=topology, fidelity=fidelity, split=task.split, seed=task.seed, number=number)
+        return Task(
+            topology=topology,
+            fidelity=fidelity,
+            split=task.split,
+            seed=task.seed,
+            variant=task.variant,
+            number=number,
+        )
 
     def _look_up(self, key: _Key, race: Race | None) -> Answer | None:
         answers = self._known.get(key, {})
@@ -197,12 +204,19 @@ class Evaluations:
 def key_of(task: Task) -> bytes:
     """What decides an answer, besides evaluator, seed and race."""
     digests = [one.digest for one in task.candidates]
-    return _key(digests, task.fidelity, task.split.value, task.screen, task.measures)
+    return _key(digests, task.fidelity, task.split.value, task.screen, task.measures, task.variant)
 
 
-def _key(digests: Sequence[str], fidelity: Fidelity, split: str, screen: str | None, measures: Sequence[str]) -> bytes:
+def _key(
+    digests: Sequence[str],
+    fidelity: Fidelity,
+    split: str,
+    screen: str | None,
+    measures: Sequence[str],
+    variant: str,
+) -> bytes:
     asked = [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
-    what = [digests, asked, split, screen, measures]
+    what = [digests, asked, split, screen, measures, variant]
     return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).digest()
 
 
@@ -228,6 +242,7 @@ def _record(arrived: _Arrived) -> ScoreRecord:
         chosen=answer.chosen,
         measures=dict(answer.measures),
         wanted=task.measures,
+        variant=task.variant,
         seconds=arrived.seconds,
         device=arrived.device,
         packed=to_text(topology),

@@ -70,6 +70,11 @@ class History:
         return "cases" in self.settings
 
     @property
+    def draws_figure(self) -> bool:
+        """Whether the run is a study that ends with a figure (:mod:`evo.studies.figures`), not a search."""
+        return "series" in self.settings
+
+    @property
     def size(self) -> str:
         """For example "32x32", or "784-256-128" of a model with two places."""
         return size_text(self.sizes)

@@ -93,6 +93,9 @@ def _of_search(settings: RunSettings, name: str) -> Evaluator:
 
 
 def _final(settings: RunSettings) -> Evaluator:
+    own = settings.own_evaluator()
+    if own is not None:
+        return own
     training = settings.training if isinstance(settings, Settings) else None
     if training is not None:
         from evaluators.training import Data, TrainedAccuracy

@@ -99,6 +99,8 @@ class ScoreRecord(_Record):
     measures: dict[str, float] = {}
     wanted: tuple[str, ...] = ()
     """Proxies that were asked for."""
+    variant: str = ""
+    """What was made of the topology, where the evaluator makes several kinds of models."""
     seconds: float
     device: str
     packed: str

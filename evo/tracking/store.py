@@ -47,7 +47,7 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
         When the folder is not a run's, or the store cannot be used.
     """
     history = History.of(folder)
-    if history.is_study and show is None:
+    if (history.is_study or history.draws_figure) and show is None:
         raise ValueError(f"{folder} is a study, not a search for a topology: evofabric track files it")
     tracking = history.header.tracking
     where = uri or tracking_uri(tracking["uri"])

@@ -1,0 +1,23 @@
+"""The command that draws a figure from a recipe: study."""
+
+from __future__ import annotations
+
+from evo.cli.options import Address, Overrides, PoolName, Recipe, Workers, one_thread, placed
+from evo.cli.terminal import begin, console
+
+
+def study(
+    recipe: Recipe,
+    overrides: Overrides = None,
+    ray_address: Address = None,
+    workers: Workers = None,
+    pool: PoolName = None,
+) -> None:
+    """Score the series of a recipe, and draw their errors: the paper's figures, or your own."""
+    one_thread()
+    from evo.settings import load_as
+    from evo.studies.figures.console import draw_and_show
+    from evo.studies.figures.settings import FigureSettings
+
+    begin()
+    draw_and_show(placed(load_as(FigureSettings, recipe, overrides or ()), ray_address, workers, pool), None, console)

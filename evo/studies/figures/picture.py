@@ -1,0 +1,78 @@
+"""The figure of a study: error against whatever the recipe wants to the right, a line a series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+
+from evo.report.style import INK, bare, blank, head, place
+from evo.studies.figures.findings import Point
+from evo.studies.figures.settings import FigureSettings
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5f6b75", "#1f2a33")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
+"""The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
+_LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
+
+
+def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -> Figure:
+    """Error with 95 % intervals against x, by series.
+
+    Raises
+    ------
+    ValueError
+        Where no point is known.
+    """
+    known = [one for one in points if one.error is not None]
+    if not known:
+        raise ValueError("no point of the figure is known yet")
+    names = [one.name for one in settings.series if any(point.series == one.name for point in known)]
+    height = max(4.8, 1.9 + 0.24 * len(names))
+    page = blank(10.5, height)
+    axes = bare(place(page, 0.85, 0.85, 6.5, height - 1.45))
+    for number, name in enumerate(names):
+        line = sorted((one for one in known if one.series == name), key=lambda one: x_of(one, settings.x))
+        ends = [one.error for one in line if one.error]
+        axes.errorbar(
+            [x_of(one, settings.x) for one in line],
+            [one.mean for one in ends],
+            [[max(one.mean - max(one.low, 0.0), 0.0) for one in ends], [one.half_width for one in ends]],
+            color=_COLOURS[number % len(_COLOURS)],
+            marker=_MARKERS[number % len(_MARKERS)],
+            ls=_LINES[number // len(_COLOURS) % len(_LINES)],
+            ms=4.5,
+            lw=1.5,
+            elinewidth=0.9,
+            capsize=2,
+            label=name,
+        )
+    if settings.log_x:
+        axes.set_xscale("log")
+        ticks = sorted({x_of(one, settings.x) for one in known})
+        if len(ticks) <= 9:
+            axes.set_xticks(ticks)
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=settings.x != "value"))
+    if settings.log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set(xlabel=settings.x_label or _LABELS[settings.x], ylabel=error_name)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK, labelspacing=0.6
+    )
+    repeats = max(len(one.errors) for one in known)
+    what = "trainings" if settings.network else "targets"
+    head(page, settings.title, f"{repeats} test {what} a point · bars are 95 % intervals · seed {settings.seed}")
+    return page
+
+
+def x_of(point: Point, x: Literal["value", "parameters", "edges", "depth"]) -> float:
+    """What a point has to the right."""
+    return float(getattr(point, x))

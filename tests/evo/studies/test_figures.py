@@ -1,0 +1,190 @@
+"""A study of a figure: its figure and table follow from its journal, and stopping it or its workers changes nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from rich.console import Console
+
+from evaluators import Fidelity, Split
+from evo.settings import load_as, validate_as
+from evo.storage import run as runs_module
+from evo.storage.history import History
+from evo.storage.records import RunEvent
+from evo.studies.figures import console as figures_console
+from evo.studies.figures.console import draw_and_show
+from evo.studies.figures.report import record, write
+from evo.studies.figures.settings import FigureSettings
+from evo.studies.figures.study import TEST, cells, study, topologies_of
+from tests.fakes import SEED, HashEvaluator, ShufflingPool
+from topologies import butterfly
+from topologies.stack import Stack
+
+RECIPES = sorted((Path(__file__).parents[3] / "runs").glob("*.toml"))
+SERIES = [
+    {"name": "butterfly", "topology": "butterfly(8, {value}, skip=False)", "values": [3, 4, 6]},
+    {"name": "low rank", "topology": "low_rank(8, 8, {value})", "values": [2]},
+]
+
+
+def tiny(runs: Path, **changes: Any) -> FigureSettings:
+    values: dict[str, Any] = {
+        "seed": SEED,
+        "n_in": 8,
+        "n_out": 8,
+        "x": "depth",
+        "fidelity": {"targets": 2, "steps": 5, "rates": [0.1, 0.3]},
+        "test_targets": 3,
+        "series": SERIES,
+        "runs": str(runs),
+        "cluster": {"pool": "in-process"},
+    }
+    return validate_as(FigureSettings, {key: one for key, one in (values | changes).items() if one is not None})
+
+
+def trained(runs: Path, **changes: Any) -> FigureSettings:
+    """A small form of Fig. 2b."""
+    layers: list[dict[str, Any]] = [
+        {"name": layer, "layer": layer, "topology": "expander(width=1, depth=1, fan_in=4, seed={place}, skip=False)"}
+        for layer in ("cascade", "dense_xavier", "hashed", "circulant")
+    ]
+    layers += [{"name": "stages", "topology": "butterfly(16, 4)", "first": "low_rank(rank=1)", "spread": True}]
+    network = {"data": "digits", "width": 16, "examples": 200}
+    fidelity = {"targets": 2, "steps": 2, "rates": [0.01]}
+    given: dict[str, Any] = {"network": network, "fidelity": fidelity, "series": layers, "values": [3]}
+    return tiny(runs, **{"n_in": None, "n_out": None, "test_targets": None, "x": "value"} | given | changes)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The table without what depends on the machine's speed."""
+    write(History.of(folder), folder)
+    found = list(csv.DictReader(io.StringIO((folder / "figure.csv").read_text())))
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in found]
+
+
+def test_it_ends_with_a_figure_and_a_table_of_what_the_evaluator_says(tmp_path: Path) -> None:
+    evaluator = HashEvaluator()
+    folder = study(tiny(tmp_path), evaluator)
+    found = rows(folder)
+    assert [(row["series"], row["value"]) for row in found] == [
+        *(("butterfly", str(depth)) for depth in (3, 4, 6)),
+        ("low rank", "2"),
+    ]
+    topology = butterfly(8, 6, skip=False).canonical
+    errors = evaluator.evaluate(topology, Fidelity(3, 5, (0.1,)), Split.TEST, SEED).errors
+    assert float(found[2]["error"]) == pytest.approx(np.mean(errors))
+    assert found[2]["errors"] == " ".join(map(str, errors))
+    assert (found[2]["parameters"], found[2]["depth"]) == (str(topology.n_trainable), "6")
+    assert imread(folder / "figure.png").shape[0] > 300
+    splits = {split for _, fidelity, split in evaluator.calls if len(fidelity.rates) > 1}
+    assert splits == {Split.VALIDATION}  # no rate is chosen on test targets
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    evaluator, seen = HashEvaluator(), 0
+    whole = rows(study(tiny(tmp_path / "whole"), evaluator))
+    calls = len(evaluator.calls)
+
+    def stop(event: RunEvent) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study(tiny(tmp_path / "stopped"), evaluator, watcher=stop)
+    (folder,) = (tmp_path / "stopped").glob("figure-*")
+    study(tiny(tmp_path / "stopped"), evaluator, folder=folder)
+    assert len(evaluator.calls) == 2 * calls and rows(folder) == whole
+    study(tiny(tmp_path / "stopped"), evaluator, folder=folder)
+    assert len(evaluator.calls) == 2 * calls and rows(folder) == whole
+
+
+def test_the_order_of_answers_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for seed in (0, 1):
+
+        @contextmanager
+        def shuffling(settings: Any, evaluator: Any, seed: int = seed) -> Iterator[tuple[ShufflingPool, str]]:
+            yield ShufflingPool(evaluator, seed), "cpu"
+
+        monkeypatch.setattr(runs_module, "open_pool", shuffling)
+        folder = study(tiny(tmp_path), HashEvaluator())
+        order = [one.number for one in History.of(folder).records if getattr(one, "phase", "") == TEST]
+        found.append((order, rows(folder)))
+    assert found[0][0] != found[1][0] and found[0][1] == found[1][1]
+
+
+def test_a_network_is_trained_with_every_kind_of_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_console, "track", lambda folder: "")
+    screen = Console(width=80, record=True, file=io.StringIO())
+    draw_and_show(trained(tmp_path), None, screen)
+    (folder,) = tmp_path.glob("figure-s3-*")
+    found = rows(folder)
+    assert all(0 < float(row["error"]) <= 1 and not row["failure"] for row in found)
+    at_three = {row["series"]: row for row in found if row["value"] == "3"}
+    assert len({row["errors"] for row in at_three.values()}) >= 3  # of forty test examples, so there may be ties
+    assert {at_three[name]["parameters"] for name in ("cascade", "hashed", "circulant")} == {"192"}
+    history = History.of(folder)
+    stages = next(one.topology for one in history.scores(TEST) if one.origin.label == "stages at 3")
+    assert isinstance(stages, Stack)
+    layers = butterfly(16, 4).layers
+    assert [place.layers[0] for place in stages.places[1:]] == list(layers[:2])
+    assert f"{tmp_path}" in screen.export_text().replace("\n", "")
+    filed = record(history)
+    assert {one.name for one in filed.points} == {f"error/{row['series']}" for row in found}
+    assert {one.step for one in filed.points} == {3} and filed.status == "FINISHED"
+    before = (folder / "journal.jsonl").read_text().count('"kind":"score"')
+    draw_and_show(validate_as(FigureSettings, {**history.settings, "cluster": {"pool": "in-process"}}), folder, screen)
+    assert (folder / "journal.jsonl").read_text().count('"kind":"score"') == before == len(found)
+    assert rows(folder) == found
+
+
+def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(tmp_path: Path) -> None:
+    named = {"topology": "clos", "values": [2]}
+    series = [{"name": "clos", **named}, {"name": "shuffled", "shuffled": True, **named}]
+    folder = study(tiny(tmp_path, series=series), HashEvaluator())
+    clos, shuffled = (one.topology for one in History.of(folder).scores(TEST))
+    assert clos.n_trainable <= 32 and clos.is_connected
+    assert clos.widths == shuffled.widths and clos.n_trainable == shuffled.n_trainable
+    assert clos.digest != shuffled.digest
+
+
+@pytest.mark.parametrize("recipe", [path for path in RECIPES if "[[series]]" in path.read_text()], ids=lambda x: x.stem)
+def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
+    known = ['evaluator="evaluators.training:TrainedAccuracy"', "n_in=3072", "n_out=10"]  # of data that are not here
+    needs_data = "cifar10.npz" in recipe.read_text()
+    settings = load_as(FigureSettings, recipe, ["values=[2]", *(known if needs_data else [])])
+    if not needs_data:
+        assert len(topologies_of(settings)) == len(cells(settings)) >= len(settings.series)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"series": []}, "series"),
+        ({"series": [SERIES[0], SERIES[0]]}, "two are called 'butterfly'"),
+        ({"series": [{"name": "a", "topology": "butterfly(8, 3)"}]}, "series 'a' has no values"),
+        ({"series": [{**SERIES[0], "layer": "hashed"}]}, "need a section [network]"),
+        ({"series": [{**SERIES[0], "topologie": "x"}]}, "topologie"),
+        ({"series": [{**SERIES[0], "topology": "butterfly(8, {depth})"}]}, "only {value} and {place} stand for"),
+        ({"series": [{**SERIES[0], "topology": "butterfly(16, 4)"}]}, "is 16 x 16, where 8 x 8 is wanted"),
+        ({"series": [{**SERIES[0], "topology": "buterfly(8, 3)"}]}, "the nearest is 'butterfly'"),
+        ({"network": {"data": "no.npz"}, "n_in": None, "n_out": None}, "is not there"),
+        ({"network": {"data": "digits"}}, "test_targets: fidelity.targets is the number of trainings"),
+        ({"network": {"data": "digits", "kind": "cnn"}, "test_targets": None}, "network.kind = 'cnn': one of"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_one_line(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        study(tiny(tmp_path, **changes), HashEvaluator())
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
