@@ -16,8 +16,8 @@ from topologies.topology import Topology
 CHAMPION = "champion.safetensors"
 """What the file with the champion is called in the folder of a run."""
 
-DEFAULT_FAMILY = "evolved"
-"""The family of a topology of which only the budget is known: what errs least over all sizes and budgets."""
+DEFAULT_FAMILY = "random_regular"
+"""The family of a topology of which only the budget is known: the control that any other has to beat."""
 
 Source = Topology | str | Path | int
 """What stands for the topology of a layer: itself, a name, or a budget of trainable edges."""
@@ -127,7 +127,7 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
     ----------
     source:
         A topology; a name as :func:`resolve` takes it, where an expression may leave its sizes out; a budget of
-        trainable edges, of which the evolved family makes the best (:meth:`topologies.families.Family.fit`); or a
+        trainable edges, of which random regular makes the best (:meth:`topologies.families.Family.fit`); or a
         family's name alone, which makes the best of ``budget``.
     n_in, n_out:
         The layer's inputs and outputs.

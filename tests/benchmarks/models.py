@@ -129,7 +129,7 @@ def sizes_table(console: Console, repeats: int = 3) -> None:
         for density in (None, 0.1, 0.25):
             torch.manual_seed(0)
             model, label = build(), "dense" if density is None else f"{density:.0%}"
-            plan = tm.plan(model, "random_regular", density=density or 0.1, exclude=kept)
+            plan = tm.plan(model, density=density or 0.1, exclude=kept)
             models[label] = model if density is None else tm.convert(model, plan)
             there = len({one for change in plan.changes for one in change.names})
             layers[label] = "" if density is None else f"{there} of {there + len(plan.skipped)}"
@@ -200,7 +200,7 @@ def row(name: str) -> list[str]:
     torch.manual_seed(0)
     model = build()
     x = torch.randn(BATCH, *shape)
-    plan = tm.plan(model, "random_regular", density=DENSITY, exclude=head)
+    plan = tm.plan(model, density=DENSITY, exclude=head)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         tm.save(model, folder / "dense")

@@ -40,8 +40,8 @@ def plan(
     topology:
         A topology or its name, for layers of these sizes; an expression without sizes, such as
         ``"butterfly(depth=8)"``, which takes each layer's; or a family's name, such as ``"clos"``, for a density or a
-        budget, whose best member each layer gets. Without one it is :func:`topologies.evolved`. The places of a stack
-        go, in order, to the layers of their sizes, each to the next there is.
+        budget, whose best member each layer gets. Without one it is random regular. The places of a stack go, in
+        order, to the layers of their sizes, each to the next there is.
     density, budget:
         Trainable weights of each layer at most, as a share of its dense weights in (0, 1) or as a number. Neither
         biases nor constants count.

@@ -19,7 +19,7 @@ def replace_linear(linear: nn.Linear, topology: Source, *, weights: Fit | None =
 
     >>> head = replace_linear(model.head, "champion.safetensors")
     >>> head = replace_linear(model.head, "butterfly(depth=8)")  # of the layer's sizes
-    >>> head = replace_linear(model.head, 200)                   # evolved, of so many trainable edges
+    >>> head = replace_linear(model.head, 200)                   # random regular, of so many trainable edges
     >>> head = replace_linear(model.head, 200, weights=fit)      # evaluators.reconstruction.fit
     >>> model.head = head
 
