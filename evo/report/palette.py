@@ -21,6 +21,7 @@ FAMILIES = {
     "dense": "#4d5a66",
     "monarch": "#e377c2",
     "radix_net": "#1b7f3b",
+    "evolved": "#ff5a36",
     "patches": "#f0b400",
     "local_butterfly": "#78c832",
     "reordered_parallel_butterfly": "#a63c00",

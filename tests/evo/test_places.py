@@ -157,7 +157,7 @@ def test_commands_cope_with_places(result: Result, tmp_path: Path, monkeypatch: 
     asked += ["fidelity.validation_weight_decays=[0]"]
     scored = runner.invoke(app, ["score", run, *(one for each in asked for one in ("--set", each))])
     assert scored.exit_code == 0 and "700" in scored.output
-    told = runner.invoke(app, ["score", run]).exception
+    told = runner.invoke(app, ["score", "again.safetensors"]).exception
     assert isinstance(told, ValueError) and "holds 2 places (64-48-32): say what their model is" in str(told)
 
 

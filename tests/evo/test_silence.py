@@ -67,6 +67,9 @@ def silences(arguments: list[str], folder: Path) -> tuple[list[float], str]:
         "verify missing",
         "proxies missing.toml",
         "track missing",
+        "report missing",
+        "compare missing missing",
+        "study missing.toml",
         "ui --runs missing",
     ],
 )

@@ -137,7 +137,7 @@ def test_equal_places_are_shown_once_and_pictures_show_all() -> None:
     figure = draw_topology(TWO)
     assert len(figure.axes) == 2
     assert figure.axes[1].texts[0].get_text().startswith("place 2: 6 × 4")
-    assert len(draw_masks(TWO).axes) == TWO.depth
+    assert len(draw_masks(TWO).axes) == TWO.depth + len(TWO.places)  # and the path counts of each
 
 
 def test_a_topology_has_the_text_it_had() -> None:

@@ -154,7 +154,7 @@ def test_a_study_of_scores_is_one_run_and_tracking_it_twice_changes_nothing(
     monkeypatch.setattr(proxies, "STUDIED", {"depth": STUDIED["depth"], "synflow": STUDIED["synflow"]})
     values = {"n_in": 8, "n_out": 8, "budgets": [40], "sample_size": 6, "cluster": {"pool": "in-process"}, "runs": runs}
     folder = study(validate_as(StudySettings, values), Formula())
-    with pytest.raises(ValueError, match="a study of scores, not a search"):
+    with pytest.raises(ValueError, match="is a study, not a search"):
         track(folder)
     run_id = track_study(folder)
     assert rows(runs, "select name, status from runs") == [(folder.name, "FINISHED")]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import circulant
-from tests.contracts.layers.layer import Parameters
-from tests.contracts.layers.numbers import Numbers
+from topologies.testing.layers.layer import Parameters
+from topologies.testing.layers.numbers import Numbers
 from torch import Tensor, nn
 
 from topologies import clos, dense
