@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import circulant
-from topologies.testing.layers.layer import Parameters
-from topologies.testing.layers.numbers import Numbers
 from torch import Tensor, nn
 
 from topologies import clos, dense
 from topologies.models.circulant import BlockCirculantLinear, block_of
 from topologies.models.hashed import HashedLinear
+from topologies.testing.layers.layer import Parameters
+from topologies.testing.layers.numbers import Numbers
 from topologies.topology import Topology
 
 SIZES = {"square": dense(16, 16), "not square": clos(20, 4, 3, 5, n_out=13)}
