@@ -15,24 +15,6 @@ os.environ.setdefault("RAY_AUTH_MODE", "disabled")
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
-HOME = Path(__file__).parent
-TOGETHER = {"chaos", "cluster", "evo"}
-"""Folders whose tests start Ray, servers and commands, which would look at each other's."""
-APART = {"algorithm", "experiment", "report", "storage", "studies", "variation"}
-"""Folders of ``evo`` whose tests stay in their own process: those of a file share what it made."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests run in two processes, those that must not meet run in one of them, one after the other."""
-    for item in items:
-        folders = set(item.path.relative_to(HOME).parts)
-        if item.get_closest_marker("ray") or (TOGETHER & folders and not APART & folders):
-            item.add_marker(pytest.mark.xdist_group("together"))
-        elif "evo" in folders:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-
-
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray on this machine that all tests share, with at least two cores and two GPUs that are not there."""
