@@ -211,8 +211,10 @@ def proxies(
 
 def _is_of_rules(recipe: Path) -> bool:
     """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
+    from evo.shipped import recipe_file
+
     try:
-        return "cases" in tomllib.loads(recipe.read_text(encoding="utf-8"))
+        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
 
