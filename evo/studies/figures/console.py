@@ -7,10 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from evo.storage.history import History
+from evo.studies.console import file_and_say, run_and_show
 from evo.studies.figures.report import table, track, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import study
-from evo.studies.proxies.console import StudyProgress
 
 
 def draw_and_show(settings: FigureSettings, folder: Path | None, console: Console) -> None:
@@ -21,24 +21,13 @@ def draw_and_show(settings: FigureSettings, folder: Path | None, console: Consol
     ValueError
         As :func:`evo.studies.figures.study.study` does; tracking that fails is only said.
     """
-    progress = StudyProgress(console)
-    try:
-        with progress:
-            folder = study(settings, folder=folder, watcher=progress)
-    except KeyboardInterrupt:
-        if progress.folder is not None:
-            console.print(f'Stopped. Continue with: [bold]evofabric resume "{progress.folder}"[/bold]', soft_wrap=True)
-        raise
-    history = History.of(folder)
+    ended = run_and_show(lambda watcher: study(settings, folder=folder, watcher=watcher), console)
+    history = History.of(ended)
     console.print(table(history))
     with console.status("drawing ..."):
-        files = write(history, folder)
+        files = write(history, ended)
     for path in files:
         console.print(f"written to {path}", soft_wrap=True)
     if not files:
         console.print("[yellow]Every evaluation failed: there is nothing to draw.")
-    try:
-        with console.status("filing in MLflow ..."):
-            track(folder)
-    except ValueError as error:
-        console.print(f'[yellow]{error}; catch up with: evofabric track "{folder}"', soft_wrap=True)
+    file_and_say(track, ended, console)

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from evo.storage.history import History
 from evo.storage.records import RunEvent
-from evo.studies.proxies.console import StudyProgress
+from evo.storage.run import Watcher
+from evo.studies.console import run_and_show
 from evo.studies.rules.law import words
 from evo.studies.rules.report import champion, result_table, rule_of, show, write
 from evo.studies.rules.study import RuleSettings, search_rules
@@ -17,24 +18,20 @@ from evo.tracking.background import Tracker
 
 def search_rules_and_show(settings: RuleSettings, folder: Path | None, console: Console) -> None:
     """Run a search for a rule, or what is left of the one in a folder; print, write and track what it found."""
-    progress = StudyProgress(console)
     with Tracker(settings, show) as tracker:
 
-        def watch(event: RunEvent) -> None:
-            progress(event)
-            tracker(event)
+        def run(watcher: Watcher) -> Path:
+            def watch(event: RunEvent) -> None:
+                watcher(event)
+                tracker(event)
 
-        try:
-            with progress:
-                folder = search_rules(settings, folder=folder, watcher=watch)
-        except KeyboardInterrupt:
-            if progress.folder is not None:
-                console.print(f'Stopped. Continue with: [bold]evofabric resume "{progress.folder}"[/bold]')
-            raise
-    history = History.of(folder)
-    write(history, folder)
+            return search_rules(settings, folder=folder, watcher=watch)
+
+        ended = run_and_show(run, console)
+    history = History.of(ended)
+    write(history, ended)
     console.print(result_table(history))
     best = champion(history)
     if best is not None:
         console.print(words(rule_of(best)), soft_wrap=True, highlight=False)
-    console.print(f"The law, tables and a picture are in {folder}", soft_wrap=True)
+    console.print(f"The law, tables and a picture are in {ended}", soft_wrap=True)
