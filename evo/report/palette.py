@@ -8,6 +8,11 @@ from evo.storage.names import OWN
 EVOLUTION, RANDOM_SEARCH, BASELINE = "#1f6fb2", "#9a7a2f", "#e8853d"
 """Of evolution, of random search, and of the topology to beat: most often the parallel butterfly, so as that."""
 
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5f6b75", "#1f2a33")
+"""Of things side by side that are no families: Okabe and Ito's colours, told apart with every kind of colour vision."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""Their marks, so that colour is not all that tells them apart."""
+
 FAMILIES = {
     "parallel_butterfly": BASELINE,
     "butterfly": "#2a9d8f",

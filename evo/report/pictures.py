@@ -22,14 +22,11 @@ from evaluators.proxies.tangent_rank import Spectrum, TangentRank
 from evaluators.reconstruction.entries import entry_errors
 from evaluators.task import Fidelity, Split
 from evo.report.correlation import spearman
-from evo.report.palette import family_colour
+from evo.report.palette import MARKERS, SERIES, family_colour
 from evo.report.style import INK, PALE, SOFT, blank, head, page, place
 from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5f6b75", "#1f2a33")
-"""Of topologies without a family: Okabe and Ito's, which tell apart for every kind of colour vision."""
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)))
 _MAP = "viridis"
 """The colours of K, dark is little; errors use them in reverse, so that dark is bad in both."""
@@ -154,7 +151,7 @@ def spectra(topologies: Mapping[str, Topology]) -> Figure:
     figure, axes = page(9.5, max(4.6, 1.7 + 0.5 * len(topologies)), right=3.1)
     for number, (name, topology) in enumerate(topologies.items()):
         spectrum = TangentRank().spectrum(topology)
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = SERIES[number % len(SERIES)]
         kept = np.maximum(spectrum.eigenvalues[: spectrum.rank], spectrum.floor)
         index = np.arange(1, kept.size + 1)
         label = f"{_short(name)}\n{_spectrum_facts(topology, spectrum)}"
@@ -180,7 +177,7 @@ def scatter(
     every = sorted(set(families if among is None else among))
     for number, family in enumerate(every):
         own = np.array([one == family for one in families], dtype=np.bool_) & np.isfinite(x) & np.isfinite(y)
-        marker, colour = _MARKERS[number % len(_MARKERS)], family_colour(family)
+        marker, colour = MARKERS[number % len(MARKERS)], family_colour(family)
         axes.plot(x[own], y[own], marker, color=colour, ms=5, alpha=0.75, mew=0, label=family.replace("_", " "))
 
 

@@ -8,12 +8,11 @@ from typing import Literal
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
+from evo.report.palette import MARKERS, SERIES
 from evo.report.style import INK, bare, blank, head, place
 from evo.studies.figures.findings import Point
 from evo.studies.figures.settings import FigureSettings
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5f6b75", "#1f2a33")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
 """The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
 _LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
@@ -41,9 +40,9 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
             [x_of(one, settings.x) for one in line],
             [one.mean for one in ends],
             [[max(one.mean - max(one.low, 0.0), 0.0) for one in ends], [one.half_width for one in ends]],
-            color=_COLOURS[number % len(_COLOURS)],
-            marker=_MARKERS[number % len(_MARKERS)],
-            ls=_LINES[number // len(_COLOURS) % len(_LINES)],
+            color=SERIES[number % len(SERIES)],
+            marker=MARKERS[number % len(MARKERS)],
+            ls=_LINES[number // len(SERIES) % len(_LINES)],
             ms=4.5,
             lw=1.5,
             elinewidth=0.9,
