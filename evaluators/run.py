@@ -45,12 +45,13 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     outcome are its share of the whole.
     """
     start = time.perf_counter()
-    screened = [_screened(task) for task in tasks]
+    screened = _screened(evaluator, tasks)
     plain = [
-        replace(task, topology=task.candidates[one.place], siblings=(), race=None)
+        replace(task, topology=task.candidates[one.place], siblings=(), screen=None, race=None)
         for task, one in zip(tasks, screened, strict=True)
     ]
     first = _scores(evaluator, plain)
+    measured = [_measured(task) for task in plain]
     promoted = {}
     for place, (task, score) in enumerate(zip(tasks, first, strict=True)):
         if task.race is not None and isinstance(score, Score) and task.race.promotes(score):
@@ -59,42 +60,57 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     last = dict(zip(promoted, _scores(evaluator, list(promoted.values())), strict=True))
     seconds = (time.perf_counter() - start) / max(len(tasks), 1)
     outcomes = []
-    for place, (task, one) in enumerate(zip(tasks, screened, strict=True)):
-        entry, found = first[place], one.trouble or last.get(place, first[place])
+    for place, (task, one, measures) in enumerate(zip(tasks, screened, measured, strict=True)):
+        entry = first[place]
+        found = measures if isinstance(measures, str) else last.get(place, entry)
         answer = Answer(
             score=found if isinstance(found, Score) else None,
             failure=None if isinstance(found, Score) else found,
             chosen=one.place,
             entry=entry if place in last and isinstance(entry, Score) else None,
-            measures=_noted(plain[place]) | one.measures,
+            screened=one.error,
+            measures=_noted(plain[place]) | ({} if isinstance(measures, str) else measures),
         )
         outcomes.append(Outcome(number=task.number, answer=answer, seconds=seconds, device=device))
     return outcomes
 
 
 class _Screened(NamedTuple):
-    """The place of the candidate that a screen prefers, its measures, and what went wrong, if something did."""
+    """The place of the candidate that a task's screen prefers, and its error there."""
 
-    place: int
-    measures: dict[str, float]
-    trouble: str | None = None
+    place: int = 0
+    error: float | None = None
 
 
-def _screened(task: Task) -> _Screened:
-    """The candidate that a task's screen prefers, of equals the first."""
+def _screened(evaluator: Evaluator, tasks: Sequence[Task]) -> list[_Screened]:
+    """The candidate of every task with the least error at its screen's fidelity, of equals the first.
+
+    Where none can be scored the first is taken, whose evaluation says why.
+    """
+    asked = [
+        (place, replace(task, topology=one, siblings=(), fidelity=task.screen, screen=None, race=None))
+        for place, task in enumerate(tasks)
+        if task.screen is not None and task.siblings
+        for one in task.candidates
+    ]
+    errors: dict[int, list[float]] = {}
+    for (place, _), score in zip(asked, _scores(evaluator, [task for _, task in asked]), strict=True):
+        errors.setdefault(place, []).append(score.error if isinstance(score, Score) else float("inf"))
+    found = [_Screened()] * len(tasks)
+    for place, of_candidates in errors.items():
+        least = min(of_candidates)
+        found[place] = _Screened(of_candidates.index(least), least if least < float("inf") else None)
+    return found
+
+
+def _measured(task: Task) -> dict[str, float] | str:
+    """The proxies that are wanted of a task's own topology, or in words why they cannot be had."""
     try:
-        place, measures = 0, {}
-        if task.screen is not None:
-            promise = [measure(task.screen, candidate) for candidate in task.candidates]
-            place = min(range(len(promise)), key=promise.__getitem__)
-            measures[task.screen] = promise[place]
-        for name in task.measures:
-            measures[name] = measure(name, task.candidates[place])
+        return {name: measure(name, task.topology) for name in task.measures}
     except PASSED_ON:
         raise
     except Exception as error:
-        return _Screened(0, {}, words(error))
-    return _Screened(place, measures)
+        return words(error)
 
 
 def _noted(task: Task) -> dict[str, float]:

@@ -251,10 +251,8 @@ class Task:
         As the evaluator takes them.
     race:
         The promotion that the candidate may earn.
-    siblings:
-        Topologies of which, with ``topology``, the proxy ``screen`` chooses the one to be evaluated.
-    screen:
-        A proxy's name (:mod:`evaluators.proxies.registry`).
+    siblings, screen:
+        Topologies of which, with ``topology``, the one with the least error at the fidelity ``screen`` is evaluated.
     measures:
         Proxies that are wanted of the topology besides its score.
     noted:
@@ -271,7 +269,7 @@ class Task:
     seed: int
     race: Race | None = None
     siblings: tuple[AnyTopology, ...] = ()
-    screen: str | None = None
+    screen: Fidelity | None = None
     measures: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     variant: str = ""
@@ -287,15 +285,16 @@ class Task:
 class Answer:
     """What came of a task: a score, or in words why there is none.
 
-    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated. ``entry`` is the score with which the
-    task's race was entered, where the candidate was promoted and ``score`` is that of the second evaluation.
-    ``measures`` holds the screen's value too, and what was noted.
+    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated, and ``screened`` its error at the screen's
+    fidelity. ``entry`` is the score with which the task's race was entered, where the candidate was promoted and
+    ``score`` is that of the second evaluation. ``measures`` holds what was wanted and what was noted.
     """
 
     score: Score | None = None
     failure: str | None = None
     chosen: int = 0
     entry: Score | None = None
+    screened: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 

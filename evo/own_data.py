@@ -33,7 +33,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
     "targets": 1,
     "steps": 4,
     "rates": (0.003, 0.01, 0.03),
-    "inherit_rates": True,
+    "siblings": 1,
     "race_targets": 3,
     "validation_targets": 3,
     "validation_steps": 16,
@@ -45,7 +45,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
 not; fewer epochs on all examples rank better than more on fewer examples."""
 
 
-OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "inherit_rates")
+OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "siblings")
 """Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
 
 

@@ -90,7 +90,7 @@ class FidelitySettings(Section):
     epochs, and the defaults are those of :data:`evo.own_data.TRAINING_FIDELITY`.
     """
 
-    targets: Count = 6
+    targets: Count = 8
     """Targets that every candidate is scored on; its error is their mean."""
     steps: Count = 1200
     """Training steps on every target."""
@@ -98,9 +98,16 @@ class FidelitySettings(Section):
     """Learning rates. At these steps no family gains 3 % by others (tests/benchmarks/fidelity.py)."""
     weight_decays: Decays = (0.0,)
     """Weight decays, each tried with every rate where models are trained; reconstruction has none."""
-    inherit_rates: bool = False
+    inherit_rates: bool = True
     """Whether offspring are trained at their parent's best rate and weight decay, or a neighbour of it, instead of at
-    all; with ``[training]`` they are, by default."""
+    all."""
+    siblings: Count = 4
+    """Topologies bred for every candidate, of which a short training chooses the one to be scored; 1 with
+    ``[training]`` or an evaluator of your own."""
+    screen_targets: Count = 8
+    """Targets of that short training, at one rate where rates are inherited."""
+    screen_steps: Count = 300
+    """Steps of that short training."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
@@ -120,6 +127,13 @@ class FidelitySettings(Section):
     def search(self) -> Fidelity:
         """The fidelity of every candidate, on the search targets."""
         return Fidelity(self.targets, self.steps, self.rates, self.weight_decays)
+
+    @property
+    def screen(self) -> Fidelity | None:
+        """The fidelity at which siblings are compared; None where candidates have none."""
+        if self.siblings == 1:
+            return None
+        return Fidelity(self.screen_targets, self.screen_steps, self.rates, self.weight_decays)
 
     @property
     def validation(self) -> Fidelity:
@@ -248,10 +262,6 @@ class Settings(RunSettings):
     """Topologies of the user's own to start from: files, runs' folders or family expressions."""
     baseline: str | None = None
     """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
-    screen: Proxy | None = None
-    """A proxy (:mod:`evaluators.proxies.registry`) that chooses one of several siblings to be evaluated."""
-    siblings: Annotated[int, Field(ge=2)] = 4
-    """Topologies bred for every candidate where there is a screen."""
     objectives: tuple[Proxy, ...] = ()
     """Proxies that the search wants small beside the error and the number of edges."""
     controllability: bool = True

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evaluators.rng import generator
+from evo.algorithm.credit import Credits, credited, success
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember, Siblings
 from evo.algorithm.inheritance import Grid, Inherited, inherited
 from evo.algorithm.selection import pareto_front, survivors, tournament
@@ -84,7 +85,8 @@ class Rules:
 
 @dataclass(frozen=True)
 class State:
-    """What a search knows: digests of all topologies bred, the population, the Pareto front, and the elite.
+    """What a search knows: digests of all topologies bred, the population, the Pareto front, the elite, and how well
+    operators have done.
 
     ``elite`` are the most accurate individuals within the champion's limits, best first.
     """
@@ -93,6 +95,7 @@ class State:
     population: tuple[Individual, ...] = ()
     front: tuple[Individual, ...] = ()
     elite: tuple[Individual, ...] = ()
+    credits: Credits = ()
 
 
 def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
@@ -121,11 +124,13 @@ def tell(state: State, rules: Rules, generation: Sequence[Individual]) -> State:
     accurate = [
         one for one in (*state.elite, *generation) if np.isfinite(one.error) and within(one.topology, rules.limits)
     ]
+    population = survivors((*state.population, *generation), rules.population)
     return replace(
         state,
-        population=survivors((*state.population, *generation), rules.population),
+        population=population,
         front=pareto_front((*state.front, *generation)),
         elite=tuple(sorted(accurate, key=lambda one: (one.error, one.candidate.number))[: rules.elite]),
+        credits=credited(state.credits, generation, population),
     )
 
 
@@ -198,5 +203,7 @@ def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring
     else:
         parents = (tournament(state.population, key),)
         parent = parents[0].topology
-        operator, topology = mutated(parent, rules.layout, rules.bounds, key, rules.space) or ("nothing", None)
+        known = success(state.credits)
+        found = mutated(parent, rules.layout, rules.bounds, key, rules.space, known)
+        operator, topology = found or ("nothing", None)
     return None if topology is None else _Offspring(operator, parents, topology.canonical)

@@ -1,7 +1,8 @@
-"""Who survives and who breeds: NSGA-II from DEAP, for small errors, few edges, and small values of added objectives."""
+"""Who survives and who breeds: NSGA-II from DEAP, for small errors and small values of added objectives."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -39,22 +40,45 @@ def clamped(values: Sequence[float]) -> tuple[float, ...]:
     return tuple(min(max(value, -WORST), WORST) for value in values)
 
 
-def surviving(objectives: Sequence[tuple[float, ...]], count: int) -> list[int]:
+OF_ONE_DEPTH = 3
+"""Of one depth is at most this part, a third, of a population (``python -m tests.benchmarks.searchers``)."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """What decides whether an individual survives: its objectives, :func:`clamped`, and its depth."""
+
+    objectives: tuple[float, ...]
+    depth: int
+
+
+def surviving(ranks: Sequence[Rank], count: int) -> list[int]:
     """The places of the best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement.
 
-    All objectives are wanted small, and :func:`clamped`.
+    Edges are a limit and no objective, so that all effort goes to the error and whatever else a recipe wants small. Of
+    one depth there are at most :data:`OF_ONE_DEPTH` of the population while others are to be had: layers are cut out of
+    topologies more easily than they are put back, and a population of one depth rarely leaves it.
     """
-    if not objectives:
+    if not ranks:
         return []  # which DEAP's sorting cannot take
-    fitness = _fitness_class(len(objectives[0]))
-    candidates = [_Candidate(place, fitness(values)) for place, values in enumerate(objectives)]
-    return [candidate.place for candidate in tools.selNSGA2(candidates, count, nd="log")]
+    fitness = _fitness_class(len(ranks[0].objectives))
+    candidates = [_Candidate(place, fitness(rank.objectives)) for place, rank in enumerate(ranks)]
+    chosen: list[int] = []
+    crowded: list[int] = []
+    held: Counter[int] = Counter()
+    for front in tools.sortNondominated(candidates, len(candidates)):
+        tools.emo.assignCrowdingDist(front)
+        for one in sorted(front, key=lambda one: -one.fitness.crowding_dist):
+            depth = ranks[one.place].depth
+            held[depth] += 1
+            (chosen if held[depth] <= max(1, count // OF_ONE_DEPTH) else crowded).append(one.place)
+    return [*chosen, *crowded][:count]
 
 
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
     """The best ``count`` individuals, as :func:`surviving` chooses them."""
-    places = surviving([_objectives(individual) for individual in individuals], count)
-    return tuple(individuals[place] for place in places)
+    ranks = [Rank(clamped((one.error, *one.measures)), one.topology.depth) for one in individuals]
+    return tuple(individuals[place] for place in surviving(ranks, count))
 
 
 def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:

@@ -211,7 +211,7 @@ def rules_of(
             trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
         ),
         seed=settings.seed,
-        siblings=settings.siblings if settings.screen else 1,
+        siblings=fidelity.siblings,
         layout=layout,
         space=space,
         grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
@@ -294,11 +294,11 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
             task=Task(
                 topology=siblings[0].topology,
                 siblings=tuple(one.topology for one in siblings[1:]),
-                fidelity=_fidelity(settings, siblings[0]),
+                fidelity=_at_inherited(settings.fidelity.search, siblings[0]),
                 split=Split.SEARCH,
                 seed=settings.seed,
                 race=pending.race,
-                screen=settings.screen,
+                screen=_screen(settings, siblings),
                 measures=settings.objectives,
             ),
             origins=tuple(_origin(candidate) for candidate in siblings),
@@ -307,10 +307,15 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
     ]
 
 
-def _fidelity(settings: Settings, candidate: Candidate) -> Fidelity:
+def _at_inherited(fidelity: Fidelity, candidate: Candidate) -> Fidelity:
     """How a candidate is scored: at what it inherited, or at every learning rate and weight decay."""
-    search = settings.fidelity.search
-    return search if candidate.inherited is None else candidate.inherited.of(search)
+    return fidelity if candidate.inherited is None else candidate.inherited.of(fidelity)
+
+
+def _screen(settings: Settings, siblings: Siblings) -> Fidelity | None:
+    """How siblings are compared, if there are several."""
+    screen = settings.fidelity.screen
+    return None if screen is None or len(siblings) == 1 else _at_inherited(screen, siblings[0])
 
 
 def _origin(candidate: Candidate) -> Origin:

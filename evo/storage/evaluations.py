@@ -99,6 +99,7 @@ class Evaluations:
                     failure=record.failure,
                     chosen=record.chosen,
                     entry=record.entry,
+                    screened=record.screened,
                     measures=record.measures,
                 )
                 self._keep(key, record.race.targets if record.race else _FIRST, answer)
@@ -211,13 +212,16 @@ def _key(
     digests: Sequence[str],
     fidelity: Fidelity,
     split: str,
-    screen: str | None,
+    screen: Fidelity | None,
     measures: Sequence[str],
     variant: str,
 ) -> bytes:
-    asked = [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
-    what = [digests, asked, split, screen, measures, variant]
+    what = [digests, _plain(fidelity), split, screen and _plain(screen), measures, variant]
     return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).digest()
+
+
+def _plain(fidelity: Fidelity) -> list[object]:
+    return [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
 
 
 def _record(arrived: _Arrived) -> ScoreRecord:
@@ -240,6 +244,7 @@ def _record(arrived: _Arrived) -> ScoreRecord:
         screen=task.screen,
         candidates=tuple(one.digest for one in task.candidates) if task.screen else (),
         chosen=answer.chosen,
+        screened=answer.screened,
         measures=dict(answer.measures),
         wanted=task.measures,
         variant=task.variant,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 
 from evo.algorithm.nsga2 import Policy
-from evo.algorithm.selection import clamped, surviving
+from evo.algorithm.selection import Rank, clamped, surviving
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 
@@ -23,10 +23,10 @@ def populations(history: History) -> list[list[int]]:
         if generation is None or generation >= processed:
             break
         everyone = [*population, *members]
-        objectives = [
-            clamped((one.error, one.n_edges, *(one.measures.get(name, float("inf")) for name in wanted)))
+        ranks = [
+            Rank(clamped((one.error, *(one.measures.get(name, float("inf")) for name in wanted))), one.depth)
             for one in everyone
         ]
-        population = [everyone[place] for place in surviving(objectives, count)]
+        population = [everyone[place] for place in surviving(ranks, count)]
         found.append([one.number for one in population])
     return found

@@ -171,8 +171,8 @@ def _course(name: str, pairs: NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def _agreement(scores: Sequence[ScoreRecord]) -> float | None:
-    """Spearman's correlation of the screen's predictions with the errors; None where there are too few of them."""
-    pairs = [(one.measures[one.screen], one.error) for one in scores if one.screen and one.score]
+    """Spearman's correlation of the siblings' short trainings with the errors; None where there are too few of them."""
+    pairs = [(one.screened, one.error) for one in scores if one.screened is not None and one.score]
     predictions, errors = zip(*pairs, strict=True) if pairs else ((), ())
     return running_correlation(predictions, errors)
 

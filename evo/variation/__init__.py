@@ -6,7 +6,7 @@ ask for it, or None. Where inputs have places there are more operators, made for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -40,6 +40,7 @@ _TABLE: dict[str, tuple[Operator, float]] = {
     "remove_neurons": (remove_neurons, 1.5),
     "shift_width": (shift_width, 1.5),
     "permute": (permute, 1.0),
+    "redraw": (redraw, 1.5),
 }
 
 OPERATORS: dict[str, Operator] = {name: operator for name, (operator, _) in _TABLE.items()}
@@ -57,26 +58,30 @@ _OF_SPACE: dict[str, tuple[Callable[[Space], Operator], float]] = {
     "strides": (strides, 2.0),
     "swap_blocks": (swap_blocks, 1.0),
 }
-_REDRAW = 1.5
-
 _TRIES = 30
 
 
 def of_space(space: Space) -> dict[str, tuple[Operator, float]]:
     """Every operator with one parent where inputs have places, and how often each is tried."""
     made = {name: (make(space), weight) for name, (make, weight) in _OF_SPACE.items()}
-    return {**_TABLE, "redraw": (redraw, _REDRAW), **made}
+    return {**_TABLE, **made}
 
 
 def mutate(
-    parent: Topology, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+    parent: Topology,
+    bounds: Bounds,
+    generator: np.random.Generator,
+    space: Space | None = None,
+    success: Mapping[str, float] | None = None,
 ) -> tuple[str, Topology] | None:
     """A child of one parent, and the name of the operator that made it; None after 30 tries without one.
 
-    ``space`` says where the parent's inputs are, and adds the operators that need to know.
+    ``space`` says where the parent's inputs are, and adds the operators that need to know. Operators are tried as often
+    as their weights say, times their ``success`` where it is known.
     """
     table = _TABLE if space is None else of_space(space)
-    names, weights = list(table), np.array([weight for _, weight in table.values()])
+    names = list(table)
+    weights = np.array([weight * (success or {}).get(name, 1.0) for name, (_, weight) in table.items()])
     for chosen in generator.choice(len(names), size=_TRIES, p=weights / weights.sum()):
         child = table[names[chosen]][0](parent, bounds, generator)
         if child is not None:

@@ -5,7 +5,7 @@ This is the one spot where the two meet; whoever breeds need not know which it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,11 +38,15 @@ def mutated(
     bounds: Bounds,
     generator: np.random.Generator,
     space: Space | None = None,
+    success: Mapping[str, float] | None = None,
 ) -> tuple[str, AnyTopology] | None:
-    """A child of one parent, and the name of the operator that made it; None where none was found."""
+    """A child of one parent, and the name of the operator that made it; None where none was found.
+
+    ``success`` is that of operators in this search, by which they are tried more or less often.
+    """
     if isinstance(parent, Stack):
-        return mutate_stack(parent, _of(layout), bounds, generator, space)
-    return mutate(parent, bounds, generator, space)
+        return mutate_stack(parent, _of(layout), bounds, generator, space, success)
+    return mutate(parent, bounds, generator, space, success)
 
 
 def crossed(

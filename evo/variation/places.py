@@ -7,7 +7,7 @@ together most of the time, so that sharing, once found good, is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import lcm, prod
@@ -139,17 +139,23 @@ STACK_OPERATORS: dict[str, StackOperator] = {name: operator for name, (operator,
 
 
 def mutate_stack(
-    parent: Stack, layout: Layout, bounds: Bounds, generator: np.random.Generator, space: Space | None = None
+    parent: Stack,
+    layout: Layout,
+    bounds: Bounds,
+    generator: np.random.Generator,
+    space: Space | None = None,
+    success: Mapping[str, float] | None = None,
 ) -> tuple[str, Stack] | None:
     """A child of one parent, and the name of the operator that made it; None after 30 tries without one.
 
-    ``space`` says where the first place's inputs are; the others' follow from the places before.
+    ``space`` says where the first place's inputs are; the others' follow from the places before. Operators are tried as
+    often as their weights say, times their ``success`` where it is known.
     """
     table = _TABLE | _FREE if layout.widths else _TABLE
     if space is not None:
         table = table | {name: (partial(operator, space=space), table[name][1]) for name, operator in _BY_TOPOLOGY}
     names = tuple(table)
-    chances = np.array([weight for _, weight in table.values()])
+    chances = np.array([weight * (success or {}).get(name, 1.0) for name, (_, weight) in table.items()])
     for chosen in generator.choice(len(names), size=_TRIES, p=chances / chances.sum()):
         child = table[names[chosen]][0](parent, layout, bounds, generator)
         if child is not None and child.digest != parent.digest and admits(child, layout, bounds):
