@@ -285,9 +285,9 @@ class Task:
 class Answer:
     """What came of a task: a score, or in words why there is none.
 
-    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated, and ``screened`` its error at the screen's
-    fidelity. ``entry`` is the score with which the task's race was entered, where the candidate was promoted and
-    ``score`` is that of the second evaluation. ``measures`` holds what was wanted and what was noted.
+    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated, and ``screened`` its error at the
+    screen's fidelity. ``entry`` is the score with which the task's race was entered, where the candidate was promoted
+    and ``score`` is that of the second evaluation. ``measures`` holds what was wanted and what was noted.
     """
 
     score: Score | None = None

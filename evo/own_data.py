@@ -33,7 +33,6 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
     "targets": 1,
     "steps": 4,
     "rates": (0.003, 0.01, 0.03),
-    "siblings": 1,
     "race_targets": 3,
     "validation_targets": 3,
     "validation_steps": 16,
@@ -45,7 +44,7 @@ TRAINING_FIDELITY: Mapping[str, Any] = {
 not; fewer epochs on all examples rank better than more on fewer examples."""
 
 
-OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets", "siblings")
+OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets")
 """Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
 
 
@@ -112,6 +111,18 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     if values.get("places") is not None:
         return _with_ends(values)
     return _with_targets(values) if values.get("targets") is not None else values
+
+
+def with_siblings(values: dict[str, Any]) -> dict[str, Any]:
+    """The values without siblings where candidates are scored by another evaluator than reconstruction.
+
+    Of such nobody knows whether a short training is cheap, and tells anything; a recipe may ask for siblings.
+    """
+    searched_by = values.get("search_by") or values.get("evaluator", RECONSTRUCTION)
+    fidelity = values.get("fidelity") or {}
+    if searched_by in (RECONSTRUCTION, "reconstruction") or not isinstance(fidelity, dict):
+        return values
+    return values | {"fidelity": {"siblings": 1, **fidelity}}
 
 
 def _with_data(values: dict[str, Any]) -> dict[str, Any]:

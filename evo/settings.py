@@ -14,7 +14,17 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_va
 
 from evaluators.proxies.registry import CONTROL, check
 from evaluators.task import Evaluator, Fidelity, Score
-from evo.own_data import NAME, RECONSTRUCTION, TRAINING, Count, Found, Section, TrainingSettings, completed
+from evo.own_data import (
+    NAME,
+    RECONSTRUCTION,
+    TRAINING,
+    Count,
+    Found,
+    Section,
+    TrainingSettings,
+    completed,
+    with_siblings,
+)
 from evo.places import PlaceSettings
 from evo.shipped import recipe_file, shipped
 from evo.space_settings import SpaceSettings, with_space
@@ -317,7 +327,7 @@ class Settings(RunSettings):
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
-        return with_space(completed(values)) if isinstance(values, dict) else values
+        return with_siblings(with_space(completed(values))) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:

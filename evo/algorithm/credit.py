@@ -29,9 +29,9 @@ class Credit:
     entered: float = 0.0
 
 
-def credited(credits: Sequence[Credit], generation: Iterable[Individual], population: Iterable[Individual]) -> Credits:
+def credited(known: Sequence[Credit], generation: Iterable[Individual], population: Iterable[Individual]) -> Credits:
     """The credits after a generation was told, of which ``population`` holds those that entered it."""
-    found = {one.operator: one for one in credits}
+    found = {one.operator: one for one in known}
     entered = {one.candidate.number for one in population}
     for one in generation:
         if not one.candidate.parents:
@@ -44,13 +44,13 @@ def credited(credits: Sequence[Credit], generation: Iterable[Individual], popula
     return tuple(sorted(found.values(), key=lambda credit: credit.operator))
 
 
-def success(credits: Sequence[Credit]) -> dict[str, float]:
+def success(known: Sequence[Credit]) -> dict[str, float]:
     """The success of every operator that was tried, 1 for one that does as well as all together."""
-    tried, entered = sum(one.tried for one in credits), sum(one.entered for one in credits)
+    tried, entered = sum(one.tried for one in known), sum(one.entered for one in known)
     if entered == 0:
         return {}
     mean = entered / tried
-    shares = {one.operator: (one.entered + PRIOR * mean) / (one.tried + PRIOR) for one in credits}
+    shares = {one.operator: (one.entered + PRIOR * mean) / (one.tried + PRIOR) for one in known}
     return {name: min(max(share / mean, LEAST), MOST) for name, share in shares.items()}
 
 

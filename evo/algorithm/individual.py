@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Annotated
 
 from pydantic import PlainSerializer, PlainValidator
@@ -75,12 +76,14 @@ Siblings = tuple[Candidate, ...]
 class Individual:
     """A candidate that has been evaluated; a failed evaluation has no score and an infinite error.
 
-    ``measures`` are the proxies that the recipe wants small beside the error.
+    ``measures`` are the proxies that the recipe wants small beside the error. ``harder`` is by how much the targets of
+    the promoted are harder than those that this one was scored on (:mod:`evo.algorithm.level`).
     """
 
     candidate: Candidate
     score: Score | None
     measures: tuple[float, ...] = ()
+    harder: float = 0.0
 
     @property
     def topology(self) -> AnyTopology:
@@ -89,5 +92,10 @@ class Individual:
 
     @cached_property
     def error(self) -> float:
-        """Mean error on the search targets."""
-        return float("inf") if self.score is None else self.score.error
+        """Mean error on the search targets, as it would be on those of the promoted."""
+        return float("inf") if self.score is None else self.score.error + self.harder
+
+    @property
+    def errors(self) -> tuple[float, ...]:
+        """One error a target; none where the evaluation failed, or gave what is no number."""
+        return self.score.errors if self.score is not None and isfinite(self.score.error) else ()

@@ -17,6 +17,7 @@ from evaluators.rng import generator
 from evo.algorithm.credit import Credits, credited, success
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember, Siblings
 from evo.algorithm.inheritance import Grid, Inherited, inherited
+from evo.algorithm.level import harder_by, on_one_level
 from evo.algorithm.selection import pareto_front, survivors, tournament
 from evo.variation.bounds import Bounds
 from evo.variation.breed import crossed, mutated, sampled
@@ -121,22 +122,26 @@ def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Sibli
 
 def tell(state: State, rules: Rules, generation: Sequence[Individual]) -> State:
     """The state after learning the scores of a generation, given in the order of breeding."""
-    accurate = [
-        one for one in (*state.elite, *generation) if np.isfinite(one.error) and within(one.topology, rules.limits)
-    ]
-    population = survivors((*state.population, *generation), rules.population)
+    everyone = on_one_level((*state.population, *generation))
+    told = everyone[len(state.population) :]
+    accurate = [one for one in (*state.elite, *told) if np.isfinite(one.error) and within(one.topology, rules.limits)]
+    population = survivors(everyone, rules.population)
     return replace(
         state,
         population=population,
-        front=pareto_front((*state.front, *generation)),
+        front=pareto_front((*state.front, *told)),
         elite=tuple(sorted(accurate, key=lambda one: (one.error, one.candidate.number))[: rules.elite]),
-        credits=credited(state.credits, generation, population),
+        credits=credited(state.credits, told, population),
     )
 
 
-def promotion_threshold(state: State, rules: Rules) -> float | None:
-    """The error below which a candidate bred from this state would join the elite; None while the elite has room."""
-    return state.elite[-1].error if len(state.elite) == rules.elite else None
+def promotion_threshold(state: State, rules: Rules, targets: int) -> float | None:
+    """The error on the first ``targets`` below which a candidate bred from this state would join the elite; None while
+    the elite has room.
+    """
+    if len(state.elite) < rules.elite:
+        return None
+    return state.elite[-1].error - harder_by([one.errors for one in state.elite], targets)
 
 
 def within(topology: AnyTopology, limits: tuple[int, int]) -> bool:

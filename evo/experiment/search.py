@@ -96,6 +96,10 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
+    if evaluator is not None and "siblings" not in settings.fidelity.model_fields_set:
+        settings = settings.model_copy(
+            update={"fidelity": settings.fidelity.model_copy(update={"siblings": 1})}
+        )  # nobody knows whether a short training by it is cheap, and tells anything
     space = space_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         given = given_baseline(run)
@@ -152,6 +156,7 @@ def loop(run: Run[Settings], rules: Rules, reference: float | None) -> Searched:
     bred never depends on how many generations there will be, nor on ``reference``, the baseline's error.
     """
     generations, most = run.settings.loop.generations + 1, run.settings.loop.max_pending_generations
+    fidelity = run.settings.fidelity
     run.show(PhaseStarted(rules.policy.value))
     checkpoints = Checkpoints(run.folder, rules, run.journal)
     progress = checkpoints.last(generations, most) or Progress()
@@ -160,7 +165,7 @@ def loop(run: Run[Settings], rules: Rules, reference: float | None) -> Searched:
     while progress.generations < generations:
         while progress.bred < min(progress.generations + most, generations):
             state, groups = ask(progress.state, rules, progress.bred)
-            race = Race(promotion_threshold(state, rules), run.settings.fidelity.race_targets)
+            race = Race(promotion_threshold(state, rules, fidelity.targets), fidelity.race_targets)
             pending = Pending(groups, race)
             run.evaluations.send(_requests(run.settings, rules, pending))
             progress = replace(progress, state=state, pending=(*progress.pending, pending))

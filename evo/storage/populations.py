@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from evo.algorithm.level import levelled
 from evo.algorithm.nsga2 import Policy
 from evo.algorithm.selection import Rank, clamped, surviving
 from evo.storage.history import History
@@ -23,9 +24,10 @@ def populations(history: History) -> list[list[int]]:
         if generation is None or generation >= processed:
             break
         everyone = [*population, *members]
+        errors = levelled([one.score.errors if one.score else () for one in everyone])
         ranks = [
-            Rank(clamped((one.error, *(one.measures.get(name, float("inf")) for name in wanted))), one.depth)
-            for one in everyone
+            Rank(clamped((error, *(one.measures.get(name, float("inf")) for name in wanted))), one.depth)
+            for error, one in zip(errors, everyone, strict=True)
         ]
         population = [everyone[place] for place in surviving(ranks, count)]
         found.append([one.number for one in population])

@@ -18,6 +18,8 @@ from topologies.topology import ABSENT, CONSTANT, TRAINABLE
 
 _LARGEST = 0.3
 """The greatest standard deviation by which a statistic's logarithm changes."""
+ANEW = 0.3
+_CONSTANTS = 3
 _PAIRINGS = 6
 """How often ends that met where an edge is already are paired anew, before any absent edge will do."""
 
@@ -31,6 +33,9 @@ def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Mask
     widths[1:-1] = np.clip(hidden, 1, max(bounds.max_width, *widths[1:-1], 1)).tolist()
     shapes = list(pairwise(widths))
     constants = _perturbed([count([mask], CONSTANT) for mask in masks], spread, generator)
+    if generator.random() < ANEW:
+        place = int(generator.integers(len(masks)))
+        constants[place] = masks[place].shape[1] * int(generator.integers(_CONSTANTS, endpoint=True))
     trainable = _perturbed([count([mask], TRAINABLE) for mask in masks], spread, generator)
     new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
     for mask, old, wanted in zip(new, masks, constants, strict=True):

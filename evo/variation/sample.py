@@ -26,6 +26,8 @@ _NARROWER = 0.85
 _RESIZES = 60
 """How often at most; from the greatest width to one neuron takes fewer."""
 
+_MOST_SKIPS = 3
+"""Constant edges of a neuron, at most."""
 _LOCAL = 2 / 3
 """The share of samples whose layers may be wired by nearness, where inputs have places."""
 
@@ -114,10 +116,15 @@ def _masks(
     return masks
 
 
-def _skips(depth: int, generator: np.random.Generator) -> NDArray[np.bool_]:
-    """Which layers give every neuron a constant edge: none, all, or all but the last (equally likely)."""
-    skips = np.full(depth, generator.random() < 2 / 3)
-    skips[-1] &= generator.random() < 1 / 2
+def _skips(depth: int, generator: np.random.Generator) -> _Counts:
+    """Constant edges that each layer gives every neuron: none, one in all layers or all but the last, or each layer its
+    own number up to three (equally likely).
+    """
+    style = generator.integers(4)
+    if style == 3:
+        return generator.integers(_MOST_SKIPS, size=depth, endpoint=True)
+    skips = np.full(depth, int(style > 0))
+    skips[-1] = int(style == 2)
     return skips
 
 
@@ -143,15 +150,15 @@ class _Plan(NamedTuple):
 
     @staticmethod
     def of(
-        n_in: int, n_out: int, hidden: NDArray[np.float64], skips: NDArray[np.bool_], fan: int, bounds: Bounds
+        n_in: int, n_out: int, hidden: NDArray[np.float64], skips: _Counts, fan: int, bounds: Bounds
     ) -> _Plan:
-        """Every neuron has at least a trainable edge beside its constant one, or ``fan`` where it has none.
+        """Every neuron has at least a trainable edge beside its constant ones, or ``fan`` where it has none.
 
         Layers get their constants from the inputs on while ``max_edges`` has room; a neuron with a single possible
         source keeps that edge trainable.
         """
         widths = np.array([n_in, *np.clip(np.rint(hidden), 1, bounds.max_width).astype(np.int64), n_out])
-        wanted = np.where(skips & (widths[:-1] > 1), widths[1:], 0)
+        wanted = np.minimum(skips, widths[:-1] - 1) * widths[1:]
         constants = np.where(np.cumsum(wanted) <= bounds.max_edges - bounds.budget, wanted, 0)
         room = widths[:-1] * widths[1:] - constants
         least = np.minimum(room, np.maximum(widths[:-1], widths[1:]) * np.where(constants, 1, fan))

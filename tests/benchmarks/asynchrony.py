@@ -70,7 +70,7 @@ def advance(here: Progress, rules: Rules, pending: int, generations: int) -> Pro
     while here.generations < generations:
         while here.bred < here.generations + pending:
             state, groups = ask(here.state, rules, here.bred)
-            sent = Pending(groups, Race(promotion_threshold(state, rules), 1))
+            sent = Pending(groups, Race(promotion_threshold(state, rules, 1), 1))
             here = replace(here, state=state, pending=(*here.pending, sent))
         candidates = [siblings[0] for siblings in here.pending[0].groups]
         here = process(here, rules, [Individual(one, Score((measure(SCORE, one.topology),))) for one in candidates])

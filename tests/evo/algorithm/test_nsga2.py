@@ -175,6 +175,16 @@ def test_evolution_follows_what_it_is_told() -> None:
     assert late_mean[0] < late_mean[1] - 3
 
 
+def test_operators_whose_offspring_enter_the_population_are_tried_more_often() -> None:
+    def deeper(topology: Topology) -> Score:
+        return Score((1 / topology.depth,))
+
+    roomy = replace(RULES, bounds=replace(BOUNDS, max_depth=16, max_edges=300), offspring=20)
+    told = everyone(drive(roomy, 12, score=deeper)[0])
+    inserted = [one.candidate.operator == "insert_layer" for one in told if one.candidate.parents]
+    assert sum(inserted[-100:]) > 2 * sum(inserted[:100])
+
+
 @policies
 def test_front_and_elite_are_those_of_everything_told(rules: Rules) -> None:
     told, states = drive(rules, 6)
@@ -226,11 +236,21 @@ def test_a_search_without_any_candidate_ends_quietly() -> None:
 
 def test_the_threshold_of_promotion_is_the_last_error_of_the_elite_once_it_is_full() -> None:
     told, states = drive(RULES, 6)
-    assert promotion_threshold(State(), RULES) is None
+    assert promotion_threshold(State(), RULES, 2) is None
     few = replace(states[-1], elite=states[-1].elite[:2])
-    assert promotion_threshold(few, RULES) is None
+    assert promotion_threshold(few, RULES, 2) is None
     allowed = [one.error for one in everyone(told) if one.topology.n_edges <= 100 and one.topology.depth <= 4]
-    assert promotion_threshold(states[-1], RULES) == sorted(allowed)[2]
+    assert promotion_threshold(states[-1], RULES, 2) == sorted(allowed)[2]
+
+
+def test_the_threshold_is_about_the_targets_on_which_candidates_are_judged() -> None:
+    elite = [
+        Individual(Candidate(number, 0, INITIAL_POPULATION[0].topology, (), INITIAL, "own"), Score((0.2, 0.4, error)))
+        for number, error in enumerate((0.9, 1.2, 1.5))
+    ]
+    full = replace(State(), elite=tuple(elite))
+    assert promotion_threshold(full, RULES, 3) == pytest.approx(0.7)
+    assert promotion_threshold(full, RULES, 2) == pytest.approx(0.7 - (0.6 - 0.3))
 
 
 def test_limits_are_edges_and_depth() -> None:

@@ -23,10 +23,11 @@ points = st.lists(
 )
 
 
-def individual(number: int, point: Point) -> Individual:
-    """Of an error, infinite for a failure, and a number of edges."""
+def individual(number: int, point: Point, depth: int = 1) -> Individual:
+    """Of an error, infinite for a failure, a number of edges in its last layer, and a depth."""
     error, n_edges = point
-    candidate = Candidate(number, 0, Topology.from_masks([np.ones((1, n_edges))]), (), "test", "test")
+    masks = [*[np.ones((1, 1))] * (depth - 1), np.ones((1, n_edges))]
+    candidate = Candidate(number, 0, Topology.from_masks(masks), (), "test", "test")
     return Individual(candidate, Score((error,)) if np.isfinite(error) else None)
 
 
@@ -57,10 +58,18 @@ def ranks(found: Sequence[Point]) -> list[int]:
     return rank
 
 
+def measured(found: Sequence[Point]) -> list[Individual]:
+    """Of all depths, with an error and, in the place of edges, which do not count, a measure."""
+    return [
+        replace(individual(number, (error, 1), depth=1 + number), measures=(float(measure),))
+        for number, (error, measure) in enumerate(found)
+    ]
+
+
 @quick
 @given(points, st.integers(1, 16))
 def test_survivors_are_those_of_the_least_rank(found: list[Point], count: int) -> None:
-    chosen = survivors(individuals(found), count)
+    chosen = survivors(measured(found), count)
     numbers = [one.candidate.number for one in chosen]
     assert len(set(numbers)) == len(numbers) == min(count, len(found))
     rank = ranks(found)
@@ -71,7 +80,22 @@ def test_of_a_front_that_does_not_fit_the_ends_and_the_loneliest_survive() -> No
     line = [(0.1, 90), (0.5, 50), (0.51, 49), (0.52, 48), (0.9, 10)]
     by_loneliness = [{(0.1, 90), (0.9, 10)}, {(0.5, 50)}, {(0.52, 48)}, {(0.51, 49)}]  # 0.5 has 0.41 around it
     for count, last in ((2, 1), (3, 2), (4, 3), (5, 4)):
-        assert {point(one) for one in survivors(individuals(line), count)} == set().union(*by_loneliness[:last])
+        chosen = {(one.error, int(one.measures[0])) for one in survivors(measured(line), count)}
+        assert chosen == set().union(*by_loneliness[:last])
+
+
+@quick
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 5)), max_size=30), st.integers(1, 16))
+def test_the_least_errors_survive_but_of_one_depth_a_third_unless_nothing_else_is_left(
+    found: list[tuple[int, int]], count: int
+) -> None:
+    everyone = [individual(number, (error / 8, 3), depth) for number, (error, depth) in enumerate(found)]
+    in_order = sorted(everyone, key=lambda one: (one.error, one.candidate.number))
+    first, rest = [], []
+    for one in in_order:
+        held = sum(other.topology.depth == one.topology.depth for other in first)
+        (first if held < max(1, count // 3) else rest).append(one)
+    assert list(survivors(everyone, count)) == [*first, *rest][:count]
 
 
 def test_nothing_survives_of_nothing() -> None:

@@ -322,17 +322,22 @@ def test_a_score_that_is_known_is_judged_by_the_threshold_of_whoever_asks(tmp_pa
 
 
 def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path) -> None:
-    settings = small(screen="synflow", siblings=3, objectives=["unfairness"])
+    settings = small(fidelity={"siblings": 3}, objectives=["unfairness"])
     found, evaluator = run(tmp_path, settings)
     records = History.of(tmp_path).scores("evolution")
     bred = [one for one in records if one.origin.generation]
     assert all(len(one.candidates) == 3 and one.digest == one.candidates[one.chosen] for one in bred)
     assert len({one.chosen for one in bred}) == 3
-    assert {call[0] for call in evaluator.calls} >= {one.digest for one in bred}
+    screen = settings.fidelity.screen
+    assert screen is not None
+    for one in bred:
+        assert one.screen is not None and one.screen.steps == screen.steps and one.screen.rates == one.fidelity.rates
+        found_short = {call[0] for call in evaluator.calls if call[1] == one.screen}
+        assert found_short >= set(one.candidates)
     digests = [digest for one in records for digest in one.candidates]
     assert len(set(digests)) == len(digests), "what was screened out is not bred again"
     for one in bred[:5]:
-        assert one.measures == {name: measure(name, one.topology) for name in ("synflow", *CONTROL)}
+        assert one.measures == {name: measure(name, one.topology) for name in CONTROL}
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(b"".join(kept[: len(kept) // 2]))
     again, rest = run(tmp_path, settings)
@@ -340,23 +345,22 @@ def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path
     assert len(rest.calls) < len(evaluator.calls)
 
 
-def test_a_screen_that_does_not_exist_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"screen = 'sinflow': .* did you mean 'synflow'\?"):
-        small(screen="sinflow")
+def test_siblings_that_cannot_be_scored_are_passed_over_and_where_none_can_it_says_why(tmp_path: Path) -> None:
+    class Fails(HashEvaluator):
+        """For some topologies."""
 
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            if topology in (SOME[0], SOME[1]):
+                raise ArithmeticError("no score for this one")
+            return super().evaluate(topology, fidelity, split, seed)
 
-def test_a_screen_that_fails_is_a_failure_of_the_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import evaluators.proxies.registry
-
-    def broken(topology: Topology) -> float:
-        raise ArithmeticError("no score for this one")
-
-    monkeypatch.setitem(evaluators.proxies.registry.PROXIES, "synflow", broken)
-    asked_for = [asking("phase", 0, SOME[0], siblings=(SOME[1],), screen="synflow")]
+    asked_for = [
+        asking("phase", 0, SOME[0], siblings=(SOME[2],), screen=LOW),
+        asking("phase", 1, SOME[0], siblings=(SOME[1],), screen=LOW),
+    ]
     seen: list[Record] = []
-    with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
+    with evaluations(tmp_path, Fails(), arrived=seen.append) as asked:
         scores: list[Score | None] = asked.evaluate(asked_for)
-    assert scores == [None]
-    (record,) = seen
-    assert isinstance(record, ScoreRecord)
-    assert (record.score, record.failure) == (None, "ArithmeticError: no score for this one")
+    assert scores == [HashEvaluator().evaluate(SOME[2], LOW, Split.SEARCH, SEED), None]
+    failed = next(one for one in seen if isinstance(one, ScoreRecord) and one.number == 1)
+    assert failed.failure is not None and failed.failure.startswith("ArithmeticError: no score for this one")

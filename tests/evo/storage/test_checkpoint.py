@@ -72,7 +72,7 @@ def driven(generations: int, rules: Rules = RULES) -> Progress:
     while progress.generations < generations:
         while progress.bred < min(progress.generations + MAX_PENDING, LAST):
             state, groups = ask(progress.state, rules, progress.bred)
-            pending = Pending(groups, Race(promotion_threshold(state, rules), 16))
+            pending = Pending(groups, Race(promotion_threshold(state, rules, 2), 16))
             progress = replace(progress, state=state, pending=(*progress.pending, pending))
         progress = process(progress, rules, [individual(siblings) for siblings in progress.pending[0].groups])
     return progress

@@ -114,7 +114,7 @@ def test_what_decides_an_answer_is_its_key() -> None:
         replace(plain, fidelity=HIGH),
         replace(plain, fidelity=Fidelity(2, 5, (0.1,))),
         replace(plain, split=Split.TEST),
-        replace(plain, siblings=(SOME[1],), screen="depth"),
+        replace(plain, siblings=(SOME[1],), screen=HIGH),
         replace(plain, measures=("depth",)),
     ]
     assert len({key_of(task) for task in (plain, *others)}) == 1 + len(others)
@@ -179,7 +179,7 @@ def test_the_origin_that_is_recorded_is_of_the_sibling_that_was_chosen(tmp_path:
     task = Task(
         topology=deep,
         siblings=(flat,),
-        screen="depth",
+        screen=HIGH,
         fidelity=LOW,
         split=Split.SEARCH,
         seed=SEED,

@@ -314,11 +314,11 @@ def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Pat
 
 
 def test_how_well_the_screen_predicts_the_error_is_seen_in_every_generation(tmp_path: Path) -> None:
-    settings = small(tmp_path, screen="synflow", siblings=2)
+    settings = small(tmp_path, fidelity={"siblings": 2})
     history = History.of(search(settings, Formula()).folder)
     points = [one for one in run_records(history)[0].points if one.name == "evolution/screen_correlation"]
     enough = [one.candidates for one in history.generations(Policy.EVOLUTION) if one.candidates >= 8]
     assert [one.step for one in points] == enough and len(enough) > 3
-    known = [one for one in history.scores("evolution") if not one.failure]
-    predictions, errors = [one.measures["synflow"] for one in known], [one.error for one in known]
+    known = [one for one in history.scores("evolution") if one.screened is not None and one.score]
+    predictions, errors = [one.screened for one in known], [one.error for one in known]
     assert points[-1].value == pytest.approx(spearmanr(predictions, errors).statistic)
