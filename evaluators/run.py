@@ -1,4 +1,4 @@
-"""Evaluation of tasks, screens and races included, and the evaluation by which a worker proves itself.
+"""Evaluation of tasks, races included, and the evaluation by which a worker proves itself.
 
 A pool hands tasks to :func:`run` wherever it is, and knows nothing of what happens there.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
@@ -39,19 +39,15 @@ PASSED_ON = (MemoryError, BrokenDeviceError)
 
 
 def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcome]:
-    """Evaluate tasks here and now, their screens and races included.
+    """Evaluate tasks here and now, their races included.
 
     What is raised for a task becomes its failure, in words, except what is in :data:`PASSED_ON`. The seconds of an
     outcome are its share of the whole.
     """
     start = time.perf_counter()
-    screened = _screened(evaluator, tasks)
-    plain = [
-        replace(task, topology=task.candidates[one.place], siblings=(), screen=None, race=None)
-        for task, one in zip(tasks, screened, strict=True)
-    ]
-    first = _scores(evaluator, plain)
+    plain = [replace(task, race=None) for task in tasks]
     measured = [_measured(task) for task in plain]
+    first = _scores(evaluator, plain)
     promoted = {}
     for place, (task, score) in enumerate(zip(tasks, first, strict=True)):
         if task.race is not None and isinstance(score, Score) and task.race.promotes(score):
@@ -60,47 +56,17 @@ def run(evaluator: Evaluator, tasks: Sequence[Task], device: str) -> list[Outcom
     last = dict(zip(promoted, _scores(evaluator, list(promoted.values())), strict=True))
     seconds = (time.perf_counter() - start) / max(len(tasks), 1)
     outcomes = []
-    for place, (task, one, measures) in enumerate(zip(tasks, screened, measured, strict=True)):
+    for place, (task, measures) in enumerate(zip(tasks, measured, strict=True)):
         entry = first[place]
         found = measures if isinstance(measures, str) else last.get(place, entry)
         answer = Answer(
             score=found if isinstance(found, Score) else None,
             failure=None if isinstance(found, Score) else found,
-            chosen=one.place,
             entry=entry if place in last and isinstance(entry, Score) else None,
-            screened=one.error,
             measures=_noted(plain[place]) | ({} if isinstance(measures, str) else measures),
         )
         outcomes.append(Outcome(number=task.number, answer=answer, seconds=seconds, device=device))
     return outcomes
-
-
-class _Screened(NamedTuple):
-    """The place of the candidate that a task's screen prefers, and its error there."""
-
-    place: int = 0
-    error: float | None = None
-
-
-def _screened(evaluator: Evaluator, tasks: Sequence[Task]) -> list[_Screened]:
-    """The candidate of every task with the least error at its screen's fidelity, of equals the first.
-
-    Where none can be scored the first is taken, whose evaluation says why.
-    """
-    asked = [
-        (place, replace(task, topology=one, siblings=(), fidelity=task.screen, screen=None, race=None))
-        for place, task in enumerate(tasks)
-        if task.screen is not None and task.siblings
-        for one in task.candidates
-    ]
-    errors: dict[int, list[float]] = {}
-    for (place, _), score in zip(asked, _scores(evaluator, [task for _, task in asked]), strict=True):
-        errors.setdefault(place, []).append(score.error if isinstance(score, Score) else float("inf"))
-    found = [_Screened()] * len(tasks)
-    for place, of_candidates in errors.items():
-        least = min(of_candidates)
-        found[place] = _Screened(of_candidates.index(least), least if least < float("inf") else None)
-    return found
 
 
 def _measured(task: Task) -> dict[str, float] | str:

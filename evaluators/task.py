@@ -166,7 +166,7 @@ class BatchEvaluator(Evaluator, Protocol):
     """An evaluator that is faster on many topologies at a time, as on a GPU, with the bits of one at a time."""
 
     def evaluate_many(self, tasks: Sequence[Task]) -> list[Score]:
-        """The scores of the tasks' own topologies at their fidelities; races and siblings are not its business."""
+        """The scores of the tasks' topologies at their fidelities; races are not its business."""
         ...
 
 
@@ -251,8 +251,6 @@ class Task:
         As the evaluator takes them.
     race:
         The promotion that the candidate may earn.
-    siblings, screen:
-        Topologies of which, with ``topology``, the one with the least error at the fidelity ``screen`` is evaluated.
     measures:
         Proxies that are wanted of the topology besides its score.
     noted:
@@ -268,33 +266,23 @@ class Task:
     split: Split
     seed: int
     race: Race | None = None
-    siblings: tuple[AnyTopology, ...] = ()
-    screen: Fidelity | None = None
     measures: tuple[str, ...] = ()
     noted: tuple[str, ...] = ()
     variant: str = ""
     number: int = 0
-
-    @property
-    def candidates(self) -> tuple[AnyTopology, ...]:
-        """The topology and its siblings."""
-        return (self.topology, *self.siblings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What came of a task: a score, or in words why there is none.
 
-    ``chosen`` is the place in ``(topology, *siblings)`` of what was evaluated, and ``screened`` its error at the
-    screen's fidelity. ``entry`` is the score with which the task's race was entered, where the candidate was promoted
-    and ``score`` is that of the second evaluation. ``measures`` holds what was wanted and what was noted.
+    ``entry`` is the score with which the task's race was entered, where the candidate was promoted and ``score`` is
+    that of the second evaluation. ``measures`` holds what was wanted and what was noted.
     """
 
     score: Score | None = None
     failure: str | None = None
-    chosen: int = 0
     entry: Score | None = None
-    screened: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -113,18 +113,6 @@ def completed(values: dict[str, Any]) -> dict[str, Any]:
     return _with_targets(values) if values.get("targets") is not None else values
 
 
-def with_siblings(values: dict[str, Any]) -> dict[str, Any]:
-    """The values without siblings where candidates are scored by another evaluator than reconstruction.
-
-    Of such nobody knows whether a short training is cheap, and tells anything; a recipe may ask for siblings.
-    """
-    searched_by = values.get("search_by") or values.get("evaluator", RECONSTRUCTION)
-    fidelity = values.get("fidelity") or {}
-    if searched_by in (RECONSTRUCTION, "reconstruction") or not isinstance(fidelity, dict):
-        return values
-    return values | {"fidelity": {"siblings": 1, **fidelity}}
-
-
 def _with_data(values: dict[str, Any]) -> dict[str, Any]:
     from evaluators.training.data import Data
     from evaluators.training.evaluator import sizes_of

@@ -23,7 +23,6 @@ from evo.own_data import (
     Section,
     TrainingSettings,
     completed,
-    with_siblings,
 )
 from evo.places import PlaceSettings
 from evo.shipped import recipe_file, shipped
@@ -111,13 +110,6 @@ class FidelitySettings(Section):
     inherit_rates: bool = True
     """Whether offspring are trained at their parent's best rate and weight decay, or a neighbour of it, instead of at
     all."""
-    siblings: Count = 4
-    """Topologies bred for every candidate, of which a short training chooses the one to be scored; 1 with
-    ``[training]`` or an evaluator of your own."""
-    screen_targets: Count = 8
-    """Targets of that short training, at one rate where rates are inherited."""
-    screen_steps: Count = 300
-    """Steps of that short training."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
@@ -137,13 +129,6 @@ class FidelitySettings(Section):
     def search(self) -> Fidelity:
         """The fidelity of every candidate, on the search targets."""
         return Fidelity(self.targets, self.steps, self.rates, self.weight_decays)
-
-    @property
-    def screen(self) -> Fidelity | None:
-        """The fidelity at which siblings are compared; None where candidates have none."""
-        if self.siblings == 1:
-            return None
-        return Fidelity(self.screen_targets, self.screen_steps, self.rates, self.weight_decays)
 
     @property
     def validation(self) -> Fidelity:
@@ -327,7 +312,7 @@ class Settings(RunSettings):
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
-        return with_siblings(with_space(completed(values))) if isinstance(values, dict) else values
+        return with_space(completed(values)) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:

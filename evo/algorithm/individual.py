@@ -68,10 +68,6 @@ class Candidate:
     inherited: Inherited | None = None
 
 
-Siblings = tuple[Candidate, ...]
-"""Candidates with one number, of which a screen chooses the one to be evaluated; most often there is only one."""
-
-
 @dataclass(frozen=True)
 class Individual:
     """A candidate that has been evaluated; a failed evaluation has no score and an infinite error.

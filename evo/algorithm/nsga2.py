@@ -15,7 +15,7 @@ import numpy as np
 
 from evaluators.rng import generator
 from evo.algorithm.credit import Credits, credited, success
-from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember, Siblings
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember
 from evo.algorithm.inheritance import Grid, Inherited, inherited
 from evo.algorithm.level import harder_by, on_one_level
 from evo.algorithm.selection import pareto_front, survivors, tournament
@@ -58,8 +58,6 @@ class Rules:
         Most edges and greatest depth of a champion: the baseline's.
     initial_population:
         Generation 0.
-    siblings:
-        Topologies bred for one candidate, of which the screen chooses one.
     layout:
         Of a model with several places: candidates are stacks then.
     space:
@@ -78,7 +76,6 @@ class Rules:
     limits: tuple[int, int]
     initial_population: tuple[InitialMember, ...]
     seed: int
-    siblings: int = 1
     layout: Layout | None = None
     space: Space | None = None
     grid: Grid | None = None
@@ -99,7 +96,7 @@ class State:
     credits: Credits = ()
 
 
-def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
+def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
     """Breed a generation; returns the state that has bred it, and its candidates.
 
     Generation 0 is the initial population, or for random search a sample of as many. A generation holds no topology
@@ -108,15 +105,14 @@ def ask(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Sibli
     initial = rules.initial_population
     if generation == 0 and rules.policy is Policy.EVOLUTION:
         first = [
-            (Candidate(number, 0, member.topology, (), INITIAL, member.family),)
-            for number, member in enumerate(initial)
+            Candidate(number, 0, member.topology, (), INITIAL, member.family) for number, member in enumerate(initial)
         ]
         return _with_bred(state, first), tuple(first)
     size = rules.offspring if generation else len(initial)
     start = len(initial) + rules.offspring * (generation - 1) if generation else 0
     bred = set(state.bred)
-    groups = [_siblings(state, rules, generation, number, bred) for number in range(start, start + size)]
-    found = tuple(siblings for siblings in groups if siblings)
+    candidates = [_born(state, rules, generation, number, bred) for number in range(start, start + size)]
+    found = tuple(one for one in candidates if one is not None)
     return _with_bred(state, found), found
 
 
@@ -149,31 +145,27 @@ def within(topology: AnyTopology, limits: tuple[int, int]) -> bool:
     return topology.n_edges <= limits[0] and topology.depth <= limits[1]
 
 
-def _with_bred(state: State, groups: Sequence[Siblings]) -> State:
-    return replace(state, bred=state.bred | {one.topology.digest for siblings in groups for one in siblings})
+def _with_bred(state: State, candidates: Sequence[Candidate]) -> State:
+    return replace(state, bred=state.bred | {one.topology.digest for one in candidates})
 
 
-def _siblings(state: State, rules: Rules, generation: int, number: int, bred: set[str]) -> Siblings:
-    """Siblings that are not in ``bred``, which learns of them; fewer than asked when many attempts found no more."""
+def _born(state: State, rules: Rules, generation: int, number: int, bred: set[str]) -> Candidate | None:
+    """A candidate that is not in ``bred``, which learns of it; None where many attempts found none."""
     key = generator(rules.seed, "birth", rules.policy.value, number)
-    siblings: list[Candidate] = []
-    at: Inherited | None = None
-    for _ in range(ATTEMPTS * rules.siblings):
+    for _ in range(ATTEMPTS):
         found = _attempt(state, rules, key)
         if found is not None and found.topology.digest not in bred:
             bred.add(found.topology.digest)
             numbers = tuple(one.candidate.number for one in found.parents)
             digests = tuple(one.topology.digest for one in found.parents)
-            at = at if siblings else _inherited(state, rules, found.parents, number)
             family = found.parents[0].candidate.family if found.parents else SAMPLED
-            siblings.append(Candidate(number, generation, found.topology, numbers, found.operator, family, digests, at))
-            if len(siblings) == rules.siblings:
-                break
-    return tuple(siblings)
+            at = _inherited(state, rules, found.parents, number)
+            return Candidate(number, generation, found.topology, numbers, found.operator, family, digests, at)
+    return None
 
 
 def _inherited(state: State, rules: Rules, parents: Sequence[Individual], number: int) -> Inherited | None:
-    """What the first of a candidate's siblings inherits, and all of them are trained at.
+    """The learning rate and weight decay that a candidate is trained at, None for all of the grid.
 
     A sample has no parent and takes after one of the population, in random search as in evolution: so a candidate of
     either costs as much.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from evaluators.task import Race
-from evo.algorithm.individual import Individual, Siblings
+from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.nsga2 import Rules, State, tell
 
 
@@ -16,7 +16,7 @@ from evo.algorithm.nsga2 import Rules, State, tell
 class Pending:
     """A generation that was bred and not processed yet, with the race that its members run."""
 
-    groups: tuple[Siblings, ...]
+    candidates: tuple[Candidate, ...]
     race: Race
 
 

@@ -44,7 +44,7 @@ def scores(run: Run[Settings], family: str, trials: Sequence[Trial]) -> list[Sco
                 phase=names.tuning(family),
                 number=trial.number,
                 task=Task(topology=trial.topology, fidelity=fidelity, split=Split.SEARCH, seed=seed),
-                origins=(Origin(label=trial.expression, family=family),),
+                origin=Origin(label=trial.expression, family=family),
             )
             for trial in trials
         ]
@@ -94,7 +94,7 @@ def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
             phase=names.FOUNDER_ERRORS,
             number=place,
             task=Task(topology=one.topology, fidelity=settings.fidelity.search, split=Split.SEARCH, seed=settings.seed),
-            origins=(Origin(family=one.family),),
+            origin=Origin(family=one.family),
         )
         for place, one in enumerate(members)
     ]

@@ -86,11 +86,6 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
     inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
-    screen = fidelity.screen
-    if screen is not None:
-        short = _once_chosen(screen, screen.targets) if heirs else screen
-        siblings = (bred - initial) * fidelity.siblings
-        compared = Phase("siblings, by a short training", (siblings, siblings), short)
     again_at_one = _once_chosen(search, RETRAININGS)
     afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), again_at_one, Split.VALIDATION)
     return (
@@ -99,7 +94,6 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         *inherited[Policy.EVOLUTION],
         Phase("random search", (whole,), search),
         *inherited[Policy.RANDOM],
-        *([compared] if screen is not None else []),
         Phase("promotions", (promoted, promoted), searched),
         *_ranked_and_tested(settings, ranked, tested),
         *([afresh] if settings.retrains else []),

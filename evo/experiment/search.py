@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evaluators.function import Function
 from evaluators.task import Answer, Evaluator, Fidelity, Race, Split, Task
-from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, Siblings
+from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual
 from evo.algorithm.inheritance import Grid
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
@@ -96,10 +96,6 @@ def search(
     ValueError
         In one line, for anything in the recipe that cannot be done.
     """
-    if evaluator is not None and "siblings" not in settings.fidelity.model_fields_set:
-        settings = settings.model_copy(
-            update={"fidelity": settings.fidelity.model_copy(update={"siblings": 1})}
-        )  # nobody knows whether a short training by it is cheap, and tells anything
     space = space_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
         given = given_baseline(run)
@@ -164,15 +160,15 @@ def loop(run: Run[Settings], rules: Rules, reference: float | None) -> Searched:
         run.evaluations.send(_requests(run.settings, rules, pending))
     while progress.generations < generations:
         while progress.bred < min(progress.generations + most, generations):
-            state, groups = ask(progress.state, rules, progress.bred)
+            state, candidates = ask(progress.state, rules, progress.bred)
             race = Race(promotion_threshold(state, rules, fidelity.targets), fidelity.race_targets)
-            pending = Pending(groups, race)
+            pending = Pending(candidates, race)
             run.evaluations.send(_requests(run.settings, rules, pending))
             progress = replace(progress, state=state, pending=(*progress.pending, pending))
         oldest = progress.pending[0]
         answers = run.evaluations.answers(_requests(run.settings, rules, oldest))
-        pairs = zip(oldest.groups, answers, strict=True)
-        generation = [_individual(siblings, answer, run.settings.objectives) for siblings, answer in pairs]
+        pairs = zip(oldest.candidates, answers, strict=True)
+        generation = [_individual(candidate, answer, run.settings.objectives) for candidate, answer in pairs]
         progress = process(progress, rules, generation)
         _note_generation(run, progress, rules, reference)
         checkpoints.keep(progress)
@@ -216,7 +212,6 @@ def rules_of(
             trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
         ),
         seed=settings.seed,
-        siblings=fidelity.siblings,
         layout=layout,
         space=space,
         grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
@@ -295,32 +290,25 @@ def _requests(settings: Settings, rules: Rules, pending: Pending) -> list[Reques
     return [
         Request(
             phase=rules.policy.value,
-            number=siblings[0].number,
+            number=candidate.number,
             task=Task(
-                topology=siblings[0].topology,
-                siblings=tuple(one.topology for one in siblings[1:]),
-                fidelity=_at_inherited(settings.fidelity.search, siblings[0]),
+                topology=candidate.topology,
+                fidelity=_fidelity(settings, candidate),
                 split=Split.SEARCH,
                 seed=settings.seed,
                 race=pending.race,
-                screen=_screen(settings, siblings),
                 measures=settings.objectives,
             ),
-            origins=tuple(_origin(candidate) for candidate in siblings),
+            origin=_origin(candidate),
         )
-        for siblings in pending.groups
+        for candidate in pending.candidates
     ]
 
 
-def _at_inherited(fidelity: Fidelity, candidate: Candidate) -> Fidelity:
+def _fidelity(settings: Settings, candidate: Candidate) -> Fidelity:
     """How a candidate is scored: at what it inherited, or at every learning rate and weight decay."""
-    return fidelity if candidate.inherited is None else candidate.inherited.of(fidelity)
-
-
-def _screen(settings: Settings, siblings: Siblings) -> Fidelity | None:
-    """How siblings are compared, if there are several."""
-    screen = settings.fidelity.screen
-    return None if screen is None or len(siblings) == 1 else _at_inherited(screen, siblings[0])
+    search = settings.fidelity.search
+    return search if candidate.inherited is None else candidate.inherited.of(search)
 
 
 def _origin(candidate: Candidate) -> Origin:
@@ -332,9 +320,9 @@ def _origin(candidate: Candidate) -> Origin:
     )
 
 
-def _individual(siblings: Siblings, answer: Answer, objectives: Sequence[str]) -> Individual:
+def _individual(candidate: Candidate, answer: Answer, objectives: Sequence[str]) -> Individual:
     measures = tuple(answer.measures.get(name, float("inf")) for name in objectives)
-    return Individual(siblings[answer.chosen], answer.score, measures)
+    return Individual(candidate, answer.score, measures)
 
 
 def _note_generation(run: Run[Settings], progress: Progress, rules: Rules, reference: float | None) -> None:

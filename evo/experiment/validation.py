@@ -170,4 +170,4 @@ def _request(
     race: Race | None = None,
 ) -> Request:
     task = Task(topology=finalist.topology, fidelity=fidelity, split=split, seed=run.settings.seed, race=race)
-    return Request(phase=phase, number=number, task=task, origins=(Origin(label=finalist.label),))
+    return Request(phase=phase, number=number, task=task, origin=Origin(label=finalist.label))

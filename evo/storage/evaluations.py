@@ -27,13 +27,13 @@ _FIRST = 0
 class Request:
     """A score that is wanted: a task, which ``phase`` and ``number`` name within a run.
 
-    ``origins`` is what the journal should remember of the task's candidates, one for each of them.
+    ``origin`` is what the journal should remember of the task's topology.
     """
 
     phase: str
     number: int
     task: Task
-    origins: tuple[Origin, ...] = field(default=(Origin(),), compare=False)
+    origin: Origin = field(default=Origin(), compare=False)
 
     @property
     def name(self) -> tuple[str, int]:
@@ -54,7 +54,7 @@ class _Arrived:
 class Evaluations:
     """Sends requests to a pool and gathers their answers through a journal.
 
-    What is known is not evaluated again. It is kept by what decides it: topology, fidelity, split, screen, and (for
+    What is known is not evaluated again. It is kept by what decides it: topology, fidelity, split, and (for
     all the same) the run's evaluator and seed; of a race both scores are kept, and whether it is won is decided anew.
 
     Parameters
@@ -92,14 +92,11 @@ class Evaluations:
         """Take over the answers of a journal whose evaluator and seed are this run's."""
         for record in records:
             if isinstance(record, ScoreRecord):
-                digests = record.candidates or (record.digest,)
-                key = _key(digests, record.fidelity, record.split.value, record.screen, record.wanted, record.variant)
+                key = _key(record.digest, record.fidelity, record.split.value, record.wanted, record.variant)
                 answer = Answer(
                     score=record.score,
                     failure=record.failure,
-                    chosen=record.chosen,
                     entry=record.entry,
-                    screened=record.screened,
                     measures=record.measures,
                 )
                 self._keep(key, record.race.targets if record.race else _FIRST, answer)
@@ -140,9 +137,8 @@ class Evaluations:
         if first is None or first.score is None or task.race is None:
             return replace(task, number=number, noted=self._noted)
         fidelity = task.fidelity.promoted(task.race.targets, first.score)
-        topology = task.candidates[first.chosen]
         return Task(
-            topology=topology,
+            topology=task.topology,
             fidelity=fidelity,
             split=task.split,
             seed=task.seed,
@@ -183,7 +179,7 @@ class Evaluations:
         """Journal what is new, all in one go; only then it counts."""
         records = []
         for one in arrived:
-            digest = one.request.task.candidates[one.answer.chosen].digest
+            digest = one.request.task.topology.digest
             before = self._written.get(one.request.name)
             if before is None:
                 records.append(_record(one))
@@ -204,29 +200,24 @@ class Evaluations:
 
 def key_of(task: Task) -> bytes:
     """What decides an answer, besides evaluator, seed and race."""
-    digests = [one.digest for one in task.candidates]
-    return _key(digests, task.fidelity, task.split.value, task.screen, task.measures, task.variant)
+    return _key(task.topology.digest, task.fidelity, task.split.value, task.measures, task.variant)
 
 
 def _key(
-    digests: Sequence[str],
+    digest: str,
     fidelity: Fidelity,
     split: str,
-    screen: Fidelity | None,
     measures: Sequence[str],
     variant: str,
 ) -> bytes:
-    what = [digests, _plain(fidelity), split, screen and _plain(screen), measures, variant]
+    asked = [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
+    what = [digest, asked, split, measures, variant]
     return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).digest()
-
-
-def _plain(fidelity: Fidelity) -> list[object]:
-    return [fidelity.targets, fidelity.steps, fidelity.rates, fidelity.weight_decays]
 
 
 def _record(arrived: _Arrived) -> ScoreRecord:
     request, task, answer = arrived.request, arrived.request.task, arrived.answer
-    topology = task.candidates[answer.chosen]
+    topology = task.topology
     return ScoreRecord(
         phase=request.phase,
         number=request.number,
@@ -234,17 +225,13 @@ def _record(arrived: _Arrived) -> ScoreRecord:
         n_trainable=topology.n_trainable,
         n_edges=topology.n_edges,
         depth=topology.depth,
-        origin=request.origins[answer.chosen],
+        origin=request.origin,
         split=task.split,
         fidelity=task.fidelity,
         race=task.race,
         score=answer.score,
         entry=answer.entry,
         failure=answer.failure,
-        screen=task.screen,
-        candidates=tuple(one.digest for one in task.candidates) if task.screen else (),
-        chosen=answer.chosen,
-        screened=answer.screened,
         measures=dict(answer.measures),
         wanted=task.measures,
         variant=task.variant,

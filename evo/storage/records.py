@@ -92,13 +92,6 @@ class ScoreRecord(_Record):
     entry: Score | None = None
     """The score with which a race was entered, where the candidate was promoted."""
     failure: str | None
-    screen: Fidelity | None = None
-    """The fidelity by which one of several siblings was chosen."""
-    candidates: tuple[str, ...] = ()
-    """Digests of the siblings that were chosen from."""
-    chosen: int = 0
-    screened: float | None = None
-    """The error of the chosen one at the screen's fidelity."""
     measures: dict[str, float] = {}
     wanted: tuple[str, ...] = ()
     """Proxies that were asked for."""

@@ -134,7 +134,6 @@ def _evolution(history: History) -> Iterator[Point]:
                 "error_over_baseline": None if best is None or baseline is None else ratio(best, baseline),
                 "hypervolume": generation.hypervolume,
                 "evaluations_per_second": count / (time - before) if time > before else None,
-                "screen_correlation": _agreement(history.scores(policy.value)[: generation.candidates][-_LATELY:]),
             }
             for name, pairs in noted.items():
                 values |= _course(name, pairs[: generation.candidates])
@@ -168,13 +167,6 @@ def _course(name: str, pairs: NDArray[np.float64]) -> dict[str, float | None]:
         f"{name}_mean": float(lately[:, 0].mean()),
         f"{name}_correlation": running_correlation(both[:, 0], both[:, 1]),
     }
-
-
-def _agreement(scores: Sequence[ScoreRecord]) -> float | None:
-    """Spearman's correlation of the siblings' short trainings with the errors; None where there are too few of them."""
-    pairs = [(one.screened, one.error) for one in scores if one.screened is not None and one.score]
-    predictions, errors = zip(*pairs, strict=True) if pairs else ((), ())
-    return running_correlation(predictions, errors)
 
 
 def _test(history: History) -> Iterator[Point]:

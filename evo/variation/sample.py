@@ -149,9 +149,7 @@ class _Plan(NamedTuple):
     room: _Counts
 
     @staticmethod
-    def of(
-        n_in: int, n_out: int, hidden: NDArray[np.float64], skips: _Counts, fan: int, bounds: Bounds
-    ) -> _Plan:
+    def of(n_in: int, n_out: int, hidden: NDArray[np.float64], skips: _Counts, fan: int, bounds: Bounds) -> _Plan:
         """Every neuron has at least a trainable edge beside its constant ones, or ``fan`` where it has none.
 
         Layers get their constants from the inputs on while ``max_edges`` has room; a neuron with a single possible

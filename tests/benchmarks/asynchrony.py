@@ -69,10 +69,10 @@ def advance(here: Progress, rules: Rules, pending: int, generations: int) -> Pro
     """The loop of :func:`evo.experiment.search.loop`, without journal and workers, up to so many generations."""
     while here.generations < generations:
         while here.bred < here.generations + pending:
-            state, groups = ask(here.state, rules, here.bred)
-            sent = Pending(groups, Race(promotion_threshold(state, rules, 1), 1))
+            state, born = ask(here.state, rules, here.bred)
+            sent = Pending(born, Race(promotion_threshold(state, rules, 1), 1))
             here = replace(here, state=state, pending=(*here.pending, sent))
-        candidates = [siblings[0] for siblings in here.pending[0].groups]
+        candidates = here.pending[0].candidates
         here = process(here, rules, [Individual(one, Score((measure(SCORE, one.topology),))) for one in candidates])
     return here
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.rng import generator
-from evo.algorithm.individual import Candidate, Siblings
+from evo.algorithm.individual import Candidate
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.selection import tournament
 from evo.experiment.baselines import best_member, tuned
@@ -77,21 +77,21 @@ class Quick:
         """The driver's seconds, for the simulated clock."""
         return time.thread_time() + self._charged
 
-    def __call__(self, state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
+    def __call__(self, state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
         """As :func:`evo.algorithm.nsga2.ask`."""
         since = time.thread_time()
         initial, size = len(rules.initial_population), rules.offspring
         candidates = (
             range(initial) if generation == 0 else range(initial + size * (generation - 1), initial + size * generation)
         )
-        groups = []
+        born = []
         for number in candidates:
             key = generator(rules.seed, "quick", number)
             parent = tournament(state.population, key) if state.population else None
             first, *others = (parent.topology if parent else rules.initial_population[number % initial].topology).layers
             moved = replace(first, sources=key.permutation(rules.n_in)[first.sources])
             parents = (parent.candidate.number,) if parent else ()
-            groups.append((Candidate(number, generation, Topology((moved, *others)), parents, "quick", "family"),))
-        bred = replace(state, bred=state.bred | {siblings[0].topology.digest for siblings in groups})
-        self._charged += self._price * len(groups) - (time.thread_time() - since)
-        return bred, tuple(groups)
+            born.append(Candidate(number, generation, Topology((moved, *others)), parents, "quick", "family"))
+        bred = replace(state, bred=state.bred | {one.topology.digest for one in born})
+        self._charged += self._price * len(born) - (time.thread_time() - since)
+        return bred, tuple(born)

@@ -112,7 +112,7 @@ def _evaluate(
                     seed=settings.seed,
                     variant=cell.series.layer if settings.network else "",
                 ),
-                origins=(Origin(label=f"{cell.series.name} at {cell.value}"),),
+                origin=Origin(label=f"{cell.series.name} at {cell.value}"),
             )
             for cell, topology, fidelity in zip(wanted, topologies, fidelities, strict=True)
         ]

@@ -134,7 +134,7 @@ def _reconstruct(
                     phase=name,
                     number=number,
                     task=Task(topology=one.topology, fidelity=fidelity, split=split, seed=settings.seed),
-                    origins=(Origin(family=one.family),),
+                    origin=Origin(family=one.family),
                 )
                 for number, one in enumerate(topologies)
             ]

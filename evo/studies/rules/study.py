@@ -202,7 +202,7 @@ def _request(settings: RuleSettings, one: Bred, place: int) -> Request:
             split=Split.SEARCH,
             seed=settings.seed,
         ),
-        origins=(origin,),
+        origin=origin,
     )
 
 

@@ -12,7 +12,6 @@ from evaluators import Fidelity, Score, Split
 from evo.algorithm.inheritance import NEIGHBOUR_SHARE, Grid, Inherited, inherited
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.search import Result, search
-from evo.settings import validate
 from evo.storage.checkpoint import cut
 from evo.storage.header import records_of
 from evo.storage.history import History
@@ -106,17 +105,10 @@ def test_a_run_that_was_cut_off_inherits_the_same(result: Result, tmp_path: Path
     assert again.digest == result.digest and again.table == result.table
 
 
-def test_it_is_the_default_where_models_are_trained_and_nowhere_else(tmp_path: Path) -> None:
-    assert not recipe().fidelity.inherit_rates
+def test_it_is_the_default_and_a_recipe_may_do_without(tmp_path: Path) -> None:
     data = data_file(tmp_path)
-    settings = validate({"budget": 24, "training": {"data": data, "hidden": [8]}})
-    assert settings.fidelity.inherit_rates
+    assert recipe().fidelity.inherit_rates and trained(data).fidelity.inherit_rates
     assert not trained(data, fidelity={"inherit_rates": False}).fidelity.inherit_rates
-    by_reconstruction = {"budget": 24, "training": {"data": data, "hidden": [8]}, "search_by": "reconstruction"}
-    assert not validate(by_reconstruction).fidelity.inherit_rates
-    old = settings.model_dump(mode="json")
-    del old["fidelity"]["inherit_rates"]
-    assert not validate(old).fidelity.inherit_rates, "a run that was begun without goes on without"
 
 
 @pytest.mark.end_to_end

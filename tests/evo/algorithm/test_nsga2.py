@@ -50,13 +50,6 @@ def shallow_is_good(topology: Topology) -> Score | None:
     return Score((topology.depth / 10,))
 
 
-def bred(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
-    """A generation without siblings."""
-    state, groups = ask(state, rules, generation)
-    assert all(len(siblings) == 1 for siblings in groups)
-    return state, tuple(candidate for (candidate,) in groups)
-
-
 def drive(
     rules: Rules, generations: int, lag: int = 1, score: Scorer = by_digest
 ) -> tuple[list[list[Individual]], list[State]]:
@@ -69,14 +62,14 @@ def drive(
     told: list[list[Individual]] = []
     states: list[State] = []
     for k in range(min(lag, generations)):
-        state, candidates = bred(state, rules, k)
+        state, candidates = ask(state, rules, k)
         waiting.append(candidates)
     for k in range(generations):
         told.append([Individual(candidate, score(candidate.topology)) for candidate in waiting.pop(0)])
         state = tell(state, rules, told[-1])
         states.append(state)
         if k + lag < generations:
-            state, candidates = bred(state, rules, k + lag)
+            state, candidates = ask(state, rules, k + lag)
             waiting.append(candidates)
     return told, states
 
@@ -87,7 +80,7 @@ def everyone(generations: list[list[Individual]]) -> list[Individual]:
 
 
 def test_generation_0_is_the_initial_population() -> None:
-    _, candidates = bred(State(), RULES, 0)
+    _, candidates = ask(State(), RULES, 0)
     assert [candidate.topology for candidate in candidates] == [member.topology for member in INITIAL_POPULATION]
     assert [
         (candidate.number, candidate.generation, candidate.parents, candidate.operator) for candidate in candidates
@@ -95,7 +88,7 @@ def test_generation_0_is_the_initial_population() -> None:
 
 
 def test_generation_0_of_random_search_is_a_sample_of_as_many() -> None:
-    _, candidates = bred(State(), RANDOM, 0)
+    _, candidates = ask(State(), RANDOM, 0)
     assert len(candidates) == len(INITIAL_POPULATION)
     assert {(candidate.operator, candidate.family, candidate.parents) for candidate in candidates} == {
         (SAMPLED, SAMPLED, ())

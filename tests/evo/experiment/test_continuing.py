@@ -17,8 +17,8 @@ import evo.storage.journal
 import tests.fakes
 from cluster.in_process import InProcessPool
 from evaluators.proxies.registry import CONTROL, measure
-from evaluators.task import Fidelity, Race, Score, Split, Task
-from evo.algorithm.individual import Individual, Siblings
+from evaluators.task import Fidelity, Race, Split, Task
+from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.progress import Progress
 from evo.experiment.search import Result, search
@@ -28,7 +28,7 @@ from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of
 from evo.storage.history import History
 from evo.storage.journal import PausedError
-from evo.storage.records import Origin, Record, ScoreRecord
+from evo.storage.records import Origin
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
@@ -58,7 +58,7 @@ def bred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     ask = evo.experiment.search.ask
 
-    def noting(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Siblings, ...]]:
+    def noting(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
         numbers.append(generation)
         return ask(state, rules, generation)
 
@@ -300,7 +300,7 @@ def racing(phase: str, threshold: float, targets: int = 16) -> list[Request]:
 def asking(phase: str, number: int, topology: Topology, **more: Any) -> Request:
     """A request for a score on the search targets."""
     task = Task(topology=topology, fidelity=LOW, split=Split.SEARCH, seed=SEED, **more)
-    return Request(phase=phase, number=number, task=task, origins=(Origin(),) * len(task.candidates))
+    return Request(phase=phase, number=number, task=task, origin=Origin())
 
 
 def test_a_score_that_is_known_is_judged_by_the_threshold_of_whoever_asks(tmp_path: Path) -> None:
@@ -321,46 +321,12 @@ def test_a_score_that_is_known_is_judged_by_the_threshold_of_whoever_asks(tmp_pa
     assert judge.calls == []
 
 
-def test_of_siblings_the_one_that_the_screen_prefers_is_evaluated(tmp_path: Path) -> None:
-    settings = small(fidelity={"siblings": 3}, objectives=["unfairness"])
-    found, evaluator = run(tmp_path, settings)
-    records = History.of(tmp_path).scores("evolution")
-    bred = [one for one in records if one.origin.generation]
-    assert all(len(one.candidates) == 3 and one.digest == one.candidates[one.chosen] for one in bred)
-    assert len({one.chosen for one in bred}) == 3
-    screen = settings.fidelity.screen
-    assert screen is not None
-    for one in bred:
-        assert one.screen is not None and one.screen.steps == screen.steps and one.screen.rates == one.fidelity.rates
-        found_short = {call[0] for call in evaluator.calls if call[1] == one.screen}
-        assert found_short >= set(one.candidates)
-    digests = [digest for one in records for digest in one.candidates]
-    assert len(set(digests)) == len(digests), "what was screened out is not bred again"
-    for one in bred[:5]:
+def test_what_a_recipe_wants_small_beside_the_error_is_known_of_every_candidate(tmp_path: Path) -> None:
+    found, evaluator = run(tmp_path, small(objectives=["unfairness"]))
+    for one in History.of(tmp_path).scores("evolution")[:9]:
         assert one.measures == {name: measure(name, one.topology) for name in CONTROL}
     kept = (tmp_path / JOURNAL).read_bytes().splitlines(keepends=True)
     (tmp_path / JOURNAL).write_bytes(b"".join(kept[: len(kept) // 2]))
-    again, rest = run(tmp_path, settings)
+    again, rest = run(tmp_path, small(objectives=["unfairness"]))
     assert again.digest == found.digest
     assert len(rest.calls) < len(evaluator.calls)
-
-
-def test_siblings_that_cannot_be_scored_are_passed_over_and_where_none_can_it_says_why(tmp_path: Path) -> None:
-    class Fails(HashEvaluator):
-        """For some topologies."""
-
-        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
-            if topology in (SOME[0], SOME[1]):
-                raise ArithmeticError("no score for this one")
-            return super().evaluate(topology, fidelity, split, seed)
-
-    asked_for = [
-        asking("phase", 0, SOME[0], siblings=(SOME[2],), screen=LOW),
-        asking("phase", 1, SOME[0], siblings=(SOME[1],), screen=LOW),
-    ]
-    seen: list[Record] = []
-    with evaluations(tmp_path, Fails(), arrived=seen.append) as asked:
-        scores: list[Score | None] = asked.evaluate(asked_for)
-    assert scores == [HashEvaluator().evaluate(SOME[2], LOW, Split.SEARCH, SEED), None]
-    failed = next(one for one in seen if isinstance(one, ScoreRecord) and one.number == 1)
-    assert failed.failure is not None and failed.failure.startswith("ArithmeticError: no score for this one")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Race, Score
-from evo.algorithm.individual import Individual, InitialMember, Siblings
+from evo.algorithm.individual import Candidate, Individual, InitialMember
 from evo.algorithm.nsga2 import Policy, Rules, ask, promotion_threshold
 from evo.algorithm.progress import Pending, Progress, process
 from evo.storage import checkpoint
@@ -38,7 +38,6 @@ RULES = Rules(
         for one in (butterfly(8, 3), clos(8, 2, 3, 2), random_regular(8, 8, 6, 3, 3, 0))
     ),
     seed=1,
-    siblings=2,
 )
 LAST = 6
 """Generations of the loop, generation 0 included."""
@@ -57,9 +56,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield journal
 
 
-def individual(siblings: Siblings) -> Individual:
+def individual(chosen: Candidate) -> Individual:
     """Some fail, some have a measure that is infinite, and scores have many digits."""
-    chosen = siblings[-1]
     kind = int(chosen.topology.digest, 16)
     measures = (float("inf") if kind % 3 == 0 else 1 / 3, float("-inf") if kind % 5 == 0 else -0.0)
     score = None if kind % 4 == 0 else Score((1 / (2 + kind % 97), 5e-324), None if kind % 2 else 0.1)
@@ -71,10 +69,10 @@ def driven(generations: int, rules: Rules = RULES) -> Progress:
     progress = Progress()
     while progress.generations < generations:
         while progress.bred < min(progress.generations + MAX_PENDING, LAST):
-            state, groups = ask(progress.state, rules, progress.bred)
-            pending = Pending(groups, Race(promotion_threshold(state, rules, 2), 16))
+            state, candidates = ask(progress.state, rules, progress.bred)
+            pending = Pending(candidates, Race(promotion_threshold(state, rules, 2), 16))
             progress = replace(progress, state=state, pending=(*progress.pending, pending))
-        progress = process(progress, rules, [individual(siblings) for siblings in progress.pending[0].groups])
+        progress = process(progress, rules, [individual(one) for one in progress.pending[0].candidates])
     return progress
 
 
@@ -90,7 +88,7 @@ def test_a_progress_comes_back_equal(tmp_path: Path, journal: Journal, generatio
         known = (*progress.state.population, *progress.state.front, *progress.state.elite)
         assert any(one.score is None for one in known) and progress.state.elite
         assert {measure for one in known for measure in one.measures} >= {float("inf"), float("-inf"), 1 / 3}
-        assert len(progress.pending) == MAX_PENDING - 1 and len(progress.pending[0].groups[0]) == 2
+        assert len(progress.pending) == MAX_PENDING - 1
         assert {pending.race.threshold is None for pending in progress.pending} == {True, False}
     Checkpoints(tmp_path, RULES, journal).keep(progress)
     found = Checkpoints(tmp_path, RULES, journal).last(LAST, MAX_PENDING)
@@ -141,11 +139,10 @@ def test_a_recent_checkpoint_is_enough(tmp_path: Path, journal: Journal, monkeyp
     [
         replace(RULES, seed=2),
         replace(RULES, elite=3),
-        replace(RULES, siblings=1),
         replace(RULES, bounds=replace(BOUNDS, max_depth=5)),
         replace(RULES, initial_population=RULES.initial_population[:2]),
     ],
-    ids=["seed", "elite", "siblings", "bounds", "initial population"],
+    ids=["seed", "elite", "bounds", "initial population"],
 )
 def test_one_of_other_rules_is_not_used(tmp_path: Path, journal: Journal, other: Rules) -> None:
     Checkpoints(tmp_path, RULES, journal).keep(driven(2))

@@ -114,7 +114,6 @@ def test_what_decides_an_answer_is_its_key() -> None:
         replace(plain, fidelity=HIGH),
         replace(plain, fidelity=Fidelity(2, 5, (0.1,))),
         replace(plain, split=Split.TEST),
-        replace(plain, siblings=(SOME[1],), screen=HIGH),
         replace(plain, measures=("depth",)),
     ]
     assert len({key_of(task) for task in (plain, *others)}) == 1 + len(others)
@@ -160,7 +159,7 @@ def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     topology = clos(8, 2, 3, 2)
     seen: list[Record] = []
     origin = Origin("a label", "clos", 3, (4, 5), "rewire")
-    asking = replace(request(7, topology, "evolution", split=Split.VALIDATION), origins=(origin,))
+    asking = replace(request(7, topology, "evolution", split=Split.VALIDATION), origin=origin)
     with evaluations(tmp_path, HashEvaluator(), arrived=seen.append) as asked:
         score = asked.evaluate([asking])[0]
     (record,) = scores_in(tmp_path)
@@ -168,31 +167,18 @@ def test_a_record_says_what_was_asked_and_answered(tmp_path: Path) -> None:
     assert (record.phase, record.number, record.digest) == ("evolution", 7, topology.digest)
     assert (record.origin, record.split, record.fidelity) == (origin, Split.VALIDATION, LOW)
     assert (record.n_trainable, record.n_edges, record.depth) == (topology.n_trainable, topology.n_edges, 3)
-    assert (record.failure, record.race, record.entry, record.screen, record.candidates) == (None, None, None, None, ())
+    assert (record.failure, record.race, record.entry) == (None, None, None)
     assert record.error == score.error
     assert record.topology == topology
     assert seen == [record]
 
 
-def test_the_origin_that_is_recorded_is_of_the_sibling_that_was_chosen(tmp_path: Path) -> None:
-    deep, flat = butterfly(8, 5), butterfly(8, 3)
-    task = Task(
-        topology=deep,
-        siblings=(flat,),
-        screen=HIGH,
-        fidelity=LOW,
-        split=Split.SEARCH,
-        seed=SEED,
-        measures=("depth",),
-    )
-    origins = (Origin(operator="deepen"), Origin(operator="flatten"))
+def test_the_measures_that_are_wanted_are_recorded_beside_the_score(tmp_path: Path) -> None:
+    asking = request(0, butterfly(8, 3))
+    wanting = replace(asking, task=replace(asking.task, measures=("depth",)))
     with evaluations(tmp_path, HashEvaluator()) as asked:
-        assert asked.evaluate([Request(phase="evolution", number=0, task=task, origins=origins)]) == [
-            expected(request(0, flat))
-        ]
+        assert asked.evaluate([wanting]) == [expected(asking)]
     (record,) = scores_in(tmp_path)
-    assert (record.digest, record.origin, record.chosen) == (flat.digest, origins[1], 1)
-    assert (record.screen, record.candidates) == ("depth", (deep.digest, flat.digest))
     assert (record.measures, record.wanted) == ({"depth": 3.0}, ("depth",))
 
 

@@ -14,11 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
 
 from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
-from evo.experiment.search import search
 from evo.settings import validate_as
 from evo.storage.history import History
 from evo.storage.records import EndRecord, GenerationRecord, ScoreRecord
@@ -31,7 +29,7 @@ from evo.tracking.client import local_uri
 from evo.tracking.records import model_name, run_records
 from evo.tracking.registry import load_champion, resolve
 from evo.tracking.store import track
-from tests.evo.histories import Formula, by_mine, rewritten, small, with_baseline, with_test_errors
+from tests.evo.histories import Formula, by_mine, rewritten, with_baseline, with_test_errors
 from tests.evo.tracking.databases import contents, rows
 from topologies import SparseCascade, clos
 from topologies.files import load
@@ -311,14 +309,3 @@ def test_a_database_that_fails_half_way_is_one_line(finished: History, runs: Pat
     assert (told.returncode, told.stdout) == (2, "filing ...\n")
     assert told.stderr.startswith("evofabric: MLflow in ") and told.stderr.endswith(": no such table: latest_metrics\n")
     assert told.stderr.count("\n") == 1
-
-
-def test_how_well_the_screen_predicts_the_error_is_seen_in_every_generation(tmp_path: Path) -> None:
-    settings = small(tmp_path, fidelity={"siblings": 2})
-    history = History.of(search(settings, Formula()).folder)
-    points = [one for one in run_records(history)[0].points if one.name == "evolution/screen_correlation"]
-    enough = [one.candidates for one in history.generations(Policy.EVOLUTION) if one.candidates >= 8]
-    assert [one.step for one in points] == enough and len(enough) > 3
-    known = [one for one in history.scores("evolution") if one.screened is not None and one.score]
-    predictions, errors = [one.screened for one in known], [one.error for one in known]
-    assert points[-1].value == pytest.approx(spearmanr(predictions, errors).statistic)
