@@ -40,13 +40,14 @@ _TABLE: dict[str, tuple[Operator, float]] = {
     "remove_neurons": (remove_neurons, 1.5),
     "shift_width": (shift_width, 1.5),
     "permute": (permute, 1.0),
-    "redraw": (redraw, 1.5),
+    "redraw": (redraw, 10.0),
 }
 
 OPERATORS: dict[str, Operator] = {name: operator for name, (operator, _) in _TABLE.items()}
 """Every operator with one parent, in a fixed order."""
 WEIGHTS: dict[str, float] = {name: weight for name, (_, weight) in _TABLE.items()}
-"""How often each is tried, relative to the others: single edges alone find little, shares and shapes more."""
+"""How often each is tried, relative to the others, before anything is known of their success in a search: single edges
+alone find little, shares and shapes more, and statistics with all edges drawn anew most."""
 
 _OF_SPACE: dict[str, tuple[Callable[[Space], Operator], float]] = {
     "rewire_near": (rewire_near, 4.0),

@@ -16,26 +16,28 @@ from evo.variation.edges import Mask, Masks, add, apportion, count
 from evo.variation.proposal import operator
 from topologies.topology import ABSENT, CONSTANT, TRAINABLE
 
-_LARGEST = 0.3
+_LARGEST = 0.8
 """The greatest standard deviation by which a statistic's logarithm changes."""
-ANEW = 0.3
-_CONSTANTS = 3
+_ANEW, _MOST_CONSTANTS = 0.3, 3
+"""How often a layer gets another number of constant edges a neuron, and how many at most."""
 _PAIRINGS = 6
 """How often ends that met where an edge is already are paired anew, before any absent edge will do."""
 
 
 @operator
 def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Masks | None:
-    """Widths, trainable and constant edges of some layers change by a few per cent, and every layer is wired anew."""
+    """Widths, trainable and constant edges of some layers change, by little more often than by much; now and then a
+    layer gets another number of constants a neuron; and every layer is wired anew.
+    """
     spread = float(np.exp(generator.uniform(np.log(0.02), np.log(_LARGEST))))
     widths = [masks[0].shape[0], *(mask.shape[1] for mask in masks)]
     hidden = np.rint(_perturbed(widths[1:-1], spread, generator)).astype(np.int64)
     widths[1:-1] = np.clip(hidden, 1, max(bounds.max_width, *widths[1:-1], 1)).tolist()
     shapes = list(pairwise(widths))
     constants = _perturbed([count([mask], CONSTANT) for mask in masks], spread, generator)
-    if generator.random() < ANEW:
+    if generator.random() < _ANEW:
         place = int(generator.integers(len(masks)))
-        constants[place] = masks[place].shape[1] * int(generator.integers(_CONSTANTS, endpoint=True))
+        constants[place] = masks[place].shape[1] * int(generator.integers(_MOST_CONSTANTS, endpoint=True))
     trainable = _perturbed([count([mask], TRAINABLE) for mask in masks], spread, generator)
     new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
     for mask, old, wanted in zip(new, masks, constants, strict=True):

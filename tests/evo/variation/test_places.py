@@ -120,7 +120,7 @@ def test_a_place_takes_over_the_topology_of_another() -> None:
 
 
 def test_new_hidden_neurons_see_in_part_what_another_sees() -> None:
-    parent = some(FREE, 5)
+    parent = some(FREE, 0)
     before = {tuple(column) for column in parent.places[0].masks()[-1].T.tolist()}
     wider = [
         child
