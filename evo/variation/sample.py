@@ -47,7 +47,8 @@ def sample(
     shallowest, deepest = _least_depth(n_in, n_out, bounds), 1 + 2 * bounds.budget // (n_in + n_out)
     if shallowest > bounds.max_depth:
         return None
-    depths = np.arange(shallowest, 1 + min(bounds.max_depth, max(shallowest, deepest)))
+    among = range(shallowest, 1 + min(bounds.max_depth, max(shallowest, deepest)))
+    depths = np.array([depth for depth in among if _room(n_in, n_out, depth, bounds.max_width) >= bounds.budget])
     for attempt in range(_ATTEMPTS + _STARS):
         if attempt < _ATTEMPTS:
             depth = int(generator.choice(depths, p=None if bounds.connected else (1 / depths) / (1 / depths).sum()))
@@ -67,8 +68,13 @@ def _least_depth(n_in: int, n_out: int, bounds: Bounds) -> int:
     """Layers that have room for the budget; one alone only if the budget makes it dense, as it must be."""
     if bounds.budget == n_in * n_out or (bounds.budget < n_in * n_out and not bounds.connected):
         return 1
-    beyond_two = bounds.budget - (n_in + n_out) * bounds.max_width
+    beyond_two = bounds.budget - _room(n_in, n_out, 2, bounds.max_width)
     return 2 + max(0, -(-beyond_two // bounds.max_width**2))
+
+
+def _room(n_in: int, n_out: int, depth: int, width: int) -> int:
+    """Edges of so many dense layers with hidden layers of this width."""
+    return n_in * n_out if depth == 1 else (n_in + n_out) * width + (depth - 2) * width**2
 
 
 def _hidden(n_in: int, n_out: int, depth: int, bounds: Bounds, generator: np.random.Generator) -> NDArray[np.float64]:
