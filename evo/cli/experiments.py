@@ -117,7 +117,7 @@ def resume(
     keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show, show_result
     from evo.experiment.search import finished
-    from evo.settings import validate, validate_as
+    from evo.recipe import validate, validate_as
     from evo.storage import header
     from evo.storage.checkpoint import cut
 
@@ -201,7 +201,7 @@ def proxies(
 ) -> None:
     """Study how well scores that need no target matrices predict the error, and what they cost."""
     one_thread()
-    from evo.settings import load_as
+    from evo.recipe import load_as
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
 
@@ -223,7 +223,7 @@ def _search_rules(
     recipe: Path, overrides: Sequence[str], address: str | None, workers: int | None, pool: str | None
 ) -> None:
     one_thread()
-    from evo.settings import load_as
+    from evo.recipe import load_as
     from evo.studies.rules.console import search_rules_and_show
     from evo.studies.rules.study import RuleSettings
 
@@ -245,7 +245,7 @@ def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overr
         )
     if given:
         raise ValueError(f"{', '.join(given)}: only with --data; a recipe's settings are changed with --set")
-    from evo.settings import load
+    from evo.recipe import load
 
     return load(recipe, overrides)
 

@@ -70,7 +70,7 @@ def settings(as_json: Annotated[bool, typer.Option("--json", help="As a JSON sch
 
 
 def _for_size(size: str | None, budget: int | None, density: float | None) -> tuple[Mapping[str, Any], Settings]:
-    from evo.settings import validate
+    from evo.recipe import validate
 
     given: dict[str, Any] = {"n_in": 32, "n_out": 32, "budget": 640}
     if size is not None:
@@ -91,7 +91,7 @@ def _for_data(
     data: str, hidden: str | None, density: float | None, budget: int | None
 ) -> tuple[Mapping[str, Any], Settings]:
     from evo.experiment.for_data import Wanted, plain_recipe
-    from evo.settings import validate
+    from evo.recipe import validate
 
     wanted = Wanted(data, widths(hidden)) if density is None else Wanted(data, widths(hidden), density)
     given, found = plain_recipe(wanted)

@@ -15,7 +15,8 @@ from pydantic_core import to_jsonable_python
 from evaluators.function import name_of
 from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
-from evo.settings import RunSettings, Settings, validate
+from evo.recipe import validate
+from evo.settings import RunSettings, Settings
 from evo.storage.journal import VERSION, Journal, read
 from evo.storage.names import is_of_the_end
 from evo.storage.pools import evaluator_of, named_evaluator

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evo.settings import load as load_recipe
-from evo.settings import validate
+from evo.recipe import load as load_recipe
+from evo.recipe import validate
 from topologies import butterfly, load
 
 RECIPE = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from evo.settings import validate_as
+from evo.recipe import validate_as
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Interval, error_interval

@@ -12,7 +12,7 @@ from evaluators import Fidelity, Score, Split
 from evo.algorithm.inheritance import NEIGHBOUR_SHARE, Grid, Inherited, inherited
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.search import Result, search
-from evo.settings import validate
+from evo.recipe import validate
 from evo.storage.checkpoint import cut
 from evo.storage.header import records_of
 from evo.storage.history import History

@@ -15,7 +15,7 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from evaluators import Fidelity, Split
-from evo.settings import load_as, validate_as
+from evo.recipe import load_as, validate_as
 from evo.storage import run as runs_module
 from evo.storage.history import History
 from evo.storage.records import RunEvent

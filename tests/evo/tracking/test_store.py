@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.search import search
-from evo.settings import validate_as
+from evo.recipe import validate_as
 from evo.storage.history import History
 from evo.storage.records import EndRecord, GenerationRecord, ScoreRecord
 from evo.storage.results import FinalTable
