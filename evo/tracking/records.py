@@ -183,7 +183,8 @@ def _test(history: History) -> Iterator[Point]:
     if table and result:
         errors = {row.name.replace(" ", "_").lower(): row.error.mean for row in table.rows}
         over = ratio(table.first.error.mean, table.baseline.error.mean)
-        yield from _points({**errors, "champion_over_baseline": over}, "test", 0, result.time)
+        summary = {"baseline": table.baseline.error.mean, "champion_over_baseline": over}
+        yield from _points({**errors, **summary}, "test", 0, result.time)
 
 
 def _controllability(history: History) -> Iterator[Point]:
