@@ -1,4 +1,4 @@
-"""The commands about single topologies: families, show, score, verify, export."""
+"""The commands about single topologies: families, show, score, verify, generalise, export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from evo.cli.options import Address, Json, Names, Overrides, Workers, placed
+from evo.cli.options import Address, Json, Names, Overrides, Workers, placed, two_sides
 from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 _AGAIN = "training the champion again"
@@ -135,6 +135,35 @@ def verify(
         raise typer.Exit(1)
     exact = "to the last bit" if found.found.mean == found.stated else "within the stated interval"
     console.print(f"[green]They agree {exact}.[/green]")
+
+
+def generalise(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or champion file.", show_default=False)],
+    size: Annotated[str, typer.Option(help="Inputs and outputs wanted, as 48x48.", show_default=False)],
+    edges: Annotated[int, typer.Option(help="Trainable edges wanted.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Names one wiring for good.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the topology; by default here, named by size and edges.")
+    ] = None,
+) -> None:
+    """Say a champion's law (depth, widths, shares of edges), and write what it makes of another size."""
+    from evo.studies.rules.generalise import generalised
+    from evo.tracking.registry import resolve
+    from topologies.files import save
+
+    begin("wiring")
+    n_in, n_out = two_sides(size)
+    said, topology = generalised(resolve(name), n_in, n_out, edges, seed)
+    console.print(said, soft_wrap=True, highlight=False)
+    widths = "-".join(map(str, topology.widths))
+    console.print(
+        f"At {n_in} x {n_out}: widths {widths}, {topology.n_trainable} trainable and "
+        f"{topology.n_constant} constant edges.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    file = save(topology, out or Path(f"generalised-{n_in}x{n_out}-b{edges}.safetensors"))
+    console.print(f"written to {file}; compare it: evofabric score {file}", soft_wrap=True, highlight=False)
 
 
 def export(

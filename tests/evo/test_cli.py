@@ -64,6 +64,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
         (["verify", "missing.safetensors"], "there is no such file"),
         (["export", "butterfly(8, 3)", "nowhere/masks.npz"], "there is no folder nowhere"),
         (["export", "butterfly(8, 3)", "masks.txt"], "the name ends in .npz"),
+        (["generalise", "butterfly(8, 3)", "--size", "8", "--edges", "40"], "--size 8: inputs and outputs are wanted"),
         (["score", "butterfly(8, 3)", "butterfly(16, 4)"], "only topologies of one size can be compared"),
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
         (["init", "--size", "8"], "inputs and outputs are wanted, as 64x48"),

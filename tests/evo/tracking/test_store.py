@@ -150,9 +150,11 @@ def test_the_page_of_runs_opens_on_columns_and_charts_that_there_are(tracked: tu
         for kind, names in (("metrics", metrics), ("params", params), ("tags", tags))
         for name in names
     }
-    assert (
-        there >= set(state["selectedColumns"]) >= {"metrics.`test/baseline`", "metrics.`test/champion_over_baseline`"}
-    )
+    assert there >= set(state["selectedColumns"]) >= {"metrics.`error`", "metrics.`baseline`", "metrics.`ratio`"}
+    query = "select key, value from latest_metrics where run_uuid = ? and key in ('error', 'baseline', 'ratio')"
+    champion, baseline = table_of(history).first.error.mean, table_of(history).baseline.error.mean
+    shown = {"error": champion, "baseline": baseline, "ratio": champion / baseline}
+    assert dict(rows(runs, query, run_id)) == pytest.approx(shown)
     sections = {section["uuid"]: section["display"] for section in state["compareRunSections"]}
     for chart in state["compareRunCharts"]:
         assert metrics >= set(chart["selectedMetricKeys"]) and sections[chart["metricSectionId"]]
