@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from evaluators import Fidelity, Split
 from evo.recipe import load_as, validate_as
+from evo.storage import header
 from evo.storage import run as runs_module
 from evo.storage.history import History
 from evo.storage.records import RunEvent
@@ -146,6 +148,22 @@ def test_a_network_is_trained_with_every_kind_of_layer(tmp_path: Path, monkeypat
     draw_and_show(validate_as(FigureSettings, {**history.settings, "cluster": {"pool": "in-process"}}), folder, screen)
     assert (folder / "journal.jsonl").read_text().count('"kind":"score"') == before == len(found)
     assert rows(folder) == found
+
+
+def test_a_study_of_networks_that_another_version_began_goes_on_in_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [{"name": "cascade", "topology": "expander(width=1, depth=1, fan_in=4, seed={place}, skip=False)"}]
+    settings = trained(tmp_path, series=series)
+    folder = study(settings)
+    found = rows(folder)
+    real = header.version
+    monkeypatch.setattr(header, "version", lambda name: "9.9" if name == "evofabric" else real(name))
+    with pytest.raises(ValueError, match=r"this is 9.9, .*: go on in a copy of the run with --fork"):
+        study(settings, folder=folder)
+    copy = header.fork(folder, partial(validate_as, FigureSettings))
+    assert rows(study(settings, folder=copy)) == found
+    assert (copy / "journal.jsonl").read_text().count('"kind":"score"') == len(found)
 
 
 def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(tmp_path: Path) -> None:
