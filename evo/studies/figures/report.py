@@ -38,8 +38,12 @@ def table_csv(found: tuple[Point, ...]) -> str:
 
 
 def table(history: History) -> Table:
-    """The points for the terminal, a row each."""
+    """The points for the terminal, a row each; or how they stand to the paper's requirements."""
     settings = settings_of(history)
+    if settings.picture == "requirements":
+        from evo.studies.figures.requirements import judged, requirements_table
+
+        return requirements_table(judged(history), settings.title)
     shown = Table(title=settings.title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
     shown.add_column("series", overflow="fold")
     for heading in ("value", "parameters", "depth", "error", "95 %"):
@@ -54,13 +58,19 @@ def table(history: History) -> Table:
 def write(history: History, folder: Path) -> list[Path]:
     """Write the figure and its table, as far as the study got, and return their paths; both bear the recipe's name."""
     from evo.studies.figures.picture import figure
+    from evo.studies.figures.requirements import judged, requirements_csv, requirements_figure
 
     settings, found = settings_of(history), points(history)
     if not any(one.error for one in found):
         return []
     picture, rows = folder / f"{settings.name}.png", folder / f"{settings.name}.csv"
-    figure(settings, found, error_name(history.header.evaluator)).savefig(picture)
-    rows.write_text(table_csv(found), encoding="utf-8")
+    if settings.picture == "requirements":
+        standing = judged(history)
+        drawn, text = requirements_figure(standing), requirements_csv(standing)
+    else:
+        drawn, text = figure(settings, found, error_name(history.header.evaluator)), table_csv(found)
+    drawn.savefig(picture)
+    rows.write_text(text, encoding="utf-8")
     return [picture, rows]
 
 
