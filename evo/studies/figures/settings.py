@@ -80,6 +80,13 @@ class FigureSettings(RunSettings):
         """What the folders of the recipe's runs begin with."""
         return f"{self.name}-s{self.seed}"
 
+    def control_of(self, series: SeriesSettings) -> SeriesSettings | None:
+        """The series that is the same with its edges shuffled; None where there is none, and of a shuffled one."""
+        if series.shuffled:
+            return None
+        wanted = series.model_dump(exclude={"name"}) | {"shuffled": True}
+        return next((one for one in self.series if one.model_dump(exclude={"name"}) == wanted), None)
+
     @property
     def sizes(self) -> Sizes:
         """Sizes by which a worker proves itself: those of a small form of the network, or n_in x n_out."""
