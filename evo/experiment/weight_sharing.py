@@ -31,8 +31,8 @@ def shared_weights(settings: Settings) -> tuple[SharedWeights, ...]:
     n_in, n_out, budget = settings.n_in, settings.n_out, min(settings.budget, settings.n_in * settings.n_out)
     indices = range(settings.fidelity.test_targets)
     targets = np.stack([target(n_in, n_out, index, Split.TEST, settings.seed) for index in indices])
-    found = [SharedWeights("hashed weights", budget, interval(hashed_errors(targets, budget)))]
+    found = [SharedWeights("hashed", budget, interval(hashed_errors(targets, budget)))]
     if budget >= max(n_in, n_out):
         parameters = parameters_of(n_in, n_out, block_of(n_in, n_out, budget))
-        found.append(SharedWeights("circulant blocks", parameters, interval(circulant_errors(targets, budget))))
+        found.append(SharedWeights("circulant", parameters, interval(circulant_errors(targets, budget))))
     return tuple(found)

@@ -51,9 +51,9 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
 
 
 def weight_sharing_words(found: Sequence[SharedWeights]) -> str:
-    """A line on what sharing parameters gives instead, for below a comparison; empty where nothing is known."""
-    told = [f"{one.name} {significant(one.error.mean)} ({one.parameters} parameters)" for one in found]
-    return f"at most as many parameters in a dense matrix instead: {', '.join(told)}" if told else ""
+    """A line on what a dense matrix gives that shares parameters; empty where nothing is known."""
+    told = [f"{one.name} {significant(one.error.mean)} ({one.parameters} trained)" for one in found]
+    return f"weight sharing: {', '.join(told)}" if told else ""
 
 
 def verdict(table: FinalTable, founder: str | None = None) -> str:
