@@ -15,6 +15,8 @@ from evo.studies.figures.settings import FigureSettings
 
 _LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
 """The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
+_LABEL = 0.08
+"""A label's share of an axis."""
 _LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
 
 
@@ -50,9 +52,9 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         )
     if settings.log_x:
         axes.set_xscale("log")
-        ticks = sorted({x_of(one, settings.x) for one in known})
-        if len(ticks) <= 9:
-            axes.set_xticks(ticks)
+        places = sorted({x_of(one, settings.x) for one in known})
+        if len(places) <= 9:
+            axes.set_xticks(_readable(places))
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     else:
@@ -69,6 +71,15 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
     what = "trainings" if settings.network else "targets"
     head(page, settings.title, f"{repeats} test {what} a point · bars are 95 % intervals · seed {settings.seed}")
     return page
+
+
+def _readable(places: Sequence[float]) -> list[float]:
+    """Those of the places on a logarithmic axis, the least first, whose labels do not cover that of the one before."""
+    kept = [places[0]]
+    for one in places[1:]:
+        if one > kept[-1] * (places[-1] / places[0]) ** _LABEL:
+            kept.append(one)
+    return kept
 
 
 def _looks(settings: FigureSettings, names: Sequence[str]) -> dict[str, dict[str, Any]]:
