@@ -86,7 +86,8 @@ def score(
     from evo.console.progress import ProgressDisplay
     from evo.experiment.compare import for_scores, scores
     from evo.experiment.plan import plan_of_comparison
-    from evo.report.final_table import comparison_table, plain
+    from evo.experiment.weight_sharing import shared_weights
+    from evo.report.final_table import comparison_table, plain, plain_weight_sharing, weight_sharing_words
     from evo.report.text import words_of
     from evo.tracking.registry import resolve
 
@@ -98,10 +99,13 @@ def score(
     status.stop()
     with ProgressDisplay(settings, progress_console(), phases) as progress:
         table = scores(settings, topologies, progress)
+    instead = shared_weights(settings)
     if as_json:
-        print(json.dumps(plain(table)))
-    else:
-        console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
+        print(json.dumps(plain(table) | {"weight_sharing": plain_weight_sharing(instead)}))
+        return
+    console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
+    if instead:
+        console.print(f"[dim]{weight_sharing_words(instead)}[/dim]")
 
 
 def verify(

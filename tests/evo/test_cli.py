@@ -128,7 +128,10 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     assert (told["name"], told["state"], told["digest"]) == (run.name, "finished", digest)
     assert "to the last bit" in command(folder, "verify", str(champion)).stdout
     table = command(folder, "score", str(run), "clos(8, 4, 2, 4)", "--json", "-v")
-    rows = {row["name"]: row["error"] for row in json.loads(table.stdout.splitlines()[-1])["rows"]}
+    compared = json.loads(table.stdout.splitlines()[-1])
+    rows = {row["name"]: row["error"] for row in compared["rows"]}
+    shared = [(one["name"], one["parameters"]) for one in compared["weight_sharing"]]
+    assert shared == [("hashed", 40), ("circulant", 32)]
     again = command(folder, "resume", str(run), "--json")
     assert digest in again.stdout and "workers ready" not in again.stderr  # it is there at once
     errors = {row["name"]: row["error"] for row in json.loads(again.stdout)["rows"]}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
+from scipy import stats
 
 from evaluators import Fidelity, Split
 from evo.recipe import load_as, validate_as
@@ -23,6 +24,7 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.figures import console as figures_console
 from evo.studies.figures.console import draw_and_show
+from evo.studies.figures.findings import beside_controls
 from evo.studies.figures.report import record, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
@@ -176,6 +178,39 @@ def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(
     assert clos.digest != shuffled.digest
 
 
+def test_a_structure_is_compared_with_the_same_shuffled_pair_by_pair(tmp_path: Path) -> None:
+    named = {"topology": "clos(8, 4, {value}, 4)", "values": [2, 3]}
+    series = [{"name": "clos", **named}, {"name": "shuffled", "shuffled": True, **named}]
+    folder = study(tiny(tmp_path, series=series), HashEvaluator())
+    found = rows(folder)
+    errors = [np.array(row["errors"].split(), dtype=float) for row in found]
+    for clos, row in enumerate(found[:2]):
+        apart = stats.ttest_rel(errors[clos], errors[clos + 2]).confidence_interval()
+        assert [float(row["minus_shuffled_low"]), float(row["minus_shuffled_high"])] == pytest.approx(list(apart))
+    assert not any(row["minus_shuffled"] for row in found[2:])
+    whole = stats.ttest_rel(np.concatenate(errors[:2]), np.concatenate(errors[2:])).confidence_interval()
+    (of_clos,) = beside_controls(History.of(folder)).values()
+    assert (of_clos.low, of_clos.high) == pytest.approx(tuple(whole))
+
+
+def test_the_papers_requirements_are_met_by_its_answer_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_console, "track", lambda folder: "")
+    recipe = next(path for path in RECIPES if path.stem == "fig5")
+    screen = Console(width=80, record=True, file=io.StringIO())
+    draw_and_show(load_as(FigureSettings, recipe, [f"runs={tmp_path}", "cluster.pool=in-process"]), None, screen)
+    (folder,) = tmp_path.iterdir()
+    assert imread(folder / "fig5.png").shape[0] > 300
+    met: dict[str, list[str]] = {}
+    for row in csv.DictReader(io.StringIO((folder / "fig5.csv").read_text())):
+        met.setdefault(row["topology"].partition("(")[0], []).append(row["met"])
+    assert met["parallel_butterfly"] == ["yes"] * 4
+    assert met["clos"] == ["yes", "yes", "yes", "no"]  # which is narrow where it is small
+    assert met["butterfly"] == ["yes", "yes", "no", "yes"]
+    assert met["hypercube"] == met["torus"] == ["yes", "no", "no", "yes"]
+    assert met["random_regular"] == ["yes", "no", "yes", "yes"]
+    assert "no  18, 36" in screen.export_text()
+
+
 @pytest.mark.parametrize("recipe", [path for path in RECIPES if "[[series]]" in path.read_text()], ids=lambda x: x.stem)
 def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
     known = ['evaluator="evaluators.training:TrainedAccuracy"', "n_in=3072", "n_out=10"]  # of data that are not here
@@ -197,6 +232,10 @@ def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
         ({"series": [{**SERIES[0], "topology": "butterfly(16, 4)"}]}, "is 16 x 16, where 8 x 8 is wanted"),
         ({"series": [{**SERIES[0], "topology": "buterfly(8, 3)"}]}, "the nearest is 'butterfly'"),
         ({"network": {"data": "no.npz"}, "n_in": None, "n_out": None}, "is not there"),
+        (
+            {"network": {"data": "digits"}, "n_in": None, "n_out": None, "picture": "requirements"},
+            "leave the section [network] out",
+        ),
         ({"network": {"data": "digits"}}, "test_targets: fidelity.targets is the number of trainings"),
         ({"network": {"data": "digits", "kind": "cnn"}, "test_targets": None}, "network.kind = 'cnn': one of"),
     ],
