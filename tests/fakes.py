@@ -14,7 +14,8 @@ from cluster.in_process import InProcessPool
 from cluster.pool import Pool
 from evaluators.run import run
 from evaluators.task import Evaluator, Fidelity, Outcome, Score, Split, Task
-from evo.settings import Settings, validate
+from evo.recipe import validate
+from evo.settings import Settings
 from evo.storage.evaluations import Evaluations
 from evo.storage.header import new_header
 from evo.storage.journal import Journal

@@ -9,6 +9,7 @@ import torch
 from evaluators.training.models import LayerFunction, sparse
 from topologies.models.cascade import SparseCascade
 from topologies.models.circulant import BlockCirculantLinear, block_of
+from topologies.models.circulant import parameters_of as circulant_parameters
 from topologies.models.hashed import HashedLinear
 from topologies.topology import Topology
 
@@ -62,8 +63,8 @@ def parameters_of(name: str, topology: Topology) -> int:
     """How many parameters a layer of this kind has, beside its bias."""
     match name:
         case "circulant":
-            block = block_of(topology.n_in, topology.n_out, topology.n_trainable)
-            return -(-topology.n_in // block) * -(-topology.n_out // block) * block
+            size = (topology.n_in, topology.n_out)
+            return circulant_parameters(*size, block_of(*size, topology.n_trainable))
         case "hashed":
             return min(topology.n_trainable, topology.n_in * topology.n_out)
         case _:

@@ -19,7 +19,7 @@ from evo.cli.results import compare, report, runs, track, ui
 from evo.cli.studies import study
 from evo.cli.switches import telling_as_much_as_wanted
 from evo.cli.terminal import WarningHandler, status, wordiness
-from evo.cli.topology import export, families, score, show, verify
+from evo.cli.topology import export, families, generalise, score, show, verify
 from topologies.extras import needed_by
 
 
@@ -70,6 +70,7 @@ _EXAMPLES: dict[Callable[..., None], str] = {
     tune: "tune runs/quick.toml --family clos --set budget=320",
     score: 'score champion.safetensors "clos(32, 8, 6, 8)"',
     verify: "verify runs/quick-32x32-b640-s1-20260102-030405",
+    generalise: "generalise runs/quick-32x32-b640-s1-20260102-030405 --size 48x48 --edges 1440",
     families: "families",
     show: 'show "torus((8, 4), 5)" "butterfly(32, 10)" --controllability k.png',
     proxies: "proxies runs/proxies.toml --set sample_size=20",

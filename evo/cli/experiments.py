@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -32,7 +33,9 @@ from evo.cli.options import (
 from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 if TYPE_CHECKING:
-    from evo.settings import Settings
+    from evo.settings import RunSettings, Settings
+
+_SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
 
 def search(
@@ -117,34 +120,40 @@ def resume(
     keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show, show_result
     from evo.experiment.search import finished
-    from evo.settings import validate, validate_as
+    from evo.recipe import validate_as
+    from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
 
     begin()
     if before_record is not None:
         cut(run, before_record)
-    folder = header.fork(run.resolve()) if fork else run.resolve()
-    recipe = header.recipe_of(folder, generations)
+    recipe = header.recipe_of(run.resolve(), generations)
+
+    def begun(model: type[_SettingsT]) -> tuple[_SettingsT, Path]:
+        """The settings to go on by, and the folder to go on in: the run's, or a copy."""
+        folder = header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
+        return placed(validate_as(model, recipe), ray_address, workers, pool), folder
+
     if "cases" in recipe:
         from evo.studies.rules.console import search_rules_and_show
         from evo.studies.rules.study import RuleSettings
 
-        search_rules_and_show(placed(validate_as(RuleSettings, recipe), ray_address, workers, pool), folder, console)
+        search_rules_and_show(*begun(RuleSettings), console)
         return
     if "budgets" in recipe:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
 
-        study_and_show(placed(validate_as(StudySettings, recipe), ray_address, workers, pool), folder, console)
+        study_and_show(*begun(StudySettings), console)
         return
     if "series" in recipe:
         from evo.studies.figures.console import draw_and_show
         from evo.studies.figures.settings import FigureSettings
 
-        draw_and_show(placed(validate_as(FigureSettings, recipe), ray_address, workers, pool), folder, console)
+        draw_and_show(*begun(FigureSettings), console)
         return
-    settings, asked = placed(validate(recipe), ray_address, workers, pool), (generations, before_record)
+    (settings, folder), asked = begun(Settings), (generations, before_record)
     found = finished(folder) if asked == (None, None) and not fork else None
     if found is not None:
         show_result(found, settings, console, as_json)
@@ -201,7 +210,7 @@ def proxies(
 ) -> None:
     """Study how well scores that need no target matrices predict the error, and what they cost."""
     one_thread()
-    from evo.settings import load_as
+    from evo.recipe import load_as
     from evo.studies.proxies.console import study_and_show
     from evo.studies.proxies.study import StudySettings
 
@@ -223,7 +232,7 @@ def _search_rules(
     recipe: Path, overrides: Sequence[str], address: str | None, workers: int | None, pool: str | None
 ) -> None:
     one_thread()
-    from evo.settings import load_as
+    from evo.recipe import load_as
     from evo.studies.rules.console import search_rules_and_show
     from evo.studies.rules.study import RuleSettings
 
@@ -245,7 +254,7 @@ def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overr
         )
     if given:
         raise ValueError(f"{', '.join(given)}: only with --data; a recipe's settings are changed with --set")
-    from evo.settings import load
+    from evo.recipe import load
 
     return load(recipe, overrides)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
@@ -77,6 +78,14 @@ def widths(hidden: str | None) -> tuple[int, ...]:
         return tuple(int(width) for width in (hidden or USUAL_WIDTHS).split(","))
     except ValueError:
         raise ValueError(f"--hidden {hidden}: widths are wanted, as 256,256 or 256") from None
+
+
+def two_sides(size: str) -> tuple[int, int]:
+    """The inputs and outputs that ``--size`` says."""
+    found = re.fullmatch(r"(\d+)x(\d+)", size)
+    if not found:
+        raise ValueError(f"--size {size}: inputs and outputs are wanted, as 64x48")
+    return int(found[1]), int(found[2])
 
 
 def one_thread() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evo.cli.options import DataFile, Density, Hidden, widths
+from evo.cli.options import DataFile, Density, Hidden, two_sides, widths
 from evo.cli.terminal import begin, console, status
 
 if TYPE_CHECKING:
@@ -70,14 +69,11 @@ def settings(as_json: Annotated[bool, typer.Option("--json", help="As a JSON sch
 
 
 def _for_size(size: str | None, budget: int | None, density: float | None) -> tuple[Mapping[str, Any], Settings]:
-    from evo.settings import validate
+    from evo.recipe import validate
 
     given: dict[str, Any] = {"n_in": 32, "n_out": 32, "budget": 640}
     if size is not None:
-        found = re.fullmatch(r"(\d+)x(\d+)", size)
-        if found is None:
-            raise ValueError(f"--size {size}: inputs and outputs are wanted, as 64x48")
-        given = {"n_in": int(found[1]), "n_out": int(found[2])}
+        given = dict(zip(("n_in", "n_out"), two_sides(size), strict=True))
     if density is not None:
         given["budget"] = round(density * given["n_in"] * given["n_out"])
     if budget is not None:
@@ -91,7 +87,7 @@ def _for_data(
     data: str, hidden: str | None, density: float | None, budget: int | None
 ) -> tuple[Mapping[str, Any], Settings]:
     from evo.experiment.for_data import Wanted, plain_recipe
-    from evo.settings import validate
+    from evo.recipe import validate
 
     wanted = Wanted(data, widths(hidden)) if density is None else Wanted(data, widths(hidden), density)
     given, found = plain_recipe(wanted)

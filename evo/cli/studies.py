@@ -15,7 +15,7 @@ def study(
 ) -> None:
     """Score the series of a recipe, and draw their errors: the paper's figures, or your own."""
     one_thread()
-    from evo.settings import load_as
+    from evo.recipe import load_as
     from evo.studies.figures.console import draw_and_show
     from evo.studies.figures.settings import FigureSettings
 

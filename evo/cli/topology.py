@@ -1,4 +1,4 @@
-"""The commands about single topologies: families, show, score, verify, export."""
+"""The commands about single topologies: families, show, score, verify, generalise, export."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from evo.cli.options import Address, Json, Names, Overrides, Workers, placed
+from evo.cli.options import Address, Json, Names, Overrides, Workers, placed, two_sides
 from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 _AGAIN = "training the champion again"
@@ -86,7 +86,8 @@ def score(
     from evo.console.progress import ProgressDisplay
     from evo.experiment.compare import for_scores, scores
     from evo.experiment.plan import plan_of_comparison
-    from evo.report.final_table import comparison_table, plain
+    from evo.experiment.weight_sharing import shared_weights
+    from evo.report.final_table import comparison_table, plain, plain_weight_sharing, weight_sharing_words
     from evo.report.text import words_of
     from evo.tracking.registry import resolve
 
@@ -98,10 +99,13 @@ def score(
     status.stop()
     with ProgressDisplay(settings, progress_console(), phases) as progress:
         table = scores(settings, topologies, progress)
+    instead = shared_weights(settings)
     if as_json:
-        print(json.dumps(plain(table)))
-    else:
-        console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
+        print(json.dumps(plain(table) | {"weight_sharing": plain_weight_sharing(instead)}))
+        return
+    console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
+    if instead:
+        console.print(f"[dim]{weight_sharing_words(instead)}[/dim]")
 
 
 def verify(
@@ -135,6 +139,35 @@ def verify(
         raise typer.Exit(1)
     exact = "to the last bit" if found.found.mean == found.stated else "within the stated interval"
     console.print(f"[green]They agree {exact}.[/green]")
+
+
+def generalise(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or champion file.", show_default=False)],
+    size: Annotated[str, typer.Option(help="Inputs and outputs wanted, as 48x48.", show_default=False)],
+    edges: Annotated[int, typer.Option(help="Trainable edges wanted.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Names one wiring for good.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write the topology; by default here, named by size and edges.")
+    ] = None,
+) -> None:
+    """Say a champion's law (depth, widths, shares of edges), and write what it makes of another size."""
+    from evo.studies.rules.generalise import generalised
+    from evo.tracking.registry import resolve
+    from topologies.files import save
+
+    begin("wiring")
+    n_in, n_out = two_sides(size)
+    said, topology = generalised(resolve(name), n_in, n_out, edges, seed)
+    console.print(said, soft_wrap=True, highlight=False)
+    widths = "-".join(map(str, topology.widths))
+    console.print(
+        f"At {n_in} x {n_out}: widths {widths}, {topology.n_trainable} trainable and "
+        f"{topology.n_constant} constant edges.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    file = save(topology, out or Path(f"generalised-{n_in}x{n_out}-b{edges}.safetensors"))
+    console.print(f"written to {file}; compare it: evofabric score {file}", soft_wrap=True, highlight=False)
 
 
 def export(

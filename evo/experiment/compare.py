@@ -14,7 +14,8 @@ from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
 from evo.own_data import completed
-from evo.settings import Settings, load, overridden, validate
+from evo.recipe import load, overridden, validate
+from evo.settings import Settings
 from evo.storage import names
 from evo.storage.header import JOURNAL
 from evo.storage.history import History

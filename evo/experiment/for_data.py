@@ -17,7 +17,8 @@ from evaluators.training.data import Data
 from evaluators.training.evaluator import sizes_of
 from evaluators.training.training import batch_size
 from evo.experiment.plan import plan, seconds_per_epoch
-from evo.settings import Settings, overridden, validate
+from evo.recipe import overridden, validate
+from evo.settings import Settings
 
 SHARE = 0.7
 """Of the time, what the plan may take: workers that share a machine are slower than one alone."""

@@ -8,6 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.text import Text
 
+from evo.experiment.weight_sharing import SharedWeights
 from evo.report.numbers import difference, significant
 from evo.report.text import Words, founder_words
 from evo.storage.results import FinalTable, Interval, Row, Verdict
@@ -49,6 +50,12 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     return text
 
 
+def weight_sharing_words(found: Sequence[SharedWeights]) -> str:
+    """A line on what a dense matrix gives that shares parameters; empty where nothing is known."""
+    told = [f"{one.name} {significant(one.error.mean)} ({one.parameters} trained)" for one in found]
+    return f"weight sharing: {', '.join(told)}" if told else ""
+
+
 def verdict(table: FinalTable, founder: str | None = None) -> str:
     """In words, what the first row's comparison with every other row says, and what to use where that is another."""
     found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
@@ -73,6 +80,19 @@ def plain(table: FinalTable) -> dict[str, Any]:
     """
     rows = [_plain(row, table) for row in table.by_error]
     return {"first": table.first.name, "baseline": table.baseline_name, "rows": rows}
+
+
+def plain_weight_sharing(found: Sequence[SharedWeights]) -> list[dict[str, Any]]:
+    """What sharing parameters gives, as JSON has it."""
+    return [
+        {
+            "name": one.name,
+            "parameters": one.parameters,
+            "error": one.error.mean,
+            "error_interval": _ends(one.error),
+        }
+        for one in found
+    ]
 
 
 def _plain(row: Row, table: FinalTable) -> dict[str, Any]:

@@ -34,13 +34,18 @@ _SIDE = 2.5
 """Side of a heat map, in inches."""
 _ACROSS, _DOWN = _SIDE + 0.45, _SIDE + 2.1
 """From one map to the next, with its heading and the distribution below it."""
+_NOTE = 0.19
+"""From one line below a heat map to the next."""
 _ENTRY_RATES = (0.3, 1.0)
 
 
-def control_maps(topologies: Mapping[str, Topology], reading: Reading = "uniform") -> Figure:
+def control_maps(
+    topologies: Mapping[str, Topology], reading: Reading = "uniform", notes: Mapping[str, Sequence[str]] | None = None
+) -> Figure:
     """K of every topology as a heat map, inputs down and outputs across, all on one scale of colours (Fig. 5).
 
-    Below each is how many entries have which K: that shows what a map hides where K is nearly even.
+    Below each is how many entries have which K: that shows what a map hides where K is nearly even. ``notes`` are lines
+    to stand below that, by topology.
 
     Raises
     ------
@@ -51,12 +56,16 @@ def control_maps(topologies: Mapping[str, Topology], reading: Reading = "uniform
     controls = {name: Controllability(reading).analyse(topology) for name, topology in topologies.items()}
     rows = -(-len(controls) // 4)
     columns = -(-len(controls) // rows)
-    figure = blank(max(0.65 + columns * _ACROSS + 0.75, 7.0), 0.95 + rows * _DOWN)
+    down = _DOWN + max((len(lines) for lines in (notes or {}).values()), default=0) * _NOTE
+    figure = blank(max(0.65 + columns * _ACROSS + 0.75, 7.0), 0.95 + rows * down)
     scale = _whole(list(controls.values()))
     for number, (name, control) in enumerate(controls.items()):
         row, column = divmod(number, columns)
-        left, top = 0.65 + column * _ACROSS, 1.35 + row * _DOWN
+        left, top = 0.65 + column * _ACROSS, 1.35 + row * down
         image = _control_panel(figure, left, top, name, control, scale, first=column == 0)
+        for line, note in enumerate((notes or {}).get(name, ())):
+            height = 1 - (top + _SIDE + 1.6 + line * _NOTE) / figure.get_figheight()
+            figure.text(left / figure.get_figwidth(), height, note, fontsize=8, color=INK)
     _scale(image, figure, 0.65 + columns * _ACROSS - 0.25, 1.35)
     head(
         figure,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from pydantic_core import to_jsonable_python
 from evaluators.function import name_of
 from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
-from evo.settings import RunSettings, Settings, validate
+from evo.recipe import validate
+from evo.settings import RunSettings, Settings
 from evo.storage.journal import VERSION, Journal, read
 from evo.storage.names import is_of_the_end
-from evo.storage.pools import evaluator_of, named_evaluator
+from evo.storage.pools import evaluator_of
 from evo.storage.records import (
     ExtendedRecord,
     ForkRecord,
@@ -208,26 +209,29 @@ def _completed(begun: Plain, asked: Plain, like: BaseModel) -> Plain:
     return found
 
 
-def fork(folder: Path) -> Path:
+def fork(folder: Path, read: Callable[[Plain], RunSettings] = validate) -> Path:
     """A copy of a run's folder that may be continued by this program, whichever one began it.
+
+    Parameters
+    ----------
+    folder:
+        The run's.
+    read:
+        What makes settings of its recipe, which say what its evaluator is; by default a search's.
 
     Raises
     ------
     ValueError
-        When it is not the folder of a run, or the run's evaluator was given from Python.
+        When it is not the folder of a run, the run's evaluator was given from Python, or it cannot be made.
     """
     header = header_of(records_of(folder))
     _check_evaluator_is_named(folder, header)
+    settings = read(header.settings)
+    program = program_of(evaluator_of(settings), settings.sizes)
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
     shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
-    plain = header.settings
-    if "training" in plain:
-        settings = validate(plain)
-        program = program_of(evaluator_of(settings), settings.sizes)
-    else:
-        program = program_of(named_evaluator(plain["evaluator"]), ((plain["n_in"], plain["n_out"]),))
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy

@@ -27,6 +27,7 @@ from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import BASELINES, BETWEEN_PLACES, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import ScoreRecord
+from evo.tracking.view import BASELINE, ERROR, RATIO
 from topologies.expression import is_expression, read
 from topologies.families import find
 
@@ -176,6 +177,8 @@ def _test(history: History) -> Iterator[Point]:
         errors = {row.name.replace(" ", "_").lower(): row.error.mean for row in table.rows}
         over = ratio(table.first.error.mean, table.baseline.error.mean)
         yield from _points({**errors, "champion_over_baseline": over}, "test", 0, result.time)
+        listed = {ERROR: table.first.error.mean, BASELINE: table.baseline.error.mean, RATIO: over}
+        yield from _points(listed, None, 0, result.time)
 
 
 def _controllability(history: History) -> Iterator[Point]:
@@ -244,11 +247,11 @@ def _trials(history: History, trials: Sequence[ScoreRecord], best: ScoreRecord |
         yield from _points({"test_error": tested.error.mean}, "best_member", 0, history.result.time)
 
 
-def _points(values: Mapping[str, float | None], group: str, step: int, time: float) -> Iterator[Point]:
-    """Points of one group; what is unknown or infinite, which charts cannot show, is left out."""
+def _points(values: Mapping[str, float | None], group: str | None, step: int, time: float) -> Iterator[Point]:
+    """Points of one group, or of none; what is unknown or infinite, which charts cannot show, is left out."""
     for name, value in values.items():
         if value is not None and math.isfinite(value):
-            yield Point(f"{group}/{name}", float(value), step, time)
+            yield Point(f"{group}/{name}" if group else name, float(value), step, time)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -99,13 +99,23 @@ def _rank(version: ModelVersion) -> tuple[float, ...]:
 
 
 def _about_model(history: History) -> str:
-    size, budget = shape_text(history), history.settings["budget"]
-    layers = f"a {size} layer" if len(history.sizes) == 1 else f"layers of {size}"
+    size, budget, name = shape_text(history), history.settings["budget"], model_name(history)
+    is_single = len(history.sizes) == 1
+    layers = f"a {size} layer" if is_single else f"layers of {size}"
+    use = (
+        f'layer = SparseCascade(load_champion("{name}"))  # in place of a dense layer'
+        if is_single
+        else f'layers = [SparseCascade(place) for place in load_champion("{name}").places]'
+    )
     return f"""Topologies for {layers} with {budget} trainable edges, one version a search. Of those confirmed
 most carefully (training steps, targets), `{ALIAS}` has the least test error relative to the tuned baseline's.
 
-`mlflow.pyfunc.load_model("models:/{model_name(history)}@{ALIAS}").get_raw_model()` is a torch module to put in place
-of a dense layer; it is not trained yet."""
+    from evo.tracking import load_champion
+    from topologies import SparseCascade
+    {use}
+
+What is loaded is not trained yet. `mlflow.pyfunc.load_model("models:/{name}@{ALIAS}").get_raw_model()` is the same
+without biases, for those who load all their models with MLflow."""
 
 
 def register(store: MlflowClient, history: History, run_id: str) -> None:
@@ -118,10 +128,12 @@ def register(store: MlflowClient, history: History, run_id: str) -> None:
 
     name, table = model_name(history), history.table
     assert table is not None
+    about = _about_model(history)
     try:
-        store.get_registered_model(name)
+        if store.get_registered_model(name).description != about:
+            store.update_registered_model(name, about)
     except MlflowException:
-        store.create_registered_model(name, description=_about_model(history))
+        store.create_registered_model(name, description=about)
     versions = store.search_model_versions(f"name = '{name}'")
     if not any(version.run_id == run_id for version in versions):
         champion, baseline = table.first, table.baseline

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from evo.report.artifacts import write_artifacts
 from evo.report.text import description
 from evo.storage.history import History
+from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records
 from evo.tracking.registry import _write_model, register
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison.
 
-- Columns worth adding: `test/champion_over_baseline` (below 1 evolution is better), `test/evolved_champion`,
-`test/parallel_butterfly`, `test/random_search`, and the parameters `n_in`, `budget` and `seed`.
-- In charts, `evolution/...` and `random_search/...` have candidates as steps, so they can be laid over each other.
-- Every search's own page says in words what was found.
+- The list that `evofabric ui` opens shows the champion's test error, the baseline's, and the one over the other (below
+1 evolution is better). Charts show evolution and random search over the number of candidates.
+- Every search's own page says in words what was found, and its artifacts have the final table.
 """
 
 
@@ -109,10 +109,16 @@ class Store:
                 f"the experiment {name!r} was deleted; bring it back with `mlflow experiments restore "
                 f"--experiment-id {experiment.experiment_id}`, or name another with --set tracking.experiment=..."
             )
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _EXPERIMENT_NOTE}
-        return str(self._client.create_experiment(name, artifacts.as_uri() if artifacts else None, tags))
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.note.content": _EXPERIMENT_NOTE,
+            view.TAG: view.state(),
+        }
+        if experiment is None:
+            return str(self._client.create_experiment(name, artifacts.as_uri() if artifacts else None, tags))
+        if experiment.tags.get(view.TAG) != tags[view.TAG]:  # of an older version, or never made
+            self._client.set_experiment_tag(experiment.experiment_id, view.TAG, tags[view.TAG])
+        return str(experiment.experiment_id)
 
     def _find(self, record: RunRecord, tags: dict[str, str]) -> _Filed:
         """The run of a record: known, there already, or new."""

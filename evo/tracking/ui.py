@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.request import ProxyHandler, Request, build_opener
 
 from evo.tracking.client import prepare
+from evo.tracking.view import page
 
 HOST = "127.0.0.1"
 _LIGHT = {
@@ -89,8 +90,8 @@ def _page(port: int) -> str:
             found = json.load(answer).get("experiments", [])
     except OSError:
         return address
-    place = f"/{found[0]['experiment_id']}/runs" if found else ""
-    return f"{address}/#/experiments{place}?workflowType=machine_learning"
+    place = page(found[0]["experiment_id"]) if found else "/experiments?workflowType=machine_learning"
+    return f"{address}/#{place}"
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -42,14 +42,14 @@ def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Mask
     new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
     for mask, old, wanted in zip(new, masks, constants, strict=True):
         kept = wanted * mask.shape[1] / old.shape[1]  # as many a neuron
-        _scatter(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
+        scatter(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
     room = [int(np.count_nonzero(mask == 0)) for mask in new]
     for mask, edges in zip(new, apportion(bounds.budget, np.maximum(trainable, 1e-9), room), strict=True):
-        _scatter(mask, int(edges), generator, TRAINABLE)
+        scatter(mask, int(edges), generator, TRAINABLE)
     return new
 
 
-def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
+def scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
     """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is."""
     sources, targets = (np.resize(generator.permutation(side), number) for side in mask.shape)
     for _ in range(_PAIRINGS):

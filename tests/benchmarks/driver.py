@@ -19,7 +19,8 @@ from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.selection import tournament
 from evo.experiment.baselines import best_member, tuned
 from evo.experiment.search import rules_of
-from evo.settings import Settings, validate
+from evo.recipe import validate
+from evo.settings import Settings
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
 from evo.storage.run import Run, Watcher, open_run
 from tests.fakes import HashEvaluator

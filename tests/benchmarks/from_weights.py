@@ -1,9 +1,10 @@
 """Dense layers trained on MNIST, replaced by what comes near their weights with a tenth and a quarter as many.
 
-Run with `python -m tests.benchmarks.from_weights --data mnist.npz`, a file with x_train, y_train, x_test and y_test;
-takes about ten minutes on one core. Beside cascades fitted by `evaluators.reconstruction.fit` stand the truncated
-singular value decomposition, Monarch's projection in closed form (Dao et al. 2022: the best rank-r form of every block
-of the matrix seen as blocks of blocks), and cascades from a fresh draw.
+Run with `python -m tests.benchmarks.from_weights --data mnist.npz [--only "random_regular, fitted, 25%"]`, a file with
+x_train, y_train, x_test and y_test; takes about ten minutes on one core, a single row about two. Beside cascades fitted
+by `evaluators.reconstruction.fit` stand the truncated singular value decomposition, Monarch's projection in closed form
+(Dao et al. 2022: the best rank-r form of every block of the matrix seen as blocks of blocks), and cascades from a fresh
+draw.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
+import argparse
 import copy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -175,8 +176,8 @@ def error(model: nn.Sequential, dense: nn.Sequential) -> float:
     return float(sum(errors)) / 2
 
 
-def main(path: Path) -> None:
-    """A row for each way and density: mean and deviation over networks of several seeds."""
+def main(path: Path, only: str | None) -> None:
+    """A row for each way and density, or for one: mean and deviation over networks of several seeds."""
     training, validation, test = digits(path)
     networks = []
     for seed in range(SEEDS):
@@ -190,35 +191,29 @@ def main(path: Path) -> None:
         result.add_row(name, f"{columns[0][0]:,.0f}", *cells)
         print(name, *(np.round(one, 3).tolist() for one in columns), flush=True)
 
-    count = [float(sum(one[place].weight.numel() for place in (0, 2))) for one in networks]
-    add(
-        "dense",
-        count,
-        [0.0] * SEEDS,
-        [accuracy(one, test) for one in networks],
-        _tuned(networks, training, validation, test),
-    )
+    if only in (None, "dense"):
+        count = [float(sum(one[place].weight.numel() for place in (0, 2))) for one in networks]
+        before = [accuracy(one, test) for one in networks]
+        add("dense", count, [0.0] * SEEDS, before, _tuned(networks, training, validation, test))
     for density in DENSITIES:
-        for name, replace in WAYS.items():
+        for way, replace in WAYS.items():
+            name = f"{way}, {density:.0%}"
+            if only not in (None, name):
+                continue
             models = []
             for seed, dense in enumerate(networks):
                 torch.manual_seed(seed)
                 models.append(replace(copy.deepcopy(dense), density))
-            count = [
-                float(
-                    sum(
-                        one.numel()
-                        for place in (0, 2)
-                        for key, one in model[place].named_parameters()
-                        if "bias" not in key
-                    )
-                )
-                for model in models
-            ]
             errors = [error(model, dense) for model, dense in zip(models, networks, strict=True)]
             before = [accuracy(model, test) for model in models]
-            add(f"{name}, {density:.0%}", count, errors, before, _tuned(models, training, validation, test))
+            add(name, [weights(model) for model in models], errors, before, _tuned(models, training, validation, test))
     Console(width=120).print(result)
+
+
+def weights(model: nn.Sequential) -> float:
+    """Trainable weights of both replaced layers."""
+    parts = [part for place in (0, 2) for part in model[place].named_parameters()]
+    return float(sum(one.numel() for name, one in parts if "bias" not in name))
 
 
 def _tuned(models: list[nn.Sequential], training: Images, validation: Images, test: Images) -> list[float]:
@@ -230,4 +225,9 @@ def _tuned(models: list[nn.Sequential], training: Images, validation: Images, te
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[sys.argv.index("--data") + 1]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    rows = ["dense", *(f"{way}, {density:.0%}" for density in DENSITIES for way in WAYS)]
+    parser.add_argument("--only", choices=rows)
+    given = parser.parse_args()
+    main(given.data, given.only)

@@ -1,7 +1,8 @@
 """Whole models made sparse: sizes before and after, and whether everything that is done with a model still works.
 
-Run with `python -m tests.benchmarks.models`, which needs `pip install evofabric[bench]`; takes a few minutes. With
-`--sizes` it measures parameters, products and the time of a training step instead, dense and at two densities.
+Run with `python -m tests.benchmarks.models [MODEL ...]`, which needs `pip install evofabric[bench]`; takes minutes
+for all models. With `--sizes` it measures parameters, products and the time of a training step instead, dense and at
+two densities.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -120,19 +122,25 @@ def products(model: nn.Module, shape: tuple[int, ...]) -> float:
     return total
 
 
-def sizes_table(console: Console, repeats: int = 3) -> None:
+def sparse_layers(plan: tm.Plan) -> str:
+    """Layers that are made sparse, of those that might be; one of several matrices counts once."""
+    there = len({one for change in plan.changes for one in change.names})
+    return f"{there} of {there + len(plan.skipped)}"
+
+
+def sizes_table(console: Console, names: Sequence[str], repeats: int = 3) -> None:
     """Parameters, products and time of a training step, dense and at two densities; a line is printed as it comes."""
     headings = ("layers", "parameters, M", "products, M", "ms a step", "over dense")
     result = table("Training steps of 512 vectors, 16 sequences or 4 images", "model", *headings)
-    for name, (build, shape, kept) in MODELS.items():
+    for name in names:
+        build, shape, kept = MODELS[name]
         x, models, layers = torch.randn((512, 16, 4)[len(shape) - 1], *shape), {}, {}
         for density in (None, 0.1, 0.25):
             torch.manual_seed(0)
             model, label = build(), "dense" if density is None else f"{density:.0%}"
             plan = tm.plan(model, density=density or 0.1, exclude=kept)
             models[label] = model if density is None else tm.convert(model, plan)
-            there = len({one for change in plan.changes for one in change.names})
-            layers[label] = "" if density is None else f"{there} of {there + len(plan.skipped)}"
+            layers[label] = "" if density is None else sparse_layers(plan)
         counts = {label: products(model, shape) for label, model in models.items()}
         taken = {label: [_step(model.train(), x) for _ in range(1)] for label, model in models.items()}
         for _ in range(repeats):
@@ -222,30 +230,39 @@ def row(name: str) -> list[str]:
         )  # fmt: skip
         with torch.no_grad():
             of_fold = folded(x)
-        layers = f"{len(plan.changes)} of {len(plan.changes) + len(plan.skipped)}"
+        try:
+            exported = error(through_onnx(folded, x, folder / "model.onnx"))
+        except Exception as problem:  # whatever the exporter or onnxruntime says is this cell's content
+            exported = str(problem).strip().splitlines()[0]
         return [
-            layers,
+            sparse_layers(plan),
             f"{plan.n_parameters:,} → {plan.n_parameters_after:,}",
             f"{size(folder / 'dense') / 1e6:.1f} → {size(folder / 'sparse') / 1e6:.1f}",
             found,
             f"{float(again.stdout.split()[-1]):.0e}",
             error(of_fold),
-            error(through_onnx(folded, x, folder / "model.onnx")),
+            exported,
         ]
 
 
-def models_table(console: Console) -> None:
+def models_table(console: Console, names: Sequence[str]) -> None:
     """A row for each model, printed as they come; differences are relative to the largest output."""
     headings = ("layers", "parameters", "MB on disk", "with a gradient", "saved and loaded", "folded", "ONNX")
     result = table(f"Models at a density of {DENSITY}", "model", *headings)
-    for name in MODELS:
-        result.add_row(name, *row(name))
+    for name in names:
+        cells = row(name)
+        result.add_row(name, *cells)
+        print(name, *cells, sep=" | ", flush=True)
     console.print(result)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if "--sizes" in sys.argv:
-        sizes_table(Console(width=160))
-    else:
-        models_table(Console(width=160))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", default=list(MODELS), metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("--sizes", action="store_true")
+    given = parser.parse_args()
+    unknown = set(given.models) - set(MODELS)
+    if unknown:
+        parser.error(f"{', '.join(unknown)}: the models are {', '.join(MODELS)}")
+    (sizes_table if given.sizes else models_table)(Console(width=160), given.models)

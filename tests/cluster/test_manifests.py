@@ -141,7 +141,7 @@ def test_every_command_of_ours_is_one_and_keeps_its_results(manifest: str) -> No
     from typer.main import get_command
 
     from evo.cli import app
-    from evo.settings import load
+    from evo.recipe import load
 
     found = [arguments for arguments in commands(manifest, "evofabric") if arguments[0] in ("search", "resume")]
     assert found

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from evo.settings import load as load_recipe
-from evo.settings import validate
+from evo.recipe import load as load_recipe
+from evo.recipe import validate
 from topologies import butterfly, load
 
 RECIPE = """
@@ -64,6 +64,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
         (["verify", "missing.safetensors"], "there is no such file"),
         (["export", "butterfly(8, 3)", "nowhere/masks.npz"], "there is no folder nowhere"),
         (["export", "butterfly(8, 3)", "masks.txt"], "the name ends in .npz"),
+        (["generalise", "butterfly(8, 3)", "--size", "8", "--edges", "40"], "--size 8: inputs and outputs are wanted"),
         (["score", "butterfly(8, 3)", "butterfly(16, 4)"], "only topologies of one size can be compared"),
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
         (["init", "--size", "8"], "inputs and outputs are wanted, as 64x48"),
@@ -127,7 +128,10 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     assert (told["name"], told["state"], told["digest"]) == (run.name, "finished", digest)
     assert "to the last bit" in command(folder, "verify", str(champion)).stdout
     table = command(folder, "score", str(run), "clos(8, 4, 2, 4)", "--json", "-v")
-    rows = {row["name"]: row["error"] for row in json.loads(table.stdout.splitlines()[-1])["rows"]}
+    compared = json.loads(table.stdout.splitlines()[-1])
+    rows = {row["name"]: row["error"] for row in compared["rows"]}
+    shared = [(one["name"], one["parameters"]) for one in compared["weight_sharing"]]
+    assert shared == [("hashed", 40), ("circulant", 32)]
     again = command(folder, "resume", str(run), "--json")
     assert digest in again.stdout and "workers ready" not in again.stderr  # it is there at once
     errors = {row["name"]: row["error"] for row in json.loads(again.stdout)["rows"]}

@@ -20,11 +20,12 @@ from evo.console.search import show_plan
 from evo.experiment.compare import verify
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
+from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
 from evo.report.numbers import significant
 from evo.report.text import description
 from evo.report.use import lines_of_python
-from evo.settings import Settings, load, validate
+from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.pools import evaluator_of

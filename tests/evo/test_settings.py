@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluators.task import Fidelity, Score
-from evo.settings import _RENAMED, Settings, load, load_as, overridden, validate, validate_as
+from evo.recipe import _RENAMED, load, load_as, overridden, validate, validate_as
+from evo.settings import Settings
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.proxies.study import StudySettings
 from evo.studies.rules.study import RuleSettings

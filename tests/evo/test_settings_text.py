@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from evo.experiment.for_data import Wanted, plain_recipe
-from evo.settings import Settings, validate
+from evo.recipe import validate
+from evo.settings import Settings
 from evo.settings_text import FILLED_IN, commented_recipe
 from evo.shipped import recipe_file, shipped
 from evo.studies.proxies.study import StudySettings

@@ -10,7 +10,8 @@ import pytest
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
 from evo.experiment.space_baselines import space_of
-from evo.settings import Settings, validate
+from evo.recipe import validate
+from evo.settings import Settings
 from evo.storage.header import recipe_of, records_of
 from evo.storage.names import OF_SPACE, tuning
 from evo.storage.records import ScoreRecord

@@ -12,7 +12,7 @@ import pytest
 from cluster import ray_session
 from evaluators.task import Fidelity, Score, Split
 from evo.experiment.search import search
-from evo.settings import validate
+from evo.recipe import validate
 from evo.tracking.client import tracking_uri
 from evo.tracking.store import Store
 from tests.fakes import recipe

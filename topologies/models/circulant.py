@@ -96,6 +96,11 @@ def block_of(n_in: int, n_out: int, parameters: int) -> int:
         When one block of the whole matrix has more.
     """
     for block in range(1, max(n_in, n_out) + 1):
-        if -(-n_in // block) * -(-n_out // block) * block <= parameters:
+        if parameters_of(n_in, n_out, block) <= parameters:
             return block
     raise ValueError(f"{parameters} parameters: a circulant {n_in} x {n_out} layer has at least {max(n_in, n_out)}")
+
+
+def parameters_of(n_in: int, n_out: int, block: int) -> int:
+    """Parameters of a layer of such blocks, padding included and the bias not."""
+    return -(-n_in // block) * -(-n_out // block) * block

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from evo.recipe import validate
 from evo.report.html.ancestry import ancestry
 from evo.report.html.course import course, drawn
 from evo.report.html.lines import lines
@@ -33,7 +34,7 @@ from evo.report.text import (
     words_of,
 )
 from evo.report.use import lines_of_python, other_words
-from evo.settings import Settings, validate
+from evo.settings import Settings
 from evo.storage.history import History
 from evo.storage.names import RANDOM_SEARCH
 from evo.storage.results import FinalTable, Verdict

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evo.settings import validate_as
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluators.example_errors import unpack
+from evaluators.task import Score
+from evo.recipe import validate_as
+from evo.storage.estimates import estimate
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Interval, error_interval
@@ -19,7 +25,8 @@ class Point:
     """One point of the figure.
 
     ``parameters`` are those of the layers at the network's places, or trainable edges; heads, biases and convolutions
-    are the same in all series and are not counted. ``error`` is None where the evaluation failed.
+    are the same in all series and are not counted. ``error`` is None where the evaluation failed. ``apart`` is the
+    difference from the same point with its edges shuffled, paired over targets, or over seeds and test examples.
     """
 
     series: str
@@ -30,6 +37,7 @@ class Point:
     depth: int
     error: Interval | None
     errors: tuple[float, ...]
+    apart: Interval | None
     learning_rate: float | None
     weight_decay: float | None
     seconds: float
@@ -44,13 +52,63 @@ def settings_of(history: History) -> FigureSettings:
 
 def points(history: History) -> tuple[Point, ...]:
     """The points that are known, in the order of the recipe."""
-    known = {one.number: one for one in history.scores(TEST)}
-    seconds = _seconds(history)
-    found = (cell for cell in cells(settings_of(history)) if cell.number in known)
-    return tuple(_point(cell, known[cell.number], seconds) for cell in found)
+    known, seconds = _known(history), _seconds(history)
+    pairs = _pairs(settings_of(history), known)
+    return tuple(
+        _point(cell, known[cell.number], seconds, _apart([pairs[cell.number]]) if cell.number in pairs else None)
+        for cell in cells(settings_of(history))
+        if cell.number in known
+    )
 
 
-def _point(cell: Cell, record: ScoreRecord, seconds: Mapping[int, float]) -> Point:
+def beside_controls(history: History) -> dict[str, Interval]:
+    """By series, the mean difference of all its points from the same with their edges shuffled, paired point by point.
+
+    A point at another value is one more training, or target, with a wiring of its own.
+    """
+    settings = settings_of(history)
+    pairs = _pairs(settings, _known(history))
+    found: dict[str, list[tuple[Score, Score]]] = {}
+    for cell in cells(settings):
+        if cell.number in pairs:
+            found.setdefault(cell.series.name, []).append(pairs[cell.number])
+    return {name: _apart(of_series) for name, of_series in found.items()}
+
+
+def _known(history: History) -> dict[int, ScoreRecord]:
+    return {one.number: one for one in history.scores(TEST)}
+
+
+def _pairs(settings: FigureSettings, known: Mapping[int, ScoreRecord]) -> dict[int, tuple[Score, Score]]:
+    """By number of a cell, its score and that of the same with its edges shuffled, where both are known."""
+    wanted = cells(settings)
+    scores = {(one.series.name, one.value): known[one.number].score for one in wanted if one.number in known}
+    found = {}
+    for cell in wanted:
+        control = settings.control_of(cell.series)
+        mine = scores.get((cell.series.name, cell.value))
+        other = scores.get((control.name, cell.value)) if control else None
+        if mine is not None and other is not None:
+            found[cell.number] = (mine, other)
+    return found
+
+
+def _apart(pairs: Sequence[tuple[Score, Score]]) -> Interval:
+    """The mean difference (first - second) of paired scores."""
+    errors = np.concatenate([np.subtract(mine.errors, other.errors) for mine, other in pairs])
+    examples = None
+    if all(one.example_errors is not None for pair in pairs for one in pair):
+        examples = np.concatenate([_examples(mine) - _examples(other) for mine, other in pairs])
+    found = estimate(errors, examples)
+    return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)
+
+
+def _examples(score: Score) -> NDArray[np.float64]:
+    assert score.example_errors is not None
+    return unpack(score.example_errors)
+
+
+def _point(cell: Cell, record: ScoreRecord, seconds: Mapping[int, float], apart: Interval | None) -> Point:
     score = record.score
     return Point(
         series=cell.series.name,
@@ -61,6 +119,7 @@ def _point(cell: Cell, record: ScoreRecord, seconds: Mapping[int, float]) -> Poi
         depth=record.depth,
         error=error_interval(score) if score else None,
         errors=score.errors if score else (),
+        apart=apart,
         learning_rate=score.learning_rate if score else None,
         weight_decay=score.weight_decay if score else None,
         seconds=seconds[cell.number],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
@@ -15,6 +15,8 @@ from evo.studies.figures.settings import FigureSettings
 
 _LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
 """The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
+_LABEL = 0.08
+"""A label's share of an axis."""
 _LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
 
 
@@ -33,16 +35,15 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
     height = max(4.8, 1.9 + 0.24 * len(names))
     page = blank(10.5, height)
     axes = bare(place(page, 0.85, 0.85, 6.5, height - 1.45))
-    for number, name in enumerate(names):
+    looks = _looks(settings, names)
+    for name in names:
         line = sorted((one for one in known if one.series == name), key=lambda one: x_of(one, settings.x))
         ends = [one.error for one in line if one.error]
         axes.errorbar(
             [x_of(one, settings.x) for one in line],
             [one.mean for one in ends],
             [[max(one.mean - max(one.low, 0.0), 0.0) for one in ends], [one.half_width for one in ends]],
-            color=SERIES[number % len(SERIES)],
-            marker=MARKERS[number % len(MARKERS)],
-            ls=_LINES[number // len(SERIES) % len(_LINES)],
+            **looks[name],
             ms=4.5,
             lw=1.5,
             elinewidth=0.9,
@@ -51,9 +52,9 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         )
     if settings.log_x:
         axes.set_xscale("log")
-        ticks = sorted({x_of(one, settings.x) for one in known})
-        if len(ticks) <= 9:
-            axes.set_xticks(ticks)
+        places = sorted({x_of(one, settings.x) for one in known})
+        if len(places) <= 9:
+            axes.set_xticks(_readable(places))
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     else:
@@ -70,6 +71,29 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
     what = "trainings" if settings.network else "targets"
     head(page, settings.title, f"{repeats} test {what} a point · bars are 95 % intervals · seed {settings.seed}")
     return page
+
+
+def _readable(places: Sequence[float]) -> list[float]:
+    """Those of the places on a logarithmic axis, the least first, whose labels do not cover that of the one before."""
+    kept = [places[0]]
+    for one in places[1:]:
+        if one > kept[-1] * (places[-1] / places[0]) ** _LABEL:
+            kept.append(one)
+    return kept
+
+
+def _looks(settings: FigureSettings, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, marker and line of every series; a control has those of what it is the control of, hollow and dashed."""
+    controls = {control.name: one.name for one in settings.series if (control := settings.control_of(one))}
+    found: dict[str, dict[str, Any]] = {}
+    for number, name in enumerate(name for name in names if controls.get(name) not in names):
+        found[name] = {
+            "color": SERIES[number % len(SERIES)],
+            "marker": MARKERS[number % len(MARKERS)],
+            "ls": _LINES[number // len(SERIES) % len(_LINES)],
+        }
+    hollow = {"ls": (0, (4, 2)), "mfc": "white"}
+    return found | {name: found[of] | hollow for name, of in controls.items() if name in names and of in found}
 
 
 def x_of(point: Point, x: Literal["value", "parameters", "edges", "depth"]) -> float:

@@ -58,6 +58,8 @@ class FigureSettings(RunSettings):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "figure"
     title: str = "Error"
+    picture: Literal["errors", "requirements"] = "errors"
+    """What is drawn: errors, or controllability K and how topologies stand to the paper's requirements (Fig. 5)."""
     x: Literal["value", "parameters", "edges", "depth"] = "value"
     """What is to the right in the figure."""
     x_label: str = ""
@@ -77,6 +79,13 @@ class FigureSettings(RunSettings):
     def label(self) -> str:
         """What the folders of the recipe's runs begin with."""
         return f"{self.name}-s{self.seed}"
+
+    def control_of(self, series: SeriesSettings) -> SeriesSettings | None:
+        """The series that is the same with its edges shuffled; None where there is none, and of a shuffled one."""
+        if series.shuffled:
+            return None
+        wanted = series.model_dump(exclude={"name"}) | {"shuffled": True}
+        return next((one for one in self.series if one.model_dump(exclude={"name"}) == wanted), None)
 
     @property
     def sizes(self) -> Sizes:
@@ -135,6 +144,8 @@ class FigureSettings(RunSettings):
                 raise ValueError(f"series {one.name!r} has no values, and the recipe has none for all")
             if self.network is None and (one.layer != "cascade" or one.width or one.first or one.spread):
                 raise ValueError(f"series {one.name!r}: layer, width, first and spread need a section [network]")
+        if self.network is not None and self.picture == "requirements":
+            raise ValueError("picture = 'requirements' is of single topologies: leave the section [network] out")
         if self.network is not None:
             from evaluators.training.layers import find_layer
             from evaluators.training.networks import NETWORKS

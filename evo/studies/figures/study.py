@@ -167,19 +167,29 @@ def _filled(template: str, value: Value, place: int) -> str:
         raise ValueError(f"{template!r}: only {{value}} and {{place}} stand for something") from None
 
 
-def _named(text: str, value: Value, size: tuple[int, int]) -> Topology:
-    """The topology of a place; of a family alone, its best member with ``value`` times fewer parameters than dense.
+def expression_of(settings: FigureSettings, cell: Cell) -> str:
+    """What the topology of a cell is called; of figures without a network, whose cells have one."""
+    return _expression(_filled(cell.series.topology, cell.value, 0), cell.value, (settings.n_in, settings.n_out))
+
+
+def _expression(text: str, value: Value, size: tuple[int, int]) -> str:
+    """A name as it is; of a family alone, its best member with ``value`` times fewer parameters than dense.
 
     Small places have more: half a trainable edge for every input and output times the stages of a butterfly, below
     which hardly any family connects them.
     """
-    if text in FAMILIES:
-        if value < 1:
-            raise ValueError(f"{text} with {value} times fewer parameters than a dense layer: at least 1 is wanted")
-        dense, stages = size[0] * size[1], math.ceil(math.log2(max(*size, 2)))
-        least = min(dense, math.ceil(sum(size) / 2 * stages))
-        return find(text).fit(*size, max(int(dense / value), least)).topology()
-    found = resolve(text, size)
+    if text not in FAMILIES:
+        return text
+    if value < 1:
+        raise ValueError(f"{text} with {value} times fewer parameters than a dense layer: at least 1 is wanted")
+    dense, stages = size[0] * size[1], math.ceil(math.log2(max(*size, 2)))
+    least = min(dense, math.ceil(sum(size) / 2 * stages))
+    return find(text).fit(*size, max(int(dense / value), least)).expression
+
+
+def _named(text: str, value: Value, size: tuple[int, int]) -> Topology:
+    """The topology of a place."""
+    found = resolve(_expression(text, value, size), size)
     if (found.n_in, found.n_out) != size:
         raise ValueError(f"{text!r} is {found.n_in} x {found.n_out}, where {size[0]} x {size[1]} is wanted")
     return found

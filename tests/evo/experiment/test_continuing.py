@@ -22,7 +22,8 @@ from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.progress import Progress
 from evo.experiment.search import Result, search
-from evo.settings import Settings, validate
+from evo.recipe import validate
+from evo.settings import Settings
 from evo.storage.checkpoint import cut
 from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of

@@ -17,7 +17,7 @@ from evo.console.for_data import show_choice
 from evo.experiment import for_data
 from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen
 from evo.experiment.plan import plan, seconds_per_step
-from evo.settings import validate
+from evo.recipe import validate
 from evo.storage.pools import evaluator_of
 from tests.evaluators.training.examples import blobs, easy
 from topologies import butterfly

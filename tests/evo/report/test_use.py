@@ -11,8 +11,8 @@ import pytest
 from evaluators.task import Fidelity, Score, Split
 from evo.experiment.compare import verify
 from evo.experiment.search import search
+from evo.recipe import validate
 from evo.report.use import other_words
-from evo.settings import validate
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
 from evo.storage.results import FinalTable

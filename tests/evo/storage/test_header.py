@@ -9,7 +9,7 @@ import pytest
 
 from evaluators.function import as_evaluator
 from evaluators.task import Evaluator, Fidelity, Score, Split
-from evo.settings import validate
+from evo.recipe import validate
 from evo.storage import header
 from evo.storage.header import (
     JOURNAL,

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from rich.console import Console
+from scipy import stats
 
 from evaluators import Fidelity, Split
-from evo.settings import load_as, validate_as
+from evo.recipe import load_as, validate_as
+from evo.storage import header
 from evo.storage import run as runs_module
 from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.figures import console as figures_console
 from evo.studies.figures.console import draw_and_show
+from evo.studies.figures.findings import beside_controls
 from evo.studies.figures.report import record, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
@@ -148,6 +152,22 @@ def test_a_network_is_trained_with_every_kind_of_layer(tmp_path: Path, monkeypat
     assert rows(folder) == found
 
 
+def test_a_study_of_networks_that_another_version_began_goes_on_in_a_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [{"name": "cascade", "topology": "expander(width=1, depth=1, fan_in=4, seed={place}, skip=False)"}]
+    settings = trained(tmp_path, series=series)
+    folder = study(settings)
+    found = rows(folder)
+    real = header.version
+    monkeypatch.setattr(header, "version", lambda name: "9.9" if name == "evofabric" else real(name))
+    with pytest.raises(ValueError, match=r"this is 9.9, .*: go on in a copy of the run with --fork"):
+        study(settings, folder=folder)
+    copy = header.fork(folder, partial(validate_as, FigureSettings))
+    assert rows(study(settings, folder=copy)) == found
+    assert (copy / "journal.jsonl").read_text().count('"kind":"score"') == len(found)
+
+
 def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(tmp_path: Path) -> None:
     named = {"topology": "clos", "values": [2]}
     series = [{"name": "clos", **named}, {"name": "shuffled", "shuffled": True, **named}]
@@ -156,6 +176,39 @@ def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(
     assert clos.n_trainable <= 32 and clos.is_connected
     assert clos.widths == shuffled.widths and clos.n_trainable == shuffled.n_trainable
     assert clos.digest != shuffled.digest
+
+
+def test_a_structure_is_compared_with_the_same_shuffled_pair_by_pair(tmp_path: Path) -> None:
+    named = {"topology": "clos(8, 4, {value}, 4)", "values": [2, 3]}
+    series = [{"name": "clos", **named}, {"name": "shuffled", "shuffled": True, **named}]
+    folder = study(tiny(tmp_path, series=series), HashEvaluator())
+    found = rows(folder)
+    errors = [np.array(row["errors"].split(), dtype=float) for row in found]
+    for clos, row in enumerate(found[:2]):
+        apart = stats.ttest_rel(errors[clos], errors[clos + 2]).confidence_interval()
+        assert [float(row["minus_shuffled_low"]), float(row["minus_shuffled_high"])] == pytest.approx(list(apart))
+    assert not any(row["minus_shuffled"] for row in found[2:])
+    whole = stats.ttest_rel(np.concatenate(errors[:2]), np.concatenate(errors[2:])).confidence_interval()
+    (of_clos,) = beside_controls(History.of(folder)).values()
+    assert (of_clos.low, of_clos.high) == pytest.approx(tuple(whole))
+
+
+def test_the_papers_requirements_are_met_by_its_answer_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_console, "track", lambda folder: "")
+    recipe = next(path for path in RECIPES if path.stem == "fig5")
+    screen = Console(width=80, record=True, file=io.StringIO())
+    draw_and_show(load_as(FigureSettings, recipe, [f"runs={tmp_path}", "cluster.pool=in-process"]), None, screen)
+    (folder,) = tmp_path.iterdir()
+    assert imread(folder / "fig5.png").shape[0] > 300
+    met: dict[str, list[str]] = {}
+    for row in csv.DictReader(io.StringIO((folder / "fig5.csv").read_text())):
+        met.setdefault(row["topology"].partition("(")[0], []).append(row["met"])
+    assert met["parallel_butterfly"] == ["yes"] * 4
+    assert met["clos"] == ["yes", "yes", "yes", "no"]  # which is narrow where it is small
+    assert met["butterfly"] == ["yes", "yes", "no", "yes"]
+    assert met["hypercube"] == met["torus"] == ["yes", "no", "no", "yes"]
+    assert met["random_regular"] == ["yes", "no", "yes", "yes"]
+    assert "no  18, 36" in screen.export_text()
 
 
 @pytest.mark.parametrize("recipe", [path for path in RECIPES if "[[series]]" in path.read_text()], ids=lambda x: x.stem)
@@ -179,6 +232,10 @@ def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
         ({"series": [{**SERIES[0], "topology": "butterfly(16, 4)"}]}, "is 16 x 16, where 8 x 8 is wanted"),
         ({"series": [{**SERIES[0], "topology": "buterfly(8, 3)"}]}, "the nearest is 'butterfly'"),
         ({"network": {"data": "no.npz"}, "n_in": None, "n_out": None}, "is not there"),
+        (
+            {"network": {"data": "digits"}, "n_in": None, "n_out": None, "picture": "requirements"},
+            "leave the section [network] out",
+        ),
         ({"network": {"data": "digits"}}, "test_targets: fidelity.targets is the number of trainings"),
         ({"network": {"data": "digits", "kind": "cnn"}, "test_targets": None}, "network.kind = 'cnn': one of"),
     ],

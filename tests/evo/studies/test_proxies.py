@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from evaluators import Fidelity, MatrixReconstruction, Score, Split
-from evo.settings import load_as, validate_as
+from evo.recipe import load_as, validate_as
 from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.proxies import study as proxies

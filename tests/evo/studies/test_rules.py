@@ -14,7 +14,7 @@ import pytest
 
 from cluster.pool import Pool
 from evaluators.task import Evaluator, Fidelity, Score, Split
-from evo.settings import load_as, validate_as
+from evo.recipe import load_as, validate_as
 from evo.storage import run as storage_run
 from evo.storage.history import History
 from evo.storage.records import GenerationRecord, RuleRecord, RunEvent, ScoreRecord

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 import sqlite3
@@ -17,7 +18,7 @@ import torch
 
 from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
-from evo.settings import validate_as
+from evo.recipe import validate_as
 from evo.storage.history import History
 from evo.storage.records import EndRecord, GenerationRecord, ScoreRecord
 from evo.storage.results import FinalTable
@@ -130,7 +131,52 @@ def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> N
     for row in table.rows:
         assert test.pop("test/" + row.name.replace(" ", "_").lower()) == pytest.approx(row.error.mean)
     over = table.first.error.mean / table.baseline.error.mean
-    assert test == {"test/champion_over_baseline": pytest.approx(over)}
+    baseline = pytest.approx(table.baseline.error.mean)
+    assert test == {"test/champion_over_baseline": pytest.approx(over), "test/baseline": baseline}
+
+
+def test_the_page_of_runs_opens_on_columns_and_charts_that_there_are(tracked: tuple[History, str]) -> None:
+    history, run_id = tracked
+    runs = history.folder.parent
+    query = "select value from experiment_tags where key = 'mlflow.sharedViewState.evofabric'"
+    state = json.loads(rows(runs, query)[0][0])
+    metrics = {name for (name,) in rows(runs, "select distinct key from metrics where run_uuid = ?", run_id)}
+    params = {name for (name,) in rows(runs, "select key from params where run_uuid = ?", run_id)}
+    tags = {name for (name,) in rows(runs, "select key from tags where run_uuid = ?", run_id)}
+    there = {
+        f"{kind}.`{name}`"
+        for kind, names in (("metrics", metrics), ("params", params), ("tags", tags))
+        for name in names
+    }
+    assert there >= set(state["selectedColumns"]) >= {"metrics.`error`", "metrics.`baseline`", "metrics.`ratio`"}
+    query = "select key, value from latest_metrics where run_uuid = ? and key in ('error', 'baseline', 'ratio')"
+    champion, baseline = table_of(history).first.error.mean, table_of(history).baseline.error.mean
+    shown = {"error": champion, "baseline": baseline, "ratio": champion / baseline}
+    assert dict(rows(runs, query, run_id)) == pytest.approx(shown)
+    sections = {section["uuid"]: section["display"] for section in state["compareRunSections"]}
+    for chart in state["compareRunCharts"]:
+        assert metrics >= set(chart["selectedMetricKeys"]) and sections[chart["metricSectionId"]]
+        assert {name.partition("/")[0] for name in chart["selectedMetricKeys"]} == {"evolution", "random_search"}
+
+
+def test_the_page_of_a_registered_model_says_how_to_use_it_and_that_works(
+    tracked: tuple[History, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, _ = tracked
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", local_uri(history.folder.parent))
+    ((about,),) = rows(history.folder.parent, "select description from registered_models")
+    names: dict[str, object] = {}
+    exec("\n".join(line.strip() for line in about.splitlines() if line.startswith("    ")), names)
+    layer = names["layer"]
+    assert isinstance(layer, SparseCascade) and layer.topology == load(history.champion_file)
+
+
+def test_an_experiment_of_before_gets_the_page_too(finished: History, runs: Path) -> None:
+    run_id = track(rewritten(finished, runs / "run").folder)
+    with closing(sqlite3.connect(runs / "mlflow.db")) as connection, connection:
+        connection.execute("delete from experiment_tags where key like 'mlflow.sharedViewState%'")
+    assert track(runs / "run") == run_id
+    assert len(rows(runs, "select value from experiment_tags where key like 'mlflow.sharedViewState%'")) == 1
 
 
 def test_controllability_of_champion_and_baseline_is_there(tracked: tuple[History, str]) -> None:
