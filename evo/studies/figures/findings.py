@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from evo.recipe import validate_as
-=======
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.example_errors import unpack
 from evaluators.task import Score
-from evo.settings import validate_as
+from evo.recipe import validate_as
 from evo.storage.estimates import estimate
->>>>>>> figures2
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Interval, error_interval
