@@ -6,10 +6,11 @@ fans.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, add, apportion, count
@@ -33,20 +34,32 @@ def redraw(masks: Masks, bounds: Bounds, generator: np.random.Generator) -> Mask
     widths = [masks[0].shape[0], *(mask.shape[1] for mask in masks)]
     hidden = np.rint(_perturbed(widths[1:-1], spread, generator)).astype(np.int64)
     widths[1:-1] = np.clip(hidden, 1, max(bounds.max_width, *widths[1:-1], 1)).tolist()
-    shapes = list(pairwise(widths))
     constants = _perturbed([count([mask], CONSTANT) for mask in masks], spread, generator)
     if generator.random() < _ANEW:
         place = int(generator.integers(len(masks)))
         constants[place] = masks[place].shape[1] * int(generator.integers(_MOST_CONSTANTS, endpoint=True))
     trainable = _perturbed([count([mask], TRAINABLE) for mask in masks], spread, generator)
-    new = [np.zeros(shape, dtype=np.int8) for shape in shapes]
-    for mask, old, wanted in zip(new, masks, constants, strict=True):
-        kept = wanted * mask.shape[1] / old.shape[1]  # as many a neuron
-        scatter(mask, min(round(kept), mask.size - 1), generator, CONSTANT)
-    room = [int(np.count_nonzero(mask == 0)) for mask in new]
-    for mask, edges in zip(new, apportion(bounds.budget, np.maximum(trainable, 1e-9), room), strict=True):
+    kept = [wanted * width / mask.shape[1] for wanted, width, mask in zip(constants, widths[1:], masks, strict=True)]
+    return drawn(widths, kept, trainable, bounds.budget, generator)
+
+
+def drawn(
+    widths: Sequence[int],
+    constants: Sequence[float],
+    shares: ArrayLike,
+    budget: int,
+    generator: np.random.Generator,
+) -> Masks:
+    """Masks of layers between these widths, with so many constant edges each and trainable ones by their shares of the
+    budget, all with even fans.
+    """
+    masks = [np.zeros(shape, dtype=np.int8) for shape in pairwise(widths)]
+    for mask, wanted in zip(masks, constants, strict=True):
+        scatter(mask, min(round(wanted), mask.size - 1), generator, CONSTANT)
+    room = [int(np.count_nonzero(mask == ABSENT)) for mask in masks]
+    for mask, edges in zip(masks, apportion(budget, np.maximum(shares, 1e-9), room), strict=True):
         scatter(mask, int(edges), generator, TRAINABLE)
-    return new
+    return masks
 
 
 def scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
