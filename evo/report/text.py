@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from evaluators.controllability.evaluator import Controllability
-from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
-from evo.storage import names
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH, ROWS
-from evo.storage.records import EndRecord, ScoreRecord
+from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH
+from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Verdict, interval
-from topologies.stack import AnyTopology, Stack
+from topologies.stack import AnyTopology
 
 REPORT = "report.html"
 """The page that tells of a run, in its folder."""
@@ -51,9 +47,6 @@ WORDS = {
 }
 """A verdict on one topology compared with another."""
 
-_STEPS = 8
-"""Steps of a long lineage that are told one by one: the last ones."""
-
 
 class Words(NamedTuple):
     """What an evaluator's errors are called, what there is one of for each, and what its steps are."""
@@ -75,69 +68,6 @@ def words_of(evaluator: str) -> Words:
 def error_name(evaluator: str) -> str:
     """What an evaluator's errors are: relative errors of reconstruction, or whatever another one gives."""
     return words_of(evaluator).error
-
-
-def final_table_markdown(table: FinalTable) -> str:
-    """The final table for people."""
-    uncertain = "" if table.is_deterministic else ", 95 %"
-    headings = (
-        "topology",
-        "member",
-        "trainable",
-        "edges",
-        "depth",
-        "error",
-        f"difference from the baseline{uncertain}",
-        *["error in the search"] * table.is_staged,
-    )
-    lines = [headings, ("---",) * len(headings)]
-    for row in table.rows:
-        topology = row.topology
-        name = f"**{row.name}**" if row is table.first else row.name
-        counts = (topology.n_trainable, topology.n_edges, topology.depth)
-        apart = difference_and_ends(row.difference) if row.difference else "the baseline"
-        unconnected = "" if topology.is_connected else " (some pairs unconnected)"
-        member = f"`{row.label}`{unconnected}"
-        errors = (significant(row.error.mean), apart, *[significant(row.search_error)] * table.is_staged)
-        lines.append((name, member, *map(str, counts), *errors))
-    return "\n".join("| " + " &emsp;| ".join(cells) + " |" for cells in lines).replace("--- &emsp;", "---")
-
-
-def description(history: History, pictures: str | None = None) -> str:
-    """What was found, in markdown. ``pictures`` is an address of the files in :data:`FILES`, ``{}`` for the name."""
-    table = history.table
-    if table is None:
-        return unfinished_in_words(history)
-    image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
-    parts = (
-        f"**{headline(table, history.founder)}** {numbers_in_words(history, table)}",
-        image,
-        _comparisons(history, table),
-        final_table_markdown(table),
-        retrained_words(history),
-        control_in_words(history),
-        _origin(history),
-        _use(history),
-        _files(history),
-    )
-    return "\n\n".join(part for part in parts if part)
-
-
-def about_family(history: History, family: str) -> str:
-    """What the tuning of a family was for, and found."""
-    row = ROWS[family]
-    tried = _plural(len(history.scores(names.tuning(family))), "member")
-    is_baseline = history.table is not None and history.table.baseline_name == row
-    role = "the baseline, the topology to beat" if is_baseline else "a hand-derived family, tuned for comparison"
-    best = history.chosen(row)
-    if best is None:
-        return f"Tuning {role}: {tried} of `{family}` tried so far."
-    told = f"`{best.origin.label}`, {role}: the best of {tried} of `{family}` tried, chosen on the validation split"
-    found = history.table and history.table.get(row)
-    if not found or not history.table:
-        return f"{told}."
-    champion = significant(history.table.first.error.mean)
-    return f"{told}. Test error **{significant(found.error.mean)}**, the champion's {champion}."
 
 
 def founder_words(table: FinalTable, founder: str | None) -> str | None:
@@ -205,8 +135,8 @@ def retrained_words(history: History) -> str:
     told = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
     means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
     return (
-        f"Search error of the {_plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
-        f"{_plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
+        f"Search error of the {plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
+        f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
         f"part {significant(means[1])}: a gap of {told}."
     )
 
@@ -239,17 +169,6 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
     )
 
 
-def _comparisons(history: History, table: FinalTable) -> str:
-    found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-    for other in table.others:
-        apart = table.first.minus(other)
-        found[table.verdicts[other.name]].append(f"{other.name} {difference_and_ends(apart)}")
-    lines = [f"- **{WORDS[verdict]}** {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    about = f"\n\n{about_evolution(history, table)}" if table.get(RANDOM_SEARCH) else ""
-    how = "" if table.is_deterministic else " (Holm's correction over all of these comparisons)"
-    return f"The evolved champion is{how}\n\n" + "\n".join(lines) + about
-
-
 def about_evolution(history: History, table: FinalTable) -> str:
     """What random search, the control for evolution itself, says of evolution."""
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
@@ -268,72 +187,6 @@ def control_in_words(history: History) -> str:
     ]
     ratios = sum(n_out * (n_in - 1) for n_in, n_out in history.sizes)
     return f"Of the {ratios} there are, {_list(told)}, in the uniform reading of controllability."
-
-
-def _origin(history: History) -> str:
-    champion = history.champion
-    assert champion is not None
-    line = history.lineage(champion)
-    first, *steps = line
-    operators = Counter(one.origin.operator for one in steps).most_common()
-    candidates = history.scores(Policy.EVOLUTION.value)
-    where = f"candidate {champion.number} of {len(candidates)} (generation {champion.origin.generation})"
-    told = f"#### How it came about\n\nThe champion is {where}, "
-    if not steps:
-        sampled = first.origin.operator == SAMPLED
-        return told + ("sampled afresh." if sampled else f"of the initial population, a `{first.origin.family}`.")
-    told += f"descended from {_ancestor(first)} in {_plural(len(steps), 'step')} "
-    told += f"({', '.join(f'{count} {name}' for name, count in operators)}). Errors on the search split:\n\n"
-    shown = steps[-_STEPS:]
-    chain = [f"`{first.origin.operator}` {first.number}: {significant(first.error)}"]
-    chain += ["…"] if len(shown) < len(steps) else []
-    chain += [
-        f"`{one.origin.operator}` {one.number}{_mate(one, candidates)}: {significant(one.error)}" for one in shown
-    ]
-    return told + " → ".join(chain)
-
-
-def _ancestor(first: ScoreRecord) -> str:
-    if first.origin.operator == SAMPLED:
-        return f"a random sample (candidate {first.number})"
-    return f"a `{first.origin.family}` of the initial population (candidate {first.number})"
-
-
-def _mate(candidate: ScoreRecord, candidates: Sequence[ScoreRecord]) -> str:
-    """The second parent, where there is one."""
-    if len(candidate.origin.parents) < 2:
-        return ""
-    other = next(one for one in candidates if one.number == candidate.origin.parents[1])
-    return f" (with {other.number}, from `{other.origin.family}`)"
-
-
-def how_to_convert(file: Path, champion: Stack) -> str:
-    """The lines of Python that put all places of a stack into a model."""
-    sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in champion.sizes)
-    return f'import topologies.models as tm\nmodel = tm.convert(model, "{file}")  # with linear layers of {sizes}'
-
-
-def _use(history: History) -> str:
-    champion = history.table and history.table.first.topology
-    if isinstance(champion, Stack):
-        lines = how_to_convert(history.champion_file, champion)
-        return f"#### Use it in place of dense layers\n\n```python\n{lines}\n```"
-    n_in, n_out = history.settings["n_in"], history.settings["n_out"]
-    return (
-        "#### Use it in place of a dense layer\n\n```python\nfrom topologies import SparseCascade\n"
-        f'layer = SparseCascade("{history.champion_file}")\n'
-        f"y = layer(x)  # as with torch.nn.Linear({n_in}, {n_out})\n```"
-    )
-
-
-def _files(history: History) -> str:
-    result = history.result
-    assert result is not None
-    files = "\n".join(f"- `{name}`: {meaning}" for name, meaning in files_of(history).items())
-    return (
-        f"#### Files, under Artifacts\n\n{files}\n\nThe run's folder is `{history.folder}`. "
-        f"Result digest `{result.digest}`: the same recipe and seed give the same."
-    )
 
 
 def files_of(history: History) -> dict[str, str]:
@@ -388,5 +241,5 @@ def _list(things: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(things[:-1]), things[-1])))
 
 
-def _plural(count: int, thing: str) -> str:
+def plural(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -20,8 +20,9 @@ from evaluators.proxies.registry import CONTROL
 from evo.algorithm.nsga2 import Policy
 from evo.report.correlation import running_correlation
 from evo.report.csv_tables import trials_csv
+from evo.report.description import about_family
 from evo.report.numbers import ratio
-from evo.report.text import about_family, controls
+from evo.report.text import controls
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evo.report.artifacts import write_artifacts
-from evo.report.text import description
+from evo.report.description import description
 from evo.storage.history import History
 from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri

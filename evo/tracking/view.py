@@ -25,13 +25,13 @@ _COLUMNS = (
     "params.`seed`",
 )
 
-_CURVES = {
-    "Least error so far": ("evolution/best_error", "random_search/best_error", "evolution/baseline_error"),
-    "Least error over the baseline's": ("evolution/error_over_baseline", "random_search/error_over_baseline"),
-    "Hypervolume": ("evolution/hypervolume", "random_search/hypervolume"),
-    "Evaluations a second": ("evolution/evaluations_per_second", "random_search/evaluations_per_second"),
-}
-"""Charts that open, by their titles: evolution and random search in one."""
+_CURVES = (
+    ("evolution/best_error", "random_search/best_error", "evolution/baseline_error"),
+    ("evolution/error_over_baseline", "random_search/error_over_baseline"),
+    ("evolution/hypervolume", "random_search/hypervolume"),
+    ("evolution/evaluations_per_second", "random_search/evaluations_per_second"),
+)
+"""Metrics of each chart that opens, which MLflow names by them: evolution and random search in one."""
 
 _FOLDED = (
     "evolution", "random_search", "controllability", "test", "tuning", "best_member", "Model metrics", "System metrics"
@@ -55,9 +55,10 @@ def state() -> str:
             "startTime": "ALL",
             "lifecycleFilter": "Active",
             "selectedColumns": _COLUMNS,
-            "compareRunCharts": [_chart(title, metrics) for title, metrics in _CURVES.items()],
+            "compareRunCharts": [_chart(metrics) for metrics in _CURVES],
             "compareRunSections": sections,
             "isAccordionReordered": True,
+            "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
         }
     )
 
@@ -73,17 +74,18 @@ def _section(key: str, name: str, opened: bool) -> dict[str, Any]:
     }
 
 
-def _chart(title: str, metrics: Sequence[str]) -> dict[str, Any]:
+def _chart(metrics: Sequence[str]) -> dict[str, Any]:
     """Curves of several metrics over the number of candidates."""
     return {
         "uuid": f"{_KEY}-{metrics[0]}",
         "type": "LINE",
         "metricSectionId": f"{_KEY}-course",
-        "displayName": title,
         "metricKey": metrics[0],
         "selectedMetricKeys": metrics,
         "xAxisKey": "step",
+        "lineSmoothness": 0,
         "useGlobalXaxisKey": True,
+        "useGlobalLineSmoothing": True,
         "runsCountToCompare": 10,
         "deleted": False,
         "isGenerated": False,

@@ -224,6 +224,7 @@ def runs_of(problem: Problem, steps: int, seeds: int, file: Path) -> list[Run]:
         validation = float(problem.score(model, "validation").mean())
         test = [round(score, 4) for score in problem.score(model, "test").tolist()]
         run = Run(title, arm, seed, rate, count, seconds, validation, test)
+        known[run.key] = run
         append(file, run)
         print(arm, seed, rate, f"{1e3 * seconds:.0f} ms", f"{validation:.3f}", f"{np.mean(test):.3f}", flush=True)
         return run

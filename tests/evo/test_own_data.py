@@ -22,8 +22,8 @@ from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
 from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
+from evo.report.description import description
 from evo.report.numbers import significant
-from evo.report.text import description
 from evo.report.use import lines_of_python
 from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of

@@ -22,7 +22,8 @@ from evo.experiment.search import Result, search
 from evo.experiment.stack_members import by_dense_size, widths_tried
 from evo.recipe import validate
 from evo.report.artifacts import write_artifacts
-from evo.report.text import FILES, description
+from evo.report.description import description
+from evo.report.text import FILES
 from evo.settings import Settings
 from evo.storage.checkpoint import cut
 from evo.storage.header import named_topologies, recipe_of, records_of

@@ -21,8 +21,9 @@ from evo.experiment.plan import plan, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.recipe import validate
 from evo.report.csv_tables import final_table_csv
+from evo.report.description import description
 from evo.report.final_table import comparison_table
-from evo.report.text import description, words_of
+from evo.report.text import words_of
 from evo.settings import Settings
 from evo.storage.checkpoint import cut
 from evo.storage.header import agree, new_header, recipe_of, records_of

@@ -17,7 +17,8 @@ from scipy import stats
 
 from evaluators import Controllability
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
-from evo.report.text import about_family, description, final_table_markdown, headline
+from evo.report.description import about_family, description, final_table_markdown
+from evo.report.text import headline
 from evo.storage.history import History
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
 from evo.storage.results import FinalTable
