@@ -20,6 +20,7 @@ from evo.report.text import (
     retrained_words,
     unfinished_in_words,
 )
+from evo.report.won import won_in_words
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import RANDOM_SEARCH, ROWS
@@ -64,7 +65,7 @@ def description(history: History, pictures: str | None = None) -> str:
         return unfinished_in_words(history)
     image = f"![progress]({pictures.format('progress.png')})" if pictures else ""
     parts = (
-        f"**{headline(table, history.founder)}** {numbers_in_words(history, table)}",
+        f"**{headline(table, history.founder)}** {numbers_in_words(history, table)} {won_in_words(history, table)}",
         image,
         _comparisons(history, table),
         final_table_markdown(table),

@@ -34,6 +34,7 @@ from evo.report.text import (
     words_of,
 )
 from evo.report.use import lines_of_python, other_words
+from evo.report.won import won_in_words
 from evo.settings import Settings
 from evo.storage.history import History
 from evo.storage.names import RANDOM_SEARCH
@@ -87,7 +88,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
         "lines": found,
         "headline": verdict_in_words(table),
         "founder": founder_words(table, history.founder),
-        "numbers": numbers_in_words(history, table),
+        "numbers": f"{numbers_in_words(history, table)} {won_in_words(history, table)}",
         "groups": [
             (WORDS[verdict], [name for name, one in table.verdicts.items() if one is verdict], verdict.value)
             for verdict in (Verdict.WORSE, Verdict.LEVEL, Verdict.BETTER)
