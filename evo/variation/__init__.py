@@ -59,13 +59,16 @@ _OF_SPACE: dict[str, tuple[Callable[[Space], Operator], float]] = {
     "strides": (strides, 2.0),
     "swap_blocks": (swap_blocks, 1.0),
 }
+_REDRAW_IN_SPACE = 1.5
+"""Where inputs have places the wiring counts, which this draws at random."""
+
 _TRIES = 30
 
 
 def of_space(space: Space) -> dict[str, tuple[Operator, float]]:
     """Every operator with one parent where inputs have places, and how often each is tried."""
     made = {name: (make(space), weight) for name, (make, weight) in _OF_SPACE.items()}
-    return {**_TABLE, **made}
+    return {**_TABLE, "redraw": (redraw, _REDRAW_IN_SPACE), **made}
 
 
 def mutate(
