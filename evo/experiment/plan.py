@@ -75,7 +75,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     )
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
-    promoted = early + -(-(bred - early) // PROMOTED)  # before the elite is full, everything is
+    promoted = early + -(-(bred - early) // PROMOTED)  # before anything is known, everything is
     own = len(settings.initial_population)
     counts = (*trials.values(), bred, bred, *([own] if own else []))
     ranked = [min(count, fidelity.finalists) for count in counts]
@@ -83,7 +83,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     search = fidelity.search
     tested = len(trials) + 3 + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
-    whole, heirs = (initial, bred - initial) if fidelity.inherit_rates else (bred, 0)
+    whole, heirs = (early, bred - early) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
     inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
     again_at_one = _once_chosen(search, RETRAININGS)
