@@ -163,11 +163,10 @@ def test_each_split_has_its_fidelity_and_the_test_targets_are_read_last_and_once
     assert 0 < tested <= len(finished.result.table.rows)  # two rows may share a topology
     assert set(splits[-tested:]) == {Split.TEST}
     asked = {split: {task.fidelity for task in finished.tasks if task.split is split} for split in Split}
+    steps, one_or_all = fidelity.steps, {1, len(fidelity.rates)}
+    searched = {(one.targets, one.steps, len(one.rates)) for one in asked.pop(Split.SEARCH)}
+    assert searched == {*((fidelity.targets, steps, rates) for rates in one_or_all), (fidelity.race_targets, steps, 1)}
     assert asked == {
-        Split.SEARCH: {
-            fidelity.search,
-            fidelity.search.promoted(fidelity.race_targets, Score((0.0,), fidelity.rates[0])),
-        },
         Split.VALIDATION: {fidelity.validation},
         Split.TEST: {fidelity.test(Score((0.0,), fidelity.validation_rates[0]))},
     }
