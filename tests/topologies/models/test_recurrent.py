@@ -95,15 +95,16 @@ def test_equals_torch_in_outputs_states_and_gradients(
 @pytest.mark.parametrize("enforce_sorted", [True, False])
 @pytest.mark.parametrize("with_states", [False, True])
 def test_packed_sequences(sort: Any, dense: Any, enforce_sorted: bool, with_states: bool) -> None:
-    sparse, like = layers(sort, dense, num_layers=2, bidirectional=True)
     lengths = (5, 4, 2) if enforce_sorted else (2, 5, 4)
     packed = pack_sequence([torch.randn(n, 10, dtype=torch.float64) for n in lengths], enforce_sorted)
-    given = states(sort, like, 3) if with_states else None
-    found, expected = sparse(packed, given), like(packed, given)
-    for one, other in zip(flat(found), flat(expected), strict=True):
-        torch.testing.assert_close(one, other)
-    ours, theirs = (nn.utils.rnn.pad_packed_sequence(one[0]) for one in (found, expected))
-    torch.testing.assert_close(ours, theirs)
+    for projected in ({}, {"proj_size": 6}) if sort is SparseLSTM else ({},):
+        sparse, like = layers(sort, dense, num_layers=2, bidirectional=True, **projected)
+        given = states(sort, like, 3) if with_states else None
+        found, expected = sparse(packed, given), like(packed, given)
+        for one, other in zip(flat(found), flat(expected), strict=True):
+            torch.testing.assert_close(one, other)
+        ours, theirs = (nn.utils.rnn.pad_packed_sequence(one[0]) for one in (found, expected))
+        torch.testing.assert_close(ours, theirs)
 
 
 @both
