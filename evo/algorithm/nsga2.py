@@ -6,6 +6,7 @@ it was bred, never on workers, timing, or how many generations there will be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -27,8 +28,13 @@ from topologies.stack import AnyTopology, Layout
 ATTEMPTS = 24
 """Attempts to breed one topology that the search has not seen."""
 CROSSOVER_SHARE = 0.2
-SAMPLE_SHARE = 0.05
-"""Shares of offspring with two parents, and with none; the others have one parent."""
+"""Share with two parents of the offspring that have any."""
+EARLY_SAMPLES, LATER_SAMPLES, EARLY = 0.8, 0.05, 160
+"""Shares of offspring without parents at first and in the end, and after how many 1/e of the difference is left.
+
+Without many samples at first, some searches never leave the neighbourhood of the hand-derived families they begin with
+(``tests/benchmarks/results.md``).
+"""
 
 
 class Policy(StrEnum):
@@ -153,7 +159,7 @@ def _born(state: State, rules: Rules, generation: int, number: int, bred: set[st
     """A candidate that is not in ``bred``, which learns of it; None where many attempts found none."""
     key = generator(rules.seed, "birth", rules.policy.value, number)
     for _ in range(ATTEMPTS):
-        found = _attempt(state, rules, key)
+        found = _attempt(state, rules, key, sample_share(number - len(rules.initial_population)))
         if found is not None and found.topology.digest not in bred:
             bred.add(found.topology.digest)
             numbers = tuple(one.candidate.number for one in found.parents)
@@ -185,15 +191,20 @@ class _Offspring(NamedTuple):
     topology: AnyTopology
 
 
-def _attempt(state: State, rules: Rules, key: np.random.Generator) -> _Offspring | None:
-    """One attempt at a new topology, None where it failed."""
+def sample_share(born: int) -> float:
+    """The share of samples among offspring of which so many were born before."""
+    return LATER_SAMPLES + (EARLY_SAMPLES - LATER_SAMPLES) * math.exp(-max(born, 0) / EARLY)
+
+
+def _attempt(state: State, rules: Rules, key: np.random.Generator, samples: float) -> _Offspring | None:
+    """One attempt at a new topology, None where it failed; ``samples`` is the share of those without parents."""
     way = key.random()
     parents: tuple[Individual, ...] = ()
     topology: AnyTopology | None
-    if rules.policy is Policy.RANDOM or not state.population or way < SAMPLE_SHARE:
+    if rules.policy is Policy.RANDOM or not state.population or way < samples:
         size, layout = (rules.n_in, rules.n_out), rules.layout
         operator, topology = SAMPLED, sampled(size, layout, rules.bounds, key, rules.space)
-    elif way < SAMPLE_SHARE + CROSSOVER_SHARE:
+    elif way < samples + (1 - samples) * CROSSOVER_SHARE:
         parents = (tournament(state.population, key), tournament(state.population, key))
         both = [parent.topology for parent in parents]
         operator, topology = "crossover", crossed(both, rules.layout, rules.bounds, key)

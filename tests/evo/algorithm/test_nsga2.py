@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import evo.algorithm.nsga2
 from evaluators.task import Fidelity, Score, Split
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate, Individual, InitialMember
-from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, tell, within
+from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, sample_share, tell, within
 from evo.experiment.initial_population import initial_population
 from evo.variation.bounds import Bounds
 from tests.fakes import HashEvaluator
@@ -113,7 +114,8 @@ def test_every_candidate_is_within_the_bounds(rules: Rules) -> None:
 
 
 @pytest.mark.parametrize("lag", [1, 2, 3])
-def test_parents_are_candidates_that_were_told_before(lag: int) -> None:
+def test_parents_are_candidates_that_were_told_before(lag: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evo.algorithm.nsga2, "EARLY", 1)
     told = everyone(drive(RULES, 8, lag)[0])
     for one in told:
         parents = [told[number].candidate for number in one.candidate.parents]
@@ -168,7 +170,18 @@ def test_evolution_follows_what_it_is_told() -> None:
     assert late_mean[0] < late_mean[1] - 3
 
 
-def test_operators_whose_offspring_enter_the_population_are_tried_more_often() -> None:
+def test_a_search_begins_with_many_samples_and_ends_with_few() -> None:
+    shares = [sample_share(born) for born in range(0, 2000, 10)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 0.8 and shares[-1] == pytest.approx(0.05, abs=1e-3)
+    told = everyone(drive(replace(RULES, offspring=40), 12)[0])
+    sampled = [one.candidate.operator == SAMPLED for one in told[len(OWN) :]]
+    assert sum(sampled[:40]) > 24 > 8 > sum(sampled[-40:])
+
+
+def test_operators_whose_offspring_enter_the_population_are_tried_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evo.algorithm.nsga2, "EARLY", 1)
+
     def deeper(topology: Topology) -> Score:
         return Score((1 / topology.depth,))
 
