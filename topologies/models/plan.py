@@ -126,7 +126,7 @@ def _entries(
         try:
             found = chooser.choice(matrix)
         except OtherSizesError as problem:
-            raise OtherSizesError(f"{places[0]}: {problem}") from None
+            raise OtherSizesError(f"{places[0]}: {problem}; or name the layers that it is for by targets") from None
         if isinstance(found, str):
             return [Skip(places, type(module).__name__, found)]
         sized, choice = found

@@ -222,12 +222,14 @@ class SparseLSTM(_SparseRecurrent):
         """An ordinary ``nn.LSTM`` that computes the same, for inference or export; it shares no memory."""
         return cast(nn.LSTM, self._dense())
 
+    @torch.compiler.disable  # torch's own kernels cannot be traced with gradients
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.lstm(
             x, batch_sizes, states, self._weights(), self.bias, self.num_layers, self.dropout, self.training,
             self.bidirectional,
         )  # fmt: skip
 
+    @torch.compiler.disable
     def _padded(self, x: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.lstm(
             x, states, self._weights(), self.bias, self.num_layers, self.dropout, self.training, self.bidirectional,
@@ -270,12 +272,14 @@ class SparseGRU(_SparseRecurrent):
         """An ordinary ``nn.GRU`` that computes the same, for inference or export; it shares no memory."""
         return cast(nn.GRU, self._dense())
 
+    @torch.compiler.disable  # torch's own kernels cannot be traced with gradients
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.gru(
             x, batch_sizes, states[0], self._weights(), self.bias, self.num_layers, self.dropout, self.training,
             self.bidirectional,
         )  # fmt: skip
 
+    @torch.compiler.disable
     def _padded(self, x: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.gru(
             x, states[0], self._weights(), self.bias, self.num_layers, self.dropout, self.training, self.bidirectional,

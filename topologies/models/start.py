@@ -31,10 +31,17 @@ def take_weight(cascade: SparseCascade, weight: Tensor, frozen: bool, weights: F
 
     Raises
     ------
+    TypeError
+        When ``weights`` is no function.
     ValueError
         When the dense weight has no memory to be read (the meta device), or the fit returns other weights than wanted.
     """
     if weights is not None:
+        if not callable(weights):
+            raise TypeError(
+                f"weights = {type(weights).__name__}: a function of a topology and a matrix is wanted, such as "
+                "evaluators.reconstruction.fit"
+            )
         if weight.is_meta:
             raise ValueError("the dense weights have no memory (the meta device): there is nothing to fit")
         matrix = np.ascontiguousarray(weight.detach().cpu().float().numpy().T)

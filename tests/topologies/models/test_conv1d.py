@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,11 @@ def test_weights_are_fitted_in_its_orientation() -> None:
 @pytest.mark.parametrize("shape", [(1, 48), (2, 3, 48)])
 def test_any_shape(shape: tuple[int, ...]) -> None:
     assert tm.convert(model(), density=0.3)(torch.randn(shape)).shape == shape
+
+
+@pytest.mark.parametrize("weights", ["fit", True, torch.zeros(5, 7)])
+def test_weights_that_are_no_function_are_refused(weights: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"weights = \w+: a function of a topology and a matrix is wanted, such as eval"
+    ):
+        tm.replace_conv1d(Conv1D(7, 5), dense(5, 7), weights=weights)
