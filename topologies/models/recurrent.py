@@ -179,7 +179,7 @@ _Kernel = TypeVar("_Kernel", bound=Callable[..., Sequence[Tensor]])
 
 def _untraced(kernel: _Kernel) -> _Kernel:
     """A call of torch's own kernels, which its compiler cannot trace where gradients are wanted: it goes around."""
-    return cast(_Kernel, torch.compiler.disable(kernel))
+    return cast(_Kernel, torch.compiler.disable(kernel))  # type: ignore[no-untyped-call]
 
 
 class SparseLSTM(_SparseRecurrent):
