@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import evo.algorithm.nsga2
 from evo.experiment.search import search
 from evo.storage.history import History
 from tests.evo.histories import Formula, small
@@ -11,6 +12,8 @@ from tests.evo.histories import Formula, small
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """A finished run."""
+    """A finished run, small as it is with few samples among its candidates."""
     runs = tmp_path_factory.mktemp("runs of a search")
-    return History.of(search(small(runs), Formula()).folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evo.algorithm.nsga2, "EARLY", 1)
+        return History.of(search(small(runs), Formula()).folder)

@@ -69,6 +69,7 @@ def silences(arguments: list[str], folder: Path) -> tuple[list[float], str]:
         "track missing",
         "report missing",
         "compare missing missing",
+        "generalise missing --size 8x8 --edges 20",
         "study missing.toml",
         "ui --runs missing",
     ],

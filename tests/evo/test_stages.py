@@ -227,7 +227,7 @@ def test_what_either_can_do_both_together_can() -> None:
 def test_fidelities_are_those_of_each_and_the_cost_is_measured_of_each(tmp_path: Path) -> None:
     few = {"finalists": 2, "validation_steps": 2}
     settings = both(tmp_path, fidelity=few)
-    assert (settings.fidelity.steps, settings.fidelity.targets, settings.fidelity.race_targets) == (1200, 6, 32)
+    assert (settings.fidelity.steps, settings.fidelity.targets, settings.fidelity.race_targets) == (1200, 8, 32)
     assert settings.fidelity.validation_weight_decays == (0.0, 0.1, 0.3)
     assert validate(settings.model_dump(mode="json")) == settings
     seconds = seconds_per_step(settings)

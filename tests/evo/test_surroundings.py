@@ -21,15 +21,14 @@ from topologies.topology import Topology
 HOME = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
-def test_a_terminal_that_cannot_show_a_sign_still_shows_the_result(tmp_path: Path, encoding: str) -> None:
+def test_a_terminal_that_cannot_show_a_sign_still_shows_the_result(tmp_path: Path) -> None:
     loop = ("loop.generations=1", "fidelity.steps=20", "fidelity.validation_steps=20", "fidelity.test_targets=4")
     changes = (*loop, "n_in=8", "n_out=8", "budget=40", "tuning.trials=2", "fidelity.finalists=2", f"runs={tmp_path}")
     options = [word for change in changes for word in ("--set", change)]
     command = [sys.executable, "-m", "evofabric", "search", "runs/quick.toml", "--pool", "in-process", *options]
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "100"}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "COLUMNS": "100"}
     told = subprocess.run(command, capture_output=True, cwd=HOME, env=environment, timeout=300)
-    said = told.stdout.decode(encoding)
+    said = told.stdout.decode("ascii")
     assert told.returncode == 0, told.stderr
     assert "evolved champion" in said and "Result digest" in said
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -174,14 +174,6 @@ class _SparseRecurrent(nn.Module):
         return [state if batched else state.unsqueeze(1) for state in given]
 
 
-_Kernel = TypeVar("_Kernel", bound=Callable[..., Sequence[Tensor]])
-
-
-def _untraced(kernel: _Kernel) -> _Kernel:
-    """A call of torch's own kernels, which its compiler cannot trace where gradients are wanted: it goes around."""
-    return cast(_Kernel, torch.compiler.disable(kernel))  # type: ignore[no-untyped-call]
-
-
 class SparseLSTM(_SparseRecurrent):
     """Sparse cascades in the gates of an LSTM, in place of ``nn.LSTM``, whose arguments, states and results it has.
 
@@ -230,14 +222,12 @@ class SparseLSTM(_SparseRecurrent):
         """An ordinary ``nn.LSTM`` that computes the same, for inference or export; it shares no memory."""
         return cast(nn.LSTM, self._dense())
 
-    @_untraced
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.lstm(
             x, batch_sizes, states, self._weights(), self.bias, self.num_layers, self.dropout, self.training,
             self.bidirectional,
         )  # fmt: skip
 
-    @_untraced
     def _padded(self, x: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.lstm(
             x, states, self._weights(), self.bias, self.num_layers, self.dropout, self.training, self.bidirectional,
@@ -280,14 +270,12 @@ class SparseGRU(_SparseRecurrent):
         """An ordinary ``nn.GRU`` that computes the same, for inference or export; it shares no memory."""
         return cast(nn.GRU, self._dense())
 
-    @_untraced
     def _packed(self, x: Tensor, batch_sizes: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.gru(
             x, batch_sizes, states[0], self._weights(), self.bias, self.num_layers, self.dropout, self.training,
             self.bidirectional,
         )  # fmt: skip
 
-    @_untraced
     def _padded(self, x: Tensor, states: list[Tensor]) -> Sequence[Tensor]:
         return torch.gru(
             x, states[0], self._weights(), self.bias, self.num_layers, self.dropout, self.training, self.bidirectional,

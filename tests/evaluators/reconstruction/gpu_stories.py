@@ -118,7 +118,12 @@ def searches_to_the_same_result() -> None:
     found: dict[str, list[RunEvent]] = {"gpu": [], "cpu": []}
     with TemporaryDirectory() as folder, session(None, fake_gpus=1):
         for backend, cluster in (("gpu", {"pool": "ray"}), ("cpu", {"pool": "in-process"})):
-            settings = recipe(6, 6, 24, runs=folder, cluster=cluster, fidelity={"targets": 1, "steps": 2})
+            few = {
+                "fidelity": {"targets": 1, "steps": 2, "finalists": 2},
+                "loop": {"generations": 2},
+                "tuning": {"trials": 2},
+            }
+            settings = recipe(6, 6, 24, runs=folder, cluster=cluster, **few)
             search(settings, MatrixReconstruction(), watcher=found[backend].append)
     backends = {
         name: [one.header.backend for one in seen if isinstance(one, RunOpened)] for name, seen in found.items()

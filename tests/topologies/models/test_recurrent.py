@@ -133,16 +133,6 @@ def test_in_float32_it_is_torchs_fast_kernel(sort: Any, dense: Any) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-@both
-def test_it_compiles_and_trains(sort: Any, dense: Any) -> None:
-    sparse = sort(12, 12, small())
-    x = torch.randn(5, 3, 12)
-    y = torch.compile(sparse, backend="aot_eager")(x)[0]
-    torch.testing.assert_close(y, sparse(x)[0])
-    y.sum().backward()
-    assert all(one.grad is not None for one in sparse.parameters())
-
-
 class TestTopologies:
     def test_a_topology_each(self) -> None:
         sparse = SparseLSTM(10, 12, {"ih_l0_f": clos(10, 2, 2, 3, 12), "ih*": 60, "*": small()}, num_layers=1)
