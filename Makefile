@@ -9,7 +9,7 @@ READY := .venv/.ready
 .PHONY: help setup search test chaos check settings docs bench ui clean
 
 help:
-	@echo "make search   run runs/quick.toml: a real search, 2 minutes on two cores"
+	@echo "make search   run runs/quick.toml: a real search, 2 to 3 minutes on two cores"
 	@echo "make ui       browse the runs in MLflow, on localhost"
 	@echo "make test     run the tests"
 	@echo "make chaos    run a search among faults, round after round: a quarter of an hour"

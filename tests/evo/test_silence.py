@@ -57,7 +57,6 @@ def silences(arguments: list[str], folder: Path) -> tuple[list[float], str]:
         "export butterfly(8,3) masks.npz",
         "init",
         "settings",
-        "search recipe.toml --dry-run",
         "search recipe.toml --dry-run --set n_in=784 --set n_out=784 --set budget=61000",
         "search --data digits --hidden 64,64 --dry-run",
         "search missing.toml",
