@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.variation.bounds import Bounds
-from evo.variation.edges import apportion
-from evo.variation.redraw import scatter
+from evo.variation.redraw import drawn
 from evo.variation.repair import repair
 from topologies.families.rule import least_budget
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.topology import Topology
 
 _TRIES = 3
 """Wirings of these widths that are tried before the hidden layers are made narrower."""
@@ -108,11 +107,5 @@ def _wired(
     profile: Profile, widths: list[int], constants: list[int], budget: int, generator: np.random.Generator
 ) -> Topology | None:
     """A topology of these widths and constant edges, every layer wired at random with even fans; None if it fails."""
-    masks = [np.zeros(shape, dtype=np.int8) for shape in pairwise(widths)]
-    for mask, number in zip(masks, constants, strict=True):
-        scatter(mask, number, generator, CONSTANT)
-    room = [mask.size - number for mask, number in zip(masks, constants, strict=True)]
-    given = apportion(budget, np.maximum(profile.shares, 1e-9), room)
-    for mask, edges in zip(masks, given, strict=True):
-        scatter(mask, int(edges), generator, TRAINABLE)
+    masks = drawn(widths, constants, profile.shares, budget, generator)
     return repair(masks, Bounds(budget, len(masks), max(widths), budget + sum(constants)), generator)

@@ -55,14 +55,14 @@ def drawn(
     """
     masks = [np.zeros(shape, dtype=np.int8) for shape in pairwise(widths)]
     for mask, wanted in zip(masks, constants, strict=True):
-        scatter(mask, min(round(wanted), mask.size - 1), generator, CONSTANT)
+        _scatter(mask, min(round(wanted), mask.size - 1), generator, CONSTANT)
     room = [int(np.count_nonzero(mask == ABSENT)) for mask in masks]
     for mask, edges in zip(masks, apportion(budget, np.maximum(shares, 1e-9), room), strict=True):
-        scatter(mask, int(edges), generator, TRAINABLE)
+        _scatter(mask, int(edges), generator, TRAINABLE)
     return masks
 
 
-def scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
+def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
     """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is."""
     sources, targets = (np.resize(generator.permutation(side), number) for side in mask.shape)
     for _ in range(_PAIRINGS):
