@@ -56,9 +56,9 @@ def won_in_words(history: History, table: FinalTable) -> str:
     trials = history.scores(names.tuning(family))
     curve = [(one.n_trainable, one.error) for one in trials if one.score is not None]
     needed = edges_for(curve, share)
-    if needed is None:
-        return told
-    more = needed - champion.n_trainable
+    more = 0.0 if needed is None else needed - champion.n_trainable
+    if needed is None or more < 1:
+        return told  # the baseline may have fewer trainable edges than the budget
     return (
         f"{told} By its own curve over budgets, carried on, the {table.baseline_name} would need about {needed:.0f} "
         f"trainable edges for this error: {more:.0f} more."
