@@ -22,12 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 
 from evaluators import Fidelity, MatrixReconstruction, Split
 from evaluators.rng import generator
 from evaluators.task import Race, Score
-from evo.algorithm.individual import Candidate, Individual, InitialMember
+from evo.algorithm.individual import Individual, InitialMember
 from evo.algorithm.inheritance import Grid, inherited
 from evo.algorithm.level import harder_by
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, tell
@@ -44,14 +43,14 @@ DEFAULT = FidelitySettings()
 GRID = Grid(DEFAULT.rates, (0.0,))
 RECONSTRUCTION = MatrixReconstruction()
 MEMBERS = 24
-"""Members of a family that are scored, the most promising by the number of their edges."""
+"""Members of a family that are scored: those with the most trainable edges."""
 MU = 16
 """Parents of the plain evolution."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A size and budget with its founders, each scored at every rate, and what candidates must keep to."""
+    """A size and budget with its founders and baseline, and what candidates must keep to."""
 
     n_in: int
     n_out: int
@@ -63,28 +62,32 @@ class Problem:
 
 
 @dataclass
-class Race8:
-    """The best eight so far on many targets, and what was spent."""
+class Elite:
+    """The best few candidates so far on many targets, the best first."""
 
     seed: int
     known: list[tuple[Topology, Score]] = field(default_factory=list)
 
     def score(self, topology: Topology, rate: float | None) -> Score:
-        """A candidate's score on 8 targets, or on 32 where it joins the best eight."""
-        rates = GRID.rates if rate is None else (rate,)
-        fidelity = Fidelity(DEFAULT.targets, DEFAULT.steps, rates)
-        score = RECONSTRUCTION.evaluate(topology, fidelity, Split.SEARCH, self.seed)
+        """A candidate's score on few targets, or on many where it joins the elite."""
         threshold = None
         if len(self.known) == DEFAULT.finalists:
             errors = [one.errors for _, one in self.known]
-            threshold = self.known[-1][1].error - harder_by(errors, fidelity.targets)
-        if not Race(threshold, DEFAULT.race_targets).promotes(score):
-            return score
-        score = RECONSTRUCTION.evaluate(
-            topology, fidelity.promoted(DEFAULT.race_targets, score), Split.SEARCH, self.seed
-        )
-        self.known = sorted([*self.known, (topology, score)], key=lambda one: one[1].error)[: DEFAULT.finalists]
+            threshold = self.known[-1][1].error - harder_by(errors, DEFAULT.targets)
+        score = raced(topology, rate, threshold, self.seed)
+        if len(score.errors) == DEFAULT.race_targets:
+            known = sorted([*self.known, (topology, score)], key=lambda one: one[1].error)
+            self.known = known[: DEFAULT.finalists]
         return score
+
+
+def raced(topology: Topology, rate: float | None, threshold: float | None, seed: int) -> Score:
+    """A score on few targets, at every rate where none is given, or on many where it is below the threshold."""
+    fidelity = Fidelity(DEFAULT.targets, DEFAULT.steps, GRID.rates if rate is None else (rate,))
+    score = RECONSTRUCTION.evaluate(topology, fidelity, Split.SEARCH, seed)
+    if not Race(threshold, DEFAULT.race_targets).promotes(score):
+        return score
+    return RECONSTRUCTION.evaluate(topology, fidelity.promoted(DEFAULT.race_targets, score), Split.SEARCH, seed)
 
 
 def problem(n_in: int, n_out: int, budget: int) -> Problem:
@@ -107,12 +110,12 @@ def problem(n_in: int, n_out: int, budget: int) -> Problem:
     return Problem(n_in, n_out, budget, bounds, (baseline.n_edges, baseline.depth), tuple(founders), baseline)
 
 
-Searcher = Callable[[Problem, Race8, int], Iterator[None]]
+Searcher = Callable[[Problem, Elite, int], Iterator[None]]
 """Scores one candidate after the other for as long as it is asked to."""
 
 
 def _evolving(policy: Policy) -> Searcher:
-    def search(of: Problem, race: Race8, seed: int) -> Iterator[None]:
+    def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
         initial = tuple(InitialMember(family, topology) for family, topology in of.founders)
         rules = Rules(policy, of.n_in, of.n_out, of.bounds, LoopSettings().offspring, LoopSettings().population,
                       DEFAULT.finalists, of.limits, initial, seed, grid=GRID)  # fmt: skip
@@ -120,32 +123,23 @@ def _evolving(policy: Policy) -> Searcher:
         generation = 0
         while True:
             state, born = ask(state, rules, generation)
-            threshold = Race(promotion_threshold(state, rules, DEFAULT.targets), DEFAULT.race_targets)
+            threshold = promotion_threshold(state, rules, DEFAULT.targets)
             told = []
             for one in born:
-                told.append(Individual(one, _scored(race, one, threshold)))
+                rate = None if one.inherited is None else one.inherited.learning_rate
+                told.append(Individual(one, raced(one.topology.places[0], rate, threshold, elite.seed)))
                 yield
             state, generation = tell(state, rules, told), generation + 1
-            race.known = [(one.topology, one.score) for one in state.elite if one.score is not None]  # type: ignore[misc]
+            elite.known = [(one.topology.places[0], one.score) for one in state.elite if one.score is not None]
 
     return search
 
 
-def _scored(race: Race8, one: Candidate, threshold: Race) -> Score:
-    rates = GRID.rates if one.inherited is None else (one.inherited.learning_rate,)
-    fidelity = Fidelity(DEFAULT.targets, DEFAULT.steps, rates)
-    topology = one.topology.places[0]
-    score = RECONSTRUCTION.evaluate(topology, fidelity, Split.SEARCH, race.seed)
-    if threshold.promotes(score):
-        score = RECONSTRUCTION.evaluate(topology, fidelity.promoted(threshold.targets, score), Split.SEARCH, race.seed)
-    return score
-
-
-def plain(of: Problem, race: Race8, seed: int) -> Iterator[None]:
+def plain(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
     """(mu + lambda): the best are kept, each child is a mutation of one of them, operators as their weights say."""
     alive = []
     for _, topology in of.founders:
-        alive.append((race.score(topology, None), topology))
+        alive.append((elite.score(topology, None), topology))
         yield
     for number in range(10**9):
         key = generator(seed, "plain", number)
@@ -155,24 +149,24 @@ def plain(of: Problem, race: Race8, seed: int) -> Iterator[None]:
         if found is not None and found[1].n_edges <= of.limits[0]:
             at = inherited(score, GRID, key)
             topology = found[1].canonical
-            alive.append((race.score(topology, at.learning_rate if at else None), topology))
+            alive.append((elite.score(topology, at.learning_rate if at else None), topology))
         yield
 
 
 def _by_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Searcher:
     """A search for layer statistics by one of Optuna's samplers, which first tries those of the founders."""
 
-    def search(of: Problem, race: Race8, seed: int) -> Iterator[None]:
+    def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=sampler(seed))
         for _, founder in of.founders:
-            race.score(founder, None)
+            elite.score(founder, None)
             study.enqueue_trial(_statistics(founder, of))
             yield
         for number in range(10**9):
             trial = study.ask(_space(of))
             topology = _topology(trial.params, of, generator(seed, "optuna", number))
-            error = 1.0 if topology is None else race.score(topology, trial.params["rate"]).error
+            error = 1.0 if topology is None else elite.score(topology, trial.params["rate"]).error
             study.tell(trial, min(error, 1e9))
             yield
 
@@ -228,28 +222,28 @@ SEARCHERS: dict[str, Searcher] = {
 }
 
 
-def test_errors(topology: Topology, finalists: list[Topology], seed: int) -> NDArray[np.float64]:
-    """Errors on the test targets of the finalist that the validation targets choose; of the first where it is alone."""
+def error_on_test_targets(finalists: list[Topology], seed: int) -> float:
+    """The error on the test targets of the finalist that the validation targets choose."""
     choose = Fidelity(DEFAULT.validation_targets, DEFAULT.validation_steps, DEFAULT.validation_rates)
     scores = [RECONSTRUCTION.evaluate(one, choose, Split.VALIDATION, seed) for one in finalists]
     best = int(np.argmin([score.error for score in scores]))
     fidelity = choose.promoted(DEFAULT.test_targets, scores[best])
-    return np.array(RECONSTRUCTION.evaluate(finalists[best], fidelity, Split.TEST, seed).errors)
+    return RECONSTRUCTION.evaluate(finalists[best], fidelity, Split.TEST, seed).error
 
 
 def run(name: str, of: Problem, seed: int, seconds: list[float]) -> Iterator[tuple[float, int, float]]:
     """After so many core seconds each: candidates, and the champion's test error over the baseline's."""
-    race = Race8(seed)
-    steps = SEARCHERS[name](of, race, seed)
-    baseline = test_errors(of.baseline, [of.baseline], seed).mean()
+    elite = Elite(seed)
+    steps = SEARCHERS[name](of, elite, seed)
+    baseline = error_on_test_targets([of.baseline], seed)
     spent, scored = 0.0, 0
     for stop in sorted(seconds):
         while spent < stop:
             start = time.process_time()
             next(steps)
             spent, scored = spent + time.process_time() - start, scored + 1
-        champions = [topology for topology, _ in race.known]
-        yield stop, scored, float(test_errors(champions[0], champions, seed).mean() / baseline)
+        champions = [topology for topology, _ in elite.known]
+        yield stop, scored, error_on_test_targets(champions, seed) / baseline
 
 
 def main() -> None:
