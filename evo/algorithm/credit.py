@@ -29,14 +29,17 @@ class Credit:
     entered: float = 0.0
 
 
+Credits = tuple[Credit, ...]
+"""Of all operators that were tried, by name."""
+
+
 def credited(known: Sequence[Credit], generation: Iterable[Individual], population: Iterable[Individual]) -> Credits:
     """The credits after a generation was told, of which ``population`` holds those that entered it."""
     found = {one.operator: one for one in known}
-    entered = {one.candidate.number for one in population}
+    entered, fade = {one.candidate.number for one in population}, 1 - 1 / MEMORY
     for one in generation:
         if not one.candidate.parents:
             continue
-        fade = 1 - 1 / MEMORY
         found = {name: Credit(name, fade * old.tried, fade * old.entered) for name, old in found.items()}
         name = one.candidate.operator
         old = found.get(name, Credit(name))
@@ -52,7 +55,3 @@ def success(known: Sequence[Credit]) -> dict[str, float]:
     mean = entered / tried
     shares = {one.operator: (one.entered + PRIOR * mean) / (one.tried + PRIOR) for one in known}
     return {name: min(max(share / mean, LEAST), MOST) for name, share in shares.items()}
-
-
-Credits = tuple[Credit, ...]
-"""Of all operators that were tried, by name."""

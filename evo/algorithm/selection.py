@@ -41,7 +41,7 @@ def clamped(values: Sequence[float]) -> tuple[float, ...]:
 
 
 OF_ONE_DEPTH = 3
-"""Of one depth is at most this part, a third, of a population (``python -m tests.benchmarks.searchers``)."""
+"""Of one depth is at most this part, a third, of a population (``tests/benchmarks/results.md``)."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def surviving(ranks: Sequence[Rank], count: int) -> list[int]:
     """The places of the best ``count`` by non-domination, then by crowding distance: NSGA-II's replacement.
 
     Edges are a limit and no objective, so that all effort goes to the error and whatever else a recipe wants small. Of
-    one depth there are at most :data:`OF_ONE_DEPTH` of the population while others are to be had: layers are cut out of
-    topologies more easily than they are put back, and a population of one depth rarely leaves it.
+    one depth there is at most a third of the population, :data:`OF_ONE_DEPTH`, while others are to be had: layers are
+    cut out of topologies more easily than they are put back, and a population of one depth rarely leaves it.
     """
     if not ranks:
         return []  # which DEAP's sorting cannot take
