@@ -6,9 +6,11 @@ import math
 
 import pytest
 
+from evaluators.task import Score
 from evo.report.won import edges_for, won_in_words
 from evo.storage.history import History
-from evo.storage.names import EVOLVED
+from evo.storage.names import EVOLVED, PARALLEL_BUTTERFLY, tuning
+from evo.storage.records import ScoreRecord
 from tests.evo.histories import with_test_errors
 
 CURVE = [(edges, math.exp(-edges / 100)) for edges in (100, 200, 300, 400)]
@@ -35,12 +37,20 @@ def test_where_too_little_is_known_nothing_is_said(curve: list[tuple[int, float]
 
 
 def test_the_report_says_multiply_accumulates_and_depth_and_edges_only_where_some_are_saved(finished: History) -> None:
-    table = finished.table
-    assert table is not None
-    for factor, saves in ((0.5, True), (1.5, False)):
-        errors = {EVOLVED: [factor * one for one in table.baseline.errors]}
-        changed = with_test_errors(finished, errors).table
-        assert changed is not None
-        told = won_in_words(finished, changed)
-        assert told.startswith(f"It takes {table.first.topology.n_edges} multiply-accumulates an example")
-        assert ("trainable edges for this error" in told) == saves
+    family = tuning(PARALLEL_BUTTERFLY)  # of which more edges are to be better
+    records = [
+        one.model_copy(update={"score": Score((math.exp(-one.n_trainable / 100),))})
+        if isinstance(one, ScoreRecord) and one.phase == family
+        else one
+        for one in finished.records
+    ]
+    exponential = History(finished.folder, tuple(records))
+    assert finished.table is not None
+    for factor, needed in ((0.5, 40 + 100 * math.log(2)), (1.5, None)):
+        errors = {EVOLVED: [factor * one for one in finished.table.baseline.errors]}
+        history = with_test_errors(exponential, errors)
+        assert history.table is not None
+        told = won_in_words(history, history.table)
+        assert told.startswith(f"It takes {history.table.first.topology.n_edges} multiply-accumulates an example")
+        assert ("trainable edges for this error" in told) == (needed is not None)
+        assert needed is None or f"about {needed:.0f} trainable edges for this error: {needed - 40:.0f} more." in told
