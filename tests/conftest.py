@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import Commands
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # idle threads waiting on each other make small tensors slow
 
 # What Ray reads when it is imported, which a test module may do before there is a session; see cluster.ray_session.
@@ -25,3 +27,11 @@ def local_ray() -> Iterator[None]:
         patch.setenv("PYTHONPATH", here, prepend=os.pathsep)
         with session(None, workers=2, fake_gpus=2):
             yield
+
+
+@pytest.fixture(scope="session")
+def command() -> Iterator[Commands]:
+    """The `evofabric` command: called with a folder and arguments it says what came of it."""
+    commands = Commands()
+    yield commands
+    commands.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from evaluators.reconstruction.targets import target
@@ -11,17 +9,8 @@ from evaluators.reconstruction.weight_sharing import circulant_errors, hashed_er
 from evaluators.task import Split
 from evo.own_data import RECONSTRUCTION
 from evo.settings import Settings
-from evo.storage.results import Interval, interval
+from evo.storage.results import SharedWeights, interval
 from topologies.models.circulant import block_of, parameters_of
-
-
-@dataclass(frozen=True)
-class SharedWeights:
-    """A way to share parameters: how many it has, at most the budget, and its error on the test targets."""
-
-    name: str
-    parameters: int
-    error: Interval
 
 
 def shared_weights(settings: Settings) -> tuple[SharedWeights, ...]:

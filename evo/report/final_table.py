@@ -8,10 +8,9 @@ from typing import Any
 from rich.markup import escape
 from rich.text import Text
 
-from evo.experiment.weight_sharing import SharedWeights
 from evo.report.numbers import difference, significant
 from evo.report.text import Words, founder_words
-from evo.storage.results import FinalTable, Interval, Row, Verdict
+from evo.storage.results import FinalTable, Interval, Row, SharedWeights, Verdict
 
 _HEADINGS = ("topology", "", "error", "difference", "trained", "edges", "depth")
 _MARKS = {Verdict.BETTER: "", Verdict.LEVEL: "=", Verdict.WORSE: "+"}

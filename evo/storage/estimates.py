@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 
@@ -43,14 +43,14 @@ class Estimate:
         """Half the length of the 95 % interval; nothing where there is no uncertainty."""
         if self.variance <= 0:
             return 0.0
-        return float(stats.t.ppf((1 + CONFIDENCE) / 2, self.degrees) * np.sqrt(self.variance))
+        return float(stdtrit(self.degrees, (1 + CONFIDENCE) / 2) * np.sqrt(self.variance))
 
     @property
     def p_value(self) -> float:
         """Two-sided, of the hypothesis that the mean is 0."""
         if self.variance <= 0:
             return float(self.mean == 0)
-        return float(2 * stats.t.sf(abs(self.mean) / np.sqrt(self.variance), self.degrees))
+        return float(2 * stdtr(self.degrees, -abs(self.mean) / np.sqrt(self.variance)))
 
 
 def estimate(

@@ -50,6 +50,15 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class SharedWeights:
+    """A way to share parameters: how many it has, at most the budget, and its error on the test targets."""
+
+    name: str
+    parameters: int
+    error: Interval
+
+
+@dataclass(frozen=True)
 class Finalist:
     """A candidate for a row: a topology in canonical form and what it is called."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,6 +12,7 @@ import pytest
 
 from evo.recipe import load as load_recipe
 from evo.recipe import validate
+from tests.commands import Commands
 from topologies import butterfly, load
 
 RECIPE = """
@@ -47,13 +47,6 @@ def folder(tmp_path: Path) -> Path:
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "study.toml").write_text(STUDY)
     return folder
-
-
-def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """What `evofabric` says and does in a folder."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    line = [sys.executable, "-m", "evofabric", *arguments]
-    return subprocess.run(line, cwd=folder, env=clean | environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +85,9 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_leaves_nothing_behind(folder: Path, arguments: list[str], words: str) -> None:
+def test_a_mistake_is_one_line_and_leaves_nothing_behind(
+    command: Commands, folder: Path, arguments: list[str], words: str
+) -> None:
     done = command(folder, *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("evofabric: ") and done.stderr.count("\n") == 1
@@ -100,7 +95,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(folder: Path, arguments
     assert not list(folder.glob("runs/*"))
 
 
-def test_an_evaluator_that_returns_no_score_ends_the_search_before_all_families_are_tuned(folder: Path) -> None:
+def test_an_evaluator_that_returns_no_score_ends_the_search_before_all_families_are_tuned(
+    command: Commands, folder: Path
+) -> None:
     (folder / "mine.py").write_text("class Mine:\n    def evaluate(self, *_):\n        return 0.5\n")
     done = command(folder, "search", "recipe.toml", "--set", "evaluator=mine:Mine")
     assert done.returncode == 2
@@ -115,7 +112,7 @@ def test_the_python_door_opens_in_a_fresh_process() -> None:
 
 
 @pytest.mark.end_to_end
-def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
+def test_a_search_is_listed_verified_and_resumed(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "recipe.toml", "--set", 'initial_population=["clos(8, 2, 3, 2)"]')
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "runs").glob("tiny-8x8-b40-s1-*")
@@ -145,25 +142,25 @@ def test_a_search_is_listed_verified_and_resumed(folder: Path) -> None:
     assert report.read_bytes() == before
 
 
-def test_a_quiet_command_shows_its_result_alone(folder: Path) -> None:
+def test_a_quiet_command_shows_its_result_alone(command: Commands, folder: Path) -> None:
     done = command(folder, "tune", "recipe.toml", "-q")
     assert done.stdout.startswith("The best of") and done.stderr == ""
 
 
-def test_with_v_a_mistake_says_where_it_was_found(folder: Path) -> None:
+def test_with_v_a_mistake_says_where_it_was_found(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "missing.toml", "-v")
     assert done.returncode == 2 and done.stderr.startswith("Traceback")
     assert done.stderr.splitlines()[-1].startswith("evofabric: no recipe at missing.toml")
 
 
-def test_the_version_is_told_and_words_are_completed(folder: Path) -> None:
+def test_the_version_is_told_and_words_are_completed(command: Commands, folder: Path) -> None:
     assert command(folder, "--version").stdout == f"evofabric {version('evofabric')}\n"
     for words, wanted in (("evofabric fam", "families"), ("evofabric search qu", "quick")):
         asked = {"_EVOFABRIC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
         assert command(folder, **asked).stdout.split() == [wanted]
 
 
-def test_a_recipe_is_written_once(folder: Path) -> None:
+def test_a_recipe_is_written_once(command: Commands, folder: Path) -> None:
     asked = ("init", "mine.toml", "--size", "12x8", "--density", "0.5")
     assert "evofabric search mine.toml" in command(folder, *asked).stdout
     assert load_recipe(folder / "mine.toml") == validate({"n_in": 12, "n_out": 8, "budget": 48})
@@ -172,7 +169,7 @@ def test_a_recipe_is_written_once(folder: Path) -> None:
     assert command(folder, "init", "-q").stdout.startswith("## A recipe of evofabric")
 
 
-def test_pictures_and_exports_are_written(folder: Path) -> None:
+def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> None:
     assert command(folder, "show", "butterfly(8, 3)", "--out", "pictures").returncode == 0
     assert {path.suffix for path in (folder / "pictures").iterdir()} == {".png"}
     asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
@@ -182,7 +179,7 @@ def test_pictures_and_exports_are_written(folder: Path) -> None:
     assert load(folder / "b.safetensors") == butterfly(8, 3)
 
 
-def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(folder: Path) -> None:
+def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
     assert done.returncode == 0 and '"seed": 7' in done.stdout and "minutes on" in done.stdout
     assert not (folder / "runs").exists()
