@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, count
@@ -23,7 +23,9 @@ from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
 from topologies.families import FAMILIES, members
 from topologies.families.butterfly import parallel_butterfly
+from topologies.families.evolved import evolved
 from topologies.families.family import Member
+from topologies.families.rule import least_budget
 from topologies.stack import Layout, Stack
 
 
@@ -145,17 +147,31 @@ def baseline_row(chosen: Mapping[str, Chosen]) -> str | None:
 
 def growth_rule_of(settings: Settings) -> Finalist | None:
     """The paper's own rule at a recipe's budget; at every place of a model with several, each at its share."""
+    return _everywhere(settings, growth_rule)
+
+
+def evolved_law_of(settings: Settings) -> Finalist | None:
+    """What the law evolved at other sizes gives at a recipe's budget, one wiring; see :func:`growth_rule_of`."""
+    return _everywhere(settings, evolved_law)
+
+
+def _everywhere(settings: Settings, rule: Callable[[int, int, int], Finalist | None]) -> Finalist | None:
     if settings.places is None:
-        return growth_rule(settings.n_in, settings.n_out, settings.budget)
+        return rule(settings.n_in, settings.n_out, settings.budget)
     sizes = settings.sizes
-    found = [
-        growth_rule(*size, budget) for size, budget in zip(sizes, by_dense_size(sizes, settings.budget), strict=True)
-    ]
+    found = [rule(*size, budget) for size, budget in zip(sizes, by_dense_size(sizes, settings.budget), strict=True)]
     rules = [one for one in found if one is not None]
     if len(rules) < len(found):
         return None
     label = BETWEEN_PLACES.join(dict.fromkeys(one.label for one in rules))
     return Finalist(label, Stack(tuple(place for one in rules for place in one.topology.places)))
+
+
+def evolved_law(n_in: int, n_out: int, budget: int) -> Finalist | None:
+    """What the law evolved at other sizes says of a size and budget; None below the least that it can connect."""
+    if budget < least_budget(n_in, n_out):
+        return None
+    return Finalist(f"evolved({n_in}, {n_out}, {budget})", evolved(n_in, n_out, budget).canonical)
 
 
 def growth_rule(n_in: int, n_out: int, budget: int) -> Finalist | None:

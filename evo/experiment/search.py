@@ -19,6 +19,7 @@ from evo.experiment.baselines import (
     baseline_row,
     best_founder,
     best_member,
+    evolved_law_of,
     given_baseline,
     growth_rule_of,
     tuned,
@@ -37,6 +38,7 @@ from evo.storage.names import (
     BASELINES,
     BEST_FOUNDER,
     EVOLVED,
+    EVOLVED_LAW,
     GIVEN_BASELINE,
     GROWTH_RULE,
     PARALLEL_BUTTERFLY,
@@ -227,11 +229,12 @@ def concluded(
     champion = choose(run, EVOLVED, _finalists(evolved))
     if champion is None:
         raise ValueError(f"no candidate could be evaluated: {run.evaluations.last_failure}")
-    rule = growth_rule_of(settings)
+    rule, law = growth_rule_of(settings), evolved_law_of(settings)
     entries = {
         EVOLVED: champion,
         baseline: chosen[baseline],
         GROWTH_RULE: choose(run, GROWTH_RULE, [rule] if rule else []),
+        EVOLVED_LAW: choose(run, EVOLVED_LAW, [law] if law else []),
         **{row: one for row, one in chosen.items() if row != baseline},
         RANDOM_SEARCH: choose(run, RANDOM_SEARCH, _finalists(sampled)),
     }

@@ -39,6 +39,7 @@ GIVEN_BASELINE = "given baseline"
 EVOLVED = "evolved champion"
 RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
+EVOLVED_LAW = "evolved law"
 BEST_FOUNDER = "best founder"
 """The other rows of the final table. The best founder is of the members of the initial population whose family has no
 row of its own, as those that the recipe names."""

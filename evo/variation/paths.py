@@ -1,9 +1,8 @@
-"""Which inputs reach a neuron, and which outputs it reaches, while single edges come and go."""
+"""Which outputs a neuron reaches, while single edges come and go."""
 
 from __future__ import annotations
 
 from bisect import bisect
-from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -12,6 +11,10 @@ from numpy.typing import NDArray
 from evo.variation.edges import Indices, Masks
 from topologies.topology import ABSENT
 
+Link = NDArray[np.bool_]
+"""Whether two neurons are joined."""
+Bits = NDArray[np.uint64]
+"""A row a neuron, a bit for each of the neurons that it reaches or is reached from: joined 64 at a time."""
 Reach = NDArray[np.float32]
 """1 where there is a path, else 0."""
 
@@ -24,63 +27,76 @@ class Paths:
     Attributes
     ----------
     links:
-        1 where two neurons are joined, else 0: the masks as the type that multiplies fastest.
-    ahead:
-        For every layer of neurons, inputs first, which inputs reach which neurons, ``(n_in, width)`` each.
+        Whether two neurons are joined, layer by layer.
     """
 
     def __init__(self, masks: Masks) -> None:
-        self._flat = (np.concatenate([mask.ravel() for mask in masks]) != ABSENT).astype(np.float32)
+        self._flat = np.concatenate([mask.ravel() for mask in masks]) != ABSENT
         self._starts = list(accumulate((mask.size for mask in masks), initial=0))
-        self.links = [
+        self.links: list[Link] = [
             self._flat[start:end].reshape(mask.shape)
             for mask, (start, end) in zip(masks, pairwise(self._starts), strict=True)
         ]
-        inputs = np.eye(masks[0].shape[0], dtype=np.float32)
-        self.ahead = list(accumulate(self.links, _onward, initial=inputs))
-
-    @cached_property
-    def back(self) -> list[Reach]:
-        """For every layer of neurons, inputs first, which neurons reach which outputs, ``(width, n_out)`` each."""
-        outputs = np.eye(self.links[-1].shape[1], dtype=np.float32)
-        return list(accumulate(reversed(self.links), lambda after, link: _onward(link, after), initial=outputs))[::-1]
+        self._n_in: int = masks[0].shape[0]
+        self._n_out: int = masks[-1].shape[1]
+        self._back = list(accumulate(reversed(self.links), _joined, initial=_each(self._n_out)))[::-1]
 
     @property
-    def missing(self) -> Reach:
-        """1 where no path leads from an input to an output, ``(n_in, n_out)``."""
-        return 1 - self.ahead[-1]
+    def missing(self) -> int:
+        """Pairs of an input and an output without a path."""
+        return self._n_in * self._n_out - int(np.bitwise_count(self._back[0]).sum())
+
+    def reached(self, place: int) -> Reach:
+        """1 where a neuron of a layer of neurons, the inputs being layer 0, reaches an output, ``(width, n_out)``."""
+        return _unpacked(self._back[place], self._n_out)
 
     def gains(self) -> list[Reach]:
         """For every layer, how many of the missing paths an edge between two neurons would make."""
-        missing = self.missing
-        return [before.T @ (missing @ after.T) for before, after in zip(self.ahead, self.back[1:], strict=False)]
+        missing = 1 - self.reached(0)
+        turned = (np.ascontiguousarray(link.T) for link in self.links[:-1])
+        ahead = accumulate(turned, _joined, initial=_each(self._n_in))
+        return [
+            _unpacked(before, self._n_in) @ (missing @ self.reached(place + 1).T) for place, before in enumerate(ahead)
+        ]
 
     def add(self, place: int, source: int, target: int) -> None:
         """Put an edge into layer ``place``."""
-        self.links[place][source, target] = 1
-        self._renew(place, place)
+        self.links[place][source, target] = True
+        self._back[: place + 1] = self._behind(place)
 
     def spare(self, cells: Indices) -> bool:
         """Take edges away if every input reaches every output without them too; whether they went."""
-        first, last = (bisect(self._starts, end) - 1 for end in (cells.min(), cells.max()))
-        reach, back = self.ahead[first], self.back[last + 1]  # on either side of the edges
-        self._flat[cells] = 0
-        for link in self.links[first : last + 1]:
-            reach = _onward(reach, link)
-        if spared := bool((reach @ back).all()):
-            self._renew(first, last)
+        last = bisect(self._starts, cells.max()) - 1
+        self._flat[cells] = False
+        behind = self._behind(last)
+        spared = int(np.bitwise_count(behind[0]).sum()) == self._n_in * self._n_out
+        if spared:
+            self._back[: last + 1] = behind
         else:
-            self._flat[cells] = 1
+            self._flat[cells] = True
         return spared
 
-    def _renew(self, first: int, last: int) -> None:
-        """Follow the paths again after a change to the layers from ``first`` to ``last``."""
-        self.ahead[first:] = accumulate(self.links[first:], _onward, initial=self.ahead[first])
-        for place in range(last, -1, -1):
-            self.back[place] = _onward(self.links[place], self.back[place + 1])
+    def _behind(self, last: int) -> list[Bits]:
+        """What the neurons before layer ``last`` of edges reach, as the links are now."""
+        return list(accumulate(self.links[last::-1], _joined, initial=self._back[last + 1]))[:0:-1]
 
 
-def _onward(reach: Reach, link: Reach) -> Reach:
-    """What is reached over one layer more."""
-    onward: Reach = reach @ link
-    return np.minimum(onward, 1, out=onward)
+def _joined(bits: Bits, link: Link) -> Bits:
+    """For every row of a link, the bits of all that it is joined to."""
+    rows, columns = np.divmod(np.flatnonzero(link), link.shape[1])
+    found = np.zeros((link.shape[0], bits.shape[1]), dtype=np.uint64)
+    if rows.size:
+        first = np.flatnonzero(np.diff(rows, prepend=-1))
+        found[rows[first]] = np.bitwise_or.reduceat(bits[columns], first, axis=0)
+    return found
+
+
+def _each(count: int) -> Bits:
+    """So many neurons, each of which reaches itself."""
+    whole = np.zeros((count, -(-count // 64) * 64), dtype=np.bool_)
+    np.fill_diagonal(whole, True)
+    return np.packbits(whole, axis=1).view(np.uint64)
+
+
+def _unpacked(bits: Bits, count: int) -> Reach:
+    return np.unpackbits(bits.view(np.uint8), axis=1, count=count).astype(np.float32)

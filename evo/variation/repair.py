@@ -94,7 +94,7 @@ def connect(masks: Masks, paths: Paths, patches: int, generator: np.random.Gener
     many pairs a patch would not be enough.
     """
     for left in range(patches, 0, -1):
-        missing = paths.missing.sum()
+        missing = paths.missing
         if missing == 0:
             return True
         gains = paths.gains()
@@ -106,7 +106,7 @@ def connect(masks: Masks, paths: Paths, patches: int, generator: np.random.Gener
         source, target = np.unravel_index(int(noisy.argmax()), noisy.shape)
         masks[best][source, target] = TRAINABLE
         paths.add(best, int(source), int(target))
-    return not paths.missing.any()
+    return paths.missing == 0
 
 
 def thin(masks: Masks, paths: Paths | None, number: int, generator: np.random.Generator, kind: int = TRAINABLE) -> int:
@@ -133,7 +133,7 @@ def thin(masks: Masks, paths: Paths | None, number: int, generator: np.random.Ge
             group = max(1, group // 2)
         cells = cells[done:]
     for mask, link in zip(masks, paths.links, strict=True):
-        mask[link == 0] = ABSENT
+        mask[~link] = ABSENT
     return number
 
 

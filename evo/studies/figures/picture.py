@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from evo.report.palette import MARKERS, SERIES
 from evo.report.style import INK, bare, blank, head, place
@@ -17,6 +17,8 @@ _LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
 """The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
 _LABEL = 0.08
 """A label's share of an axis."""
+_FEW_POWERS = 1000
+"""Between the ends of a logarithmic axis of errors below which 1, 2 and 5 times a power of ten have labels."""
 _LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
 
 
@@ -61,6 +63,10 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=settings.x != "value"))
     if settings.log_y:
         axes.set_yscale("log")
+        least, most = axes.get_ylim()
+        if most / least < _FEW_POWERS:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     else:
         axes.set_ylim(bottom=0)
     axes.set(xlabel=settings.x_label or _LABELS[settings.x], ylabel=error_name)

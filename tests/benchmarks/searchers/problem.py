@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from evaluators import Fidelity, MatrixReconstruction, Split
-from evaluators.rng import generator
 from evaluators.task import Race, Score
+from evo.algorithm.individual import InitialMember
 from evo.algorithm.inheritance import Grid
 from evo.algorithm.level import harder_by
 from evo.experiment.baselines import candidates
-from evo.experiment.initial_population import FAMILIES, PER_FAMILY
+from evo.experiment.initial_population import FAMILIES, initial_population
+from evo.experiment.tune import Trial
 from evo.settings import FidelitySettings
-from evo.variation import fill
 from evo.variation.bounds import Bounds
 from topologies.topology import Topology
 
@@ -39,7 +39,7 @@ class Problem:
     budget: int
     bounds: Bounds
     limits: tuple[int, int]
-    founders: tuple[tuple[str, Topology], ...]
+    founders: tuple[InitialMember, ...]
     baseline: Topology
     random_regular: Topology | None
 
@@ -78,14 +78,20 @@ def problem(n_in: int, n_out: int, budget: int) -> Problem:
     found = {family: _ranked(family, n_in, n_out, budget) for family in FAMILIES}
     baseline = next(found[family][0] for family in FAMILIES if found[family])
     bounds = Bounds(budget, baseline.depth, max(2 * max(n_in, n_out), *baseline.widths), max(baseline.n_edges, budget))
-    founders = []
-    for family, members_found in found.items():
-        for one in members_found[:PER_FAMILY]:
-            fits = fill(one, bounds, generator(0, "founder", one.digest)) if one.n_edges <= bounds.max_edges else None
-            if fits is not None:
-                founders.append((family, fits.canonical))
-    return Problem(n_in, n_out, budget, bounds, (baseline.n_edges, baseline.depth), tuple(founders), baseline,
-                   next(iter(found["random_regular"]), None))  # fmt: skip
+    trials = {
+        family: [Trial(number, family, topology) for number, topology in enumerate(ranked)]
+        for family, ranked in found.items()
+    }
+    return Problem(
+        n_in=n_in,
+        n_out=n_out,
+        budget=budget,
+        bounds=bounds,
+        limits=(baseline.n_edges, baseline.depth),
+        founders=initial_population(trials, {}, bounds, n_in, n_out, 0),
+        baseline=baseline,
+        random_regular=next(iter(found["random_regular"]), None),
+    )
 
 
 def _ranked(family: str, n_in: int, n_out: int, budget: int) -> list[Topology]:

@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 
 from evaluators.rng import generator
-from evo.algorithm.individual import Individual, InitialMember
+from evo.algorithm.individual import Individual
 from evo.algorithm.inheritance import inherited
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, tell
 from evo.settings import LoopSettings
@@ -28,9 +28,8 @@ Searcher = Callable[[Problem, Elite, int], Iterator[None]]
 
 def _evolving(policy: Policy) -> Searcher:
     def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
-        initial = tuple(InitialMember(family, topology) for family, topology in of.founders)
         rules = Rules(policy, of.n_in, of.n_out, of.bounds, LoopSettings().offspring, LoopSettings().population,
-                      DEFAULT.finalists, of.limits, initial, seed, grid=GRID)  # fmt: skip
+                      DEFAULT.finalists, of.limits, of.founders, seed, grid=GRID)  # fmt: skip
         state = State()
         generation = 0
         while True:
@@ -50,7 +49,8 @@ def _evolving(policy: Policy) -> Searcher:
 def plain(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
     """(mu + lambda): the best are kept, each child is a mutation of one of them, operators as their weights say."""
     alive = []
-    for _, topology in of.founders:
+    for founder in of.founders:
+        (topology,) = founder.topology.places
         alive.append((elite.score(topology, None), topology))
         yield
     for number in range(10**9):
@@ -71,9 +71,10 @@ def _by_optuna(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Searche
     def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.create_study(sampler=sampler(seed))
-        for _, founder in of.founders:
-            elite.score(founder, None)
-            study.enqueue_trial(_statistics(founder, of))
+        for founder in of.founders:
+            (topology,) = founder.topology.places
+            elite.score(topology, None)
+            study.enqueue_trial(_statistics(topology, of))
             yield
         for number in range(10**9):
             trial = study.ask(_space(of))

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.experiment.baselines import baseline_row, best_member, candidates, given_baseline, growth_rule, tuned
+from evo.experiment.baselines import (
+    baseline_row,
+    best_member,
+    candidates,
+    evolved_law,
+    given_baseline,
+    growth_rule,
+    tuned,
+)
 from evo.experiment.tune import Trial
 from evo.settings import Settings
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY
@@ -17,10 +25,11 @@ from evo.storage.records import PhaseStarted, RunEvent
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run, open_run
 from tests.fakes import SEED, HashEvaluator, recipe
-from topologies import Topology, parallel_butterfly
+from topologies import Topology, evolved, parallel_butterfly
 from topologies.canonical import canonical
 from topologies.expression import parse
 from topologies.families import FAMILIES, members
+from topologies.names import resolve
 
 
 @pytest.fixture
@@ -194,3 +203,10 @@ def test_the_row_to_beat_is_the_parallel_butterfly_or_the_best_connected_family(
     chosen = on_validation_of(errors)
     assert all(one.finalist.topology.is_connected == (name != "hypercube") for name, one in chosen.items())
     assert baseline_row(chosen) == row
+
+
+def test_the_evolved_law_is_a_row_of_one_wiring_where_it_can_connect() -> None:
+    law = evolved_law(8, 12, 60)
+    assert law is not None and law.topology == evolved(8, 12, 60).canonical
+    assert resolve(law.label) == evolved(8, 12, 60)
+    assert evolved_law(8, 12, 11) is None
