@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from evo.settings import RunSettings, Settings
+from evo.run_settings import RunSettings
+from evo.settings import Settings
 from evo.shipped import recipe_file, shipped
 
 _Recipe = TypeVar("_Recipe", bound=RunSettings)

@@ -12,7 +12,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evo.settings import RunSettings, Settings
+from evo.run_settings import RunSettings
+from evo.settings import Settings
 
 WIDTH = 112
 """Characters of a line of a recipe, at most."""

@@ -33,7 +33,8 @@ from evo.cli.options import (
 from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 if TYPE_CHECKING:
-    from evo.settings import RunSettings, Settings
+    from evo.run_settings import RunSettings
+from evo.settings import Settings
 
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from evo.settings import RunSettings
+    from evo.run_settings import RunSettings
 
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 

@@ -16,7 +16,8 @@ from evaluators.function import name_of
 from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
 from evo.recipe import validate
-from evo.settings import RunSettings, Settings
+from evo.run_settings import RunSettings
+from evo.settings import Settings
 from evo.storage.journal import VERSION, Journal, read
 from evo.storage.names import is_of_the_end
 from evo.storage.pools import evaluator_of

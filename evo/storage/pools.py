@@ -13,7 +13,8 @@ from evaluators.run import canary, proof_at
 from evaluators.staged import EachPlace, staged
 from evaluators.task import Evaluator, GpuEvaluator
 from evo.own_data import RECONSTRUCTION
-from evo.settings import RunSettings, Settings
+from evo.run_settings import RunSettings
+from evo.settings import Settings
 from evo.stages import whole_name
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from cluster.pool import Pool
 from cluster.ray_session import in_ray_job
 from evaluators.function import Function, as_evaluator
 from evaluators.task import Evaluator
-from evo.settings import RunSettings
+from evo.run_settings import RunSettings
 from evo.storage.evaluations import Evaluations
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
 from evo.storage.journal import Journal, PausedError, is_begun

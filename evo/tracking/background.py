@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
 
-from evo.settings import RunSettings
+from evo.run_settings import RunSettings
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, Record, RunEvent, RunOpened
 from evo.tracking.client import reason, tracking_uri

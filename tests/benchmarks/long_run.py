@@ -18,7 +18,7 @@ from rich.table import Table
 import evo.storage.checkpoint
 from cluster.in_process import InProcessPool
 from evo.algorithm.nsga2 import Rules
-from evo.experiment.search import loop
+from evo.experiment.loop import loop
 from evo.settings import Settings
 from evo.storage.header import JOURNAL
 from evo.storage.history import History

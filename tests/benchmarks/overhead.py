@@ -28,7 +28,7 @@ from rich.table import Table
 from cluster.in_process import InProcessPool
 from evo.algorithm.nsga2 import Rules
 from evo.console.progress import ProgressDisplay
-from evo.experiment.search import loop
+from evo.experiment.loop import loop
 from evo.settings import Settings
 from evo.storage.records import GenerationRecord, RunEvent
 from tests.benchmarks.driver import Quick, evaluator, rules, running, settings

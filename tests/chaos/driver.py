@@ -28,7 +28,7 @@ import evo.tracking.background
 import evofabric
 from cluster.in_process import InProcessPool
 from evaluators.task import Evaluator, Outcome, Task
-from evo.settings import ClusterSettings
+from evo.run_settings import ClusterSettings
 from evo.storage.journal import Journal
 from evo.storage.records import Record
 from tests.chaos.evaluator import note, notes

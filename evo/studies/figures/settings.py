@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from evaluators.task import Evaluator, Fidelity
 from evo.own_data import TRAINING, Count, Section
-from evo.settings import RunSettings
+from evo.run_settings import RunSettings
 from topologies.stack import Sizes
 
 Value = int | float

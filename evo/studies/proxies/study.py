@@ -28,7 +28,7 @@ from evaluators.proxies.tangent_rank import TangentRank
 from evaluators.rng import generator
 from evaluators.task import Evaluator, Fidelity, Split, Task
 from evo.own_data import Count
-from evo.settings import RunSettings
+from evo.run_settings import RunSettings
 from evo.storage.evaluations import Request
 from evo.storage.records import Origin, PhaseStarted, ProxyRecord
 from evo.storage.run import Run, Watcher, open_run
