@@ -33,9 +33,9 @@ $(READY): pyproject.toml constraints.txt
 search: $(READY)
 	@$(PY) -m evofabric search runs/quick.toml
 
-# A file's tests stay in one process, so that what they share is made once.
+# Three processes, because many tests wait; the tests of a file stay in one, so that what they share is made once.
 test: $(READY)
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile
 
 chaos: $(READY)
 	@$(PY) -m tests.chaos

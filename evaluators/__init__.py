@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evaluators.reconstruction.evaluator import MatrixReconstruction
     from evaluators.reconstruction.l0 import l0_count
     from evaluators.reconstruction.own_targets import OwnTargets
+    from evaluators.reconstruction.short import default_score
     from evaluators.training.data import Data
     from evaluators.training.evaluator import TrainedAccuracy
 
@@ -37,6 +38,7 @@ __all__ = [
     "TangentRank",
     "Task",
     "TrainedAccuracy",
+    "default_score",
     "fairest",
     "flow_bound",
     "greatest_total",
@@ -54,6 +56,7 @@ _LAZY = {
     "OwnTargets": "evaluators.reconstruction.own_targets",
     "TangentRank": "evaluators.proxies.tangent_rank",
     "TrainedAccuracy": "evaluators.training.evaluator",
+    "default_score": "evaluators.reconstruction.short",
     "fairest": "evaluators.controllability.exact",
     "flow_bound": "evaluators.controllability.flow",
     "greatest_total": "evaluators.controllability.exact",

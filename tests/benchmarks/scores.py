@@ -24,6 +24,7 @@ import numpy as np
 
 from evaluators import Fidelity, MatrixReconstruction, Split
 from evaluators.proxies.registry import measure
+from evaluators.reconstruction import short
 from evaluators.rng import generator
 from evo.report.correlation import spearman
 from evo.studies.proxies.sample import draw_sample
@@ -40,7 +41,7 @@ from topologies.topology import TRAINABLE, Topology
 
 RECONSTRUCTION = MatrixReconstruction()
 FULL = Fidelity(16, 2000, (0.3, 1.0, 2.4))
-SHORT = {"4 targets x 300 steps": Fidelity(4, 300, (1.2,)), "2 targets x 150 steps": Fidelity(2, 150, (1.2,))}
+SHORT = {"4 targets x 300 steps": Fidelity(4, 300, (0.6,)), "default score": short.SHORT}
 SCORES = ("capacity", "bandwidth", "tangent_rank", "synflow")
 FEW = 8
 """Topologies below which a rank correlation says nothing."""
