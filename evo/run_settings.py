@@ -47,7 +47,7 @@ class TrackingSettings(Section):
     """Where MLflow keeps its records."""
 
     uri: str | None = None
-    """By default a sqlite database in the runs folder."""
+    """By default what ``MLFLOW_TRACKING_URI`` says, else a sqlite database in the runs folder."""
     experiment: str = "evofabric"
     """The MLflow experiment that runs are filed under."""
 

@@ -76,7 +76,9 @@ class FidelitySettings(Section):
     """How carefully candidates are scored while searching, and the last few at the end.
 
     Where a recipe has a section ``[training]``, *targets* are trainings, each from its own seed, and *steps* are
-    epochs, and the defaults are those of :data:`evo.own_data.TRAINING_FIDELITY`.
+    epochs, and the defaults are others: targets 1, steps 4, rates 0.003, 0.01, 0.03, race_targets 3, validation_targets
+    3, validation_steps 16, validation_rates as rates, validation_weight_decays 0, 0.1, 0.3, and test_targets 5 or the
+    number of folds.
     """
 
     targets: Count = 8
@@ -89,7 +91,7 @@ class FidelitySettings(Section):
     """Weight decays, each tried with every rate where models are trained; reconstruction has none."""
     inherit_rates: bool = True
     """Whether offspring are trained at their parent's best rate and weight decay, or a neighbour of it, instead of at
-    all."""
+    every one of the grid."""
     race_targets: Count = 32
     """A candidate that would join the elite is promoted: scored on this many targets, at the rate it chose."""
     validation_targets: Count = 16
@@ -159,7 +161,7 @@ class Settings(RunSettings):
     baseline: str | None = None
     """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
     objectives: tuple[Proxy, ...] = ()
-    """Proxies that the search wants small beside the error and the number of edges."""
+    """Proxies that the search wants small beside the error; edges are a limit, see ``[bounds]``."""
     controllability: bool = True
     """Whether the total and the unfairness of uniform K are noted of every candidate; nothing is chosen by them."""
     search_by: Annotated[str, Field(pattern=NAME_OR_SHORT)] | None = None

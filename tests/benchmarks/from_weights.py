@@ -5,6 +5,13 @@ x_train, y_train, x_test and y_test; takes about ten minutes on one core, a sing
 by `evaluators.reconstruction.fit` stand the truncated singular value decomposition, Monarch's projection in closed form
 (Dao et al. 2022: the best rank-r form of every block of the matrix seen as blocks of blocks), and cascades from a fresh
 draw.
+
+A search on the weights of the second layer alone, and its champion beside the others in place of that layer, all with
+as many trainable edges as the champion has:
+
+    python -m tests.benchmarks.from_weights --data mnist.npz --write layer.safetensors
+    evofabric search --set 'targets="layer.safetensors:weight"' --set budget=6553
+    python -m tests.benchmarks.from_weights --data mnist.npz --champion runs/.../champion.safetensors
 """
 
 from __future__ import annotations
@@ -21,19 +28,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 import topologies.models as tm
 from evaluators.reconstruction import fit
 from tests.benchmarks.problems import table
+from topologies import Layer, Topology, load
 
 WIDTH, EPOCHS, BATCH, SEEDS, VALIDATION = 256, 4, 256, 3, 5000
 DENSITIES, RATES = (0.1, 0.25), (1e-3, 3e-3)
 FAMILIES = ("clos", "butterfly", "random_regular")
 
+BOTH, SECOND = (0, 2), (2,)
+"""Places of the layers that are replaced."""
+
 Images = tuple[Tensor, Tensor]
-Replace = Callable[[nn.Sequential, float], nn.Sequential]
+Places = tuple[int, ...]
+Replace = Callable[[nn.Sequential, Places, float], nn.Sequential]
 
 
 class Monarch(nn.Module):
@@ -108,9 +121,9 @@ def accuracy(model: nn.Module, of: Images) -> float:
     return 100 * float((model(of[0]).argmax(1) == of[1]).float().mean())
 
 
-def by_svd(model: nn.Sequential, density: float) -> nn.Sequential:
-    """Both layers by their leading singular vectors."""
-    for place in (0, 2):
+def by_svd(model: nn.Sequential, places: Places, density: float) -> nn.Sequential:
+    """Layers by their leading singular vectors."""
+    for place in places:
         weight, bias = model[place].weight.detach(), model[place].bias
         n_out, n_in = weight.shape
         rank = int(density * n_in * n_out) // (n_in + n_out)
@@ -126,9 +139,9 @@ def by_svd(model: nn.Sequential, density: float) -> nn.Sequential:
     return model
 
 
-def by_monarch(model: nn.Sequential, density: float) -> nn.Sequential:
-    """Both layers in Monarch's form, of the blocks that come nearest within the budget."""
-    for place in (0, 2):
+def by_monarch(model: nn.Sequential, places: Places, density: float) -> nn.Sequential:
+    """Layers in Monarch's form, of the blocks that come nearest within the budget."""
+    for place in places:
         weight, bias = model[place].weight, model[place].bias
         n_out, n_in = weight.shape
         room = int(density * n_in * n_out) // (n_in + n_out)
@@ -140,11 +153,25 @@ def by_monarch(model: nn.Sequential, density: float) -> nn.Sequential:
 
 
 def by_cascade(family: str, fitted: bool) -> Replace:
-    """Both layers as cascades of a family, fitted or from a fresh draw."""
+    """Layers as cascades of a family, fitted or from a fresh draw."""
 
-    def replaced(model: nn.Sequential, density: float) -> nn.Sequential:
-        plan = tm.plan(model, family, density=density, diagonal=True, exclude=["4"])
+    def replaced(model: nn.Sequential, places: Places, density: float) -> nn.Sequential:
+        plan = tm.plan(model, family, density=density, diagonal=True, targets=[str(place) for place in places])
         return tm.convert(model, plan, weights=fit if fitted else None)  # type: ignore[return-value]
+
+    return replaced
+
+
+def by_topology(topology: Topology) -> Replace:
+    """Layers as one topology with a diagonal, fitted."""
+    outputs = np.arange(topology.n_out)
+    diagonal = Layer(topology.n_out, topology.n_out, outputs, outputs, np.ones(topology.n_out, dtype=np.bool_))
+    whole = Topology((*topology.layers, diagonal))
+
+    def replaced(model: nn.Sequential, places: Places, density: float) -> nn.Sequential:
+        for place in places:
+            model[place] = tm.replace_linear(model[place], whole, weights=fit)
+        return model
 
     return replaced
 
@@ -166,25 +193,44 @@ def matrix(module: nn.Module) -> Tensor:
     return module.weight  # type: ignore[return-value]
 
 
-def error(model: nn.Sequential, dense: nn.Sequential) -> float:
-    """Relative squared error on the weights, mean of both layers."""
+def error(model: nn.Sequential, dense: nn.Sequential, places: Places) -> float:
+    """Relative squared error on the weights, mean of the layers."""
     with torch.no_grad():
         errors = [
             (matrix(model[place]) - dense[place].weight).square().sum() / dense[place].weight.square().sum()
-            for place in (0, 2)
+            for place in places
         ]
-    return float(sum(errors)) / 2
+    return float(sum(errors)) / len(places)
 
 
-def main(path: Path, only: str | None) -> None:
-    """A row for each way and density, or for one: mean and deviation over networks of several seeds."""
-    training, validation, test = digits(path)
-    networks = []
+def networks_on(training: Images) -> list[nn.Sequential]:
+    """The dense networks, one a seed."""
+    found = []
     for seed in range(SEEDS):
         torch.manual_seed(seed)
-        networks.append(trained(network(training[0].shape[1]), training, EPOCHS, 1e-3, seed))
+        found.append(trained(network(training[0].shape[1]), training, EPOCHS, 1e-3, seed))
+    return found  # type: ignore[return-value]
+
+
+def write(path: Path, to: Path) -> None:
+    """The weights of the second layer of the first network."""
+    second = networks_on(digits(path)[0])[0][SECOND[0]]
+    save_file({"weight": second.weight.detach()}, to)  # type: ignore[union-attr, dict-item]
+
+
+def main(path: Path, only: str | None, champion: Path | None) -> None:
+    """A row for each way and density, or for one: mean and deviation over networks of several seeds."""
+    training, validation, test = digits(path)
+    networks = networks_on(training)
+    places, ways, densities = BOTH, WAYS, DENSITIES
+    if champion is not None:
+        topology = load(champion)
+        whole = by_topology(topology)
+        places, ways = SECOND, {"champion, fitted": whole, **WAYS}
+        densities = ((topology.n_trainable + topology.n_out) / (topology.n_in * topology.n_out),)
     headings = ("weights", "error on weights", "test % before", "after one epoch")
-    result = table(f"{path.stem}: two layers of {WIDTH}, {SEEDS} seeds", "layers", *headings)
+    what = f"{len(places)} layer{'s' * (len(places) > 1)} of {WIDTH}"
+    result = table(f"{path.stem}: {what}, {SEEDS} seeds", "layers", *headings)
 
     def add(name: str, *columns: list[float]) -> None:
         cells = [f"{np.mean(one):.3f} ± {np.std(one, ddof=1):.3f}" for one in columns[1:]]
@@ -192,27 +238,28 @@ def main(path: Path, only: str | None) -> None:
         print(name, *(np.round(one, 3).tolist() for one in columns), flush=True)
 
     if only in (None, "dense"):
-        count = [float(sum(one[place].weight.numel() for place in (0, 2))) for one in networks]
+        count = [float(sum(one[place].weight.numel() for place in places)) for one in networks]
         before = [accuracy(one, test) for one in networks]
         add("dense", count, [0.0] * SEEDS, before, _tuned(networks, training, validation, test))
-    for density in DENSITIES:
-        for way, replace in WAYS.items():
+    for density in densities:
+        for way, replace in ways.items():
             name = f"{way}, {density:.0%}"
             if only not in (None, name):
                 continue
             models = []
             for seed, dense in enumerate(networks):
                 torch.manual_seed(seed)
-                models.append(replace(copy.deepcopy(dense), density))
-            errors = [error(model, dense) for model, dense in zip(models, networks, strict=True)]
+                models.append(replace(copy.deepcopy(dense), places, density))
+            errors = [error(model, dense, places) for model, dense in zip(models, networks, strict=True)]
             before = [accuracy(model, test) for model in models]
-            add(name, [weights(model) for model in models], errors, before, _tuned(models, training, validation, test))
+            count = [weights(model, places) for model in models]
+            add(name, count, errors, before, _tuned(models, training, validation, test))
     Console(width=120).print(result)
 
 
-def weights(model: nn.Sequential) -> float:
-    """Trainable weights of both replaced layers."""
-    parts = [part for place in (0, 2) for part in model[place].named_parameters()]
+def weights(model: nn.Sequential, places: Places) -> float:
+    """Trainable weights of the replaced layers."""
+    parts = [part for place in places for part in model[place].named_parameters()]
     return float(sum(one.numel() for name, one in parts if "bias" not in name))
 
 
@@ -229,5 +276,10 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, required=True)
     rows = ["dense", *(f"{way}, {density:.0%}" for density in DENSITIES for way in WAYS)]
     parser.add_argument("--only", choices=rows)
+    parser.add_argument("--champion", type=Path, help="of a search on the second layer's weights")
+    parser.add_argument("--write", type=Path, help="only write the second layer's weights, as a .safetensors file")
     given = parser.parse_args()
-    main(given.data, given.only)
+    if given.write is not None:
+        write(given.data, given.write)
+    else:
+        main(given.data, given.only, given.champion)

@@ -19,19 +19,23 @@ def by_number(layer: Layer) -> Layer:
     return with_constants(layer, np.ones(layer.n_out, dtype=np.bool_))
 
 
-def evenly(layer: Layer) -> Layer:
-    """One constant edge per neuron such that no source has more of them than the edges force it to.
+def evenly(layer: Layer, times: int = 1) -> Layer:
+    """So many constant edges per neuron such that each time no source has more of them than the edges force it to.
 
-    For irregular layers. A maximum matching by augmenting paths, in which a source first serves one neuron, then
-    two, and so on until every neuron is served.
+    For irregular layers whose edges are all trainable. Each time is a maximum matching by augmenting paths, in which a
+    source first serves one neuron, then two, and so on until every neuron is served.
     """
-    wide = np.flatnonzero(layer.fan_in >= 2)
-    first_edge = np.cumsum(layer.fan_in) - layer.fan_in
-    sources_of = [layer.sources[first_edge[k] : first_edge[k] + layer.fan_in[k]].tolist() for k in wide]
-    chosen = _match(sources_of, layer.n_in)
     trainable = layer.trainable.copy()
-    for neuron, sources, source in zip(wide, sources_of, chosen, strict=True):
-        trainable[first_edge[neuron] + sources.index(source)] = False
+    first_edge = np.cumsum(layer.fan_in) - layer.fan_in
+    for _ in range(times):
+        edges_of = [
+            first + np.flatnonzero(trainable[first : first + fan])
+            for first, fan in zip(first_edge, layer.fan_in, strict=True)
+        ]
+        wide = [edges for edges in edges_of if edges.size >= 2]
+        sources_of = [layer.sources[edges].tolist() for edges in wide]
+        for edges, sources, source in zip(wide, sources_of, _match(sources_of, layer.n_in), strict=True):
+            trainable[edges[sources.index(source)]] = False
     return Layer(layer.n_in, layer.n_out, layer.sources, layer.targets, trainable)
 
 

@@ -19,6 +19,8 @@ REFERENCE = 32
 """The size, the geometric mean of inputs and outputs, at which a law's terms of the size vanish."""
 MOST_LAYERS = 16
 """Deeper cascades leave each layer too few edges."""
+MOST_CONSTANTS = 4
+"""Constant edges into a neuron."""
 _SHRINK = 0.85  # hidden widths are multiplied by it until a topology is connected within its budget
 
 
@@ -46,7 +48,10 @@ class Rule:
       + (bulge + bulge_density rho + bulge_thin t + bulge_size s) sin(pi x) + lean (x - 1/2)``;
     - trainable edges of a layer are in proportion to the larger of its sides, and ``1 + ends`` times as many at both
       ends as in the middle (``ends + ends_density rho``);
-    - every neuron has one constant edge beside its trainable ones, and fans are equal.
+    - beside its trainable edges a neuron of the first layer has ``constants_first`` constant ones, and one of another
+      layer, at position y from 0 for the second to 1 for the last, ``constants + constants_density rho
+      + constants_thin t + constants_lean (y - 1/2)``, both rounded to one of 0 to 4; fans are equal. Where that cannot
+      be connected every neuron has one.
     """
 
     depth: float
@@ -65,6 +70,11 @@ class Rule:
     lean: float
     ends: float
     ends_density: float
+    constants: float = 1.0
+    constants_density: float = 0.0
+    constants_thin: float = 0.0
+    constants_lean: float = 0.0
+    constants_first: float = 1.0
     wiring: Wiring = Wiring.RANDOM
 
     @property
@@ -101,6 +111,11 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "lean": (-1.5, 1.5),
     "ends": (0.0, 2.0),
     "ends_density": (-2.0, 2.0),
+    "constants": (0.0, 4.0),
+    "constants_density": (-4.0, 4.0),
+    "constants_thin": (-4.0, 4.0),
+    "constants_lean": (-4.0, 4.0),
+    "constants_first": (0.0, 2.0),
 }
 """The least and the greatest value of each of a law's numbers."""
 
@@ -109,10 +124,13 @@ assert tuple(BOUNDS) == tuple(field.name for field in fields(Rule))[:-1]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a rule says of one size and budget: neurons of every layer, and trainable edges into each but the first."""
+    """What a rule says of one size and budget: neurons of every layer of neurons, and for every layer of edges how many
+    are trainable, and how many constant ones lead into each neuron.
+    """
 
     widths: tuple[int, ...]
     trainable: tuple[int, ...]
+    constants: tuple[int, ...]
 
     @property
     def fan_in(self) -> tuple[float, ...]:
@@ -144,33 +162,49 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
         exponent = level + bulge * sin(pi * x) + (rule.lean + rule.slope * log2(n_out / n_in)) * (x - 0.5)
         hidden.append(sqrt(n_in * n_out) * 2.0**exponent)
     ends = max(0.0, rule.ends + rule.ends_density * rho)
+    said = _constants(rule, depth, rho, thin)
     while any(width >= 1.5 for width in hidden):
-        shape = _within(budget, (n_in, *(max(1, round(width)) for width in hidden), n_out), ends)
-        if shape is not None:
-            yield shape
+        widths = (n_in, *(max(1, round(width)) for width in hidden), n_out)
+        for constants in dict.fromkeys((said, _ones(widths))):
+            shape = _within(budget, widths, ends, constants)
+            if shape is not None:
+                yield shape
         hidden = [width * _SHRINK for width in hidden]
-    for rank in range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1):
-        shape = _within(budget, (n_in, rank, n_out), ends)
+    narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
+    ranks = range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1)
+    for widths in (*((n_in, rank, n_out) for rank in ranks), narrowest):
+        shape = _within(budget, widths, ends, _ones(widths))
         if shape is not None:
             yield shape
-    narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
-    last = _within(budget, narrowest, ends)
-    if last is not None:
-        yield last
 
 
-def _within(budget: int, widths: tuple[int, ...], ends: float) -> Shape | None:
-    """The budget divided among layers of these widths, None where it is too small for them."""
+def _constants(rule: Rule, depth: int, rho: float, thin: float) -> tuple[int, ...]:
+    """Constant edges into a neuron of every layer of edges."""
+    level = rule.constants + rule.constants_density * rho + rule.constants_thin * thin
+    later = [level + rule.constants_lean * (y - 0.5) for y in np.linspace(0, 1, depth - 1)] if depth > 2 else [level]
+    return tuple(min(max(round(one), 0), MOST_CONSTANTS) for one in (rule.constants_first, *later))
+
+
+def _ones(widths: tuple[int, ...]) -> tuple[int, ...]:
+    return (1,) * (len(widths) - 1)
+
+
+def _within(budget: int, widths: tuple[int, ...], ends: float, wanted: tuple[int, ...]) -> Shape | None:
+    """The budget divided among layers of these widths, None where it is too small for them.
+
+    A neuron has fewer constant edges than sources.
+    """
     sides = list(pairwise(widths))
-    constants = [after if before > 1 else 0 for before, after in sides]
-    least = [max(after, before - held, 1) for (before, after), held in zip(sides, constants, strict=True)]
-    most = [before * after - held for (before, after), held in zip(sides, constants, strict=True)]
+    constants = tuple(min(one, before - 1) for one, (before, _) in zip(wanted, sides, strict=True))
+    held = [one * after for one, (_, after) in zip(constants, sides, strict=True)]
+    least = [max(after, before - beside, 1) for (before, after), beside in zip(sides, held, strict=True)]
+    most = [before * after - beside for (before, after), beside in zip(sides, held, strict=True)]
     least = [min(pair) for pair in zip(least, most, strict=True)]
     if sum(least) > budget:
         return None
     places = np.abs(np.linspace(-1, 1, len(sides))) if len(sides) > 1 else np.zeros(1)
     claims = [max(pair) * (1 + ends * float(place)) for pair, place in zip(sides, places, strict=True)]
-    return Shape(widths, _divided(budget, claims, least, most))
+    return Shape(widths, _divided(budget, claims, least, most), constants)
 
 
 def _divided(total: int, claims: list[float], least: list[int], most: list[int]) -> tuple[int, ...]:

@@ -21,8 +21,7 @@ _TRIES = 3  # wirings of a shape that are tried before it is made narrower
 def ruled(rule: Rule, n_in: int, n_out: int, budget: int, seed: int = 0, *, skip: bool = True) -> Topology:
     """The connected topology of at most ``budget`` trainable edges that a rule makes; ``seed`` names its wiring.
 
-    ``skip`` makes one edge of every neuron the constant 1, on top of the budget; without it the same edges are all
-    trainable.
+    ``skip`` has the rule's constant edges, on top of the budget; without it the same edges are all trainable.
 
     Raises
     ------
@@ -34,7 +33,8 @@ def ruled(rule: Rule, n_in: int, n_out: int, budget: int, seed: int = 0, *, skip
             generator = np.random.default_rng([seed, attempt])
             layers = _layers(rule.wiring, shape, generator)
             if Topology(layers).is_connected:
-                return Topology(tuple(evenly(layer) for layer in layers) if skip else layers)
+                pairs = zip(layers, shape.constants, strict=True)
+                return Topology(tuple(evenly(layer, constants) for layer, constants in pairs) if skip else layers)
     raise ValueError(
         f"no {n_in} x {n_out} topology of at most {budget} trainable edges is connected: it needs "
         f"{least_budget(n_in, n_out)}"
@@ -42,10 +42,11 @@ def ruled(rule: Rule, n_in: int, n_out: int, budget: int, seed: int = 0, *, skip
 
 
 def _layers(wiring: Wiring, shape: Shape, generator: np.random.Generator) -> tuple[Layer, ...]:
-    """The layers of a shape, all edges trainable; each neuron of several sources has one edge more than is said."""
+    """The layers of a shape, all edges trainable, those among them that are to be constant."""
     found, reached = [], 1.0
-    for (before, after), trainable in zip(pairwise(shape.widths), shape.trainable, strict=True):
-        edges = trainable + (after if before > 1 else 0)
+    sides = pairwise(shape.widths)
+    for (before, after), trainable, constants in zip(sides, shape.trainable, shape.constants, strict=True):
+        edges = trainable + constants * after
         reached *= edges / after
         if reached >= 2 * before:  # everything is within reach: begin again, far apart
             reached = edges / after

@@ -62,7 +62,7 @@ class RuleSettings(RunSettings):
     """The family to beat."""
     trials: Count = 12
     """Its largest members that are tried at every case."""
-    search: Fidelity = Fidelity(4, 600, (1.2, 2.4))
+    search: Fidelity = Fidelity(4, 600, (0.6, 1.2))
     validation: Fidelity = Fidelity(8, 1200, (0.6, 1.2, 2.4))
     test_targets: Count = 16
     finalists: Count = 3
