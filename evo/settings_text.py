@@ -28,8 +28,8 @@ _NO_VALUE = "..."
 def settings_page(recipes: Mapping[str, type[RunSettings]]) -> str:
     """A page in markdown about every key of recipes of some kinds, by what these are called."""
     parts = [
-        "# Settings\n\nEvery key that the recipe of a search or of a study of proxies may have, with its default; those "
-        "of figures are explained in `evo/studies/figures/settings.py`, those of `runs/rule.toml` in "
+        "# Settings\n\nEvery key that the recipe of a search or of a study of proxies may have, with its default; "
+        "those of figures are explained in `evo/studies/figures/settings.py`, those of `runs/rule.toml` in "
         "`evo/studies/rules/study.py`. This page is made from the code by `make settings`.\n"
     ]
     told = {"found"}  # it is filled in
