@@ -107,6 +107,12 @@ class FidelitySettings(Section):
     finalists: Count = 8
     """Candidates of each kind that are ranked again at full fidelity on the validation targets."""
 
+    @model_validator(mode="after")
+    def _promoted_to_more(self) -> FidelitySettings:
+        if self.race_targets < self.targets:
+            raise ValueError(f"race_targets = {self.race_targets}: at least targets = {self.targets}, which all have")
+        return self
+
     @property
     def search(self) -> Fidelity:
         """The fidelity of every candidate, on the search targets."""
@@ -252,4 +258,6 @@ class Settings(RunSettings):
         if not min(least, most) <= self.budget <= most:
             size = "this size" if self.places is None else f"the {len(self.sizes)} places together"
             raise ValueError(f"budget = {self.budget}: between {told} = {least} and n_in * n_out = {most} for {size}")
+        if self.bounds.max_edges is not None and self.bounds.max_edges < self.budget:
+            raise ValueError(f"bounds.max_edges = {self.bounds.max_edges}: at least budget = {self.budget}")
         return self

@@ -126,7 +126,12 @@ def tell(state: State, rules: Rules, generation: Sequence[Individual]) -> State:
     """The state after learning the scores of a generation, given in the order of breeding."""
     everyone = on_one_level((*state.population, *generation))
     told = everyone[len(state.population) :]
-    accurate = [one for one in (*state.elite, *told) if np.isfinite(one.error) and within(one.topology, rules.limits)]
+    most = max((len(one.errors) for one in (*state.elite, *told)), default=0)
+    accurate = [
+        one
+        for one in (*state.elite, *told)
+        if np.isfinite(one.error) and len(one.errors) == most and within(one.topology, rules.limits)
+    ]
     population = survivors(everyone, rules.population)
     return replace(
         state,

@@ -10,7 +10,7 @@ from itertools import chain, count
 from evaluators.task import Score, Split, Task
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Rules
-from evo.experiment.initial_population import names_of_own
+from evo.experiment.initial_population import LAW, names_of_own
 from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
@@ -85,7 +85,7 @@ def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
 
     They are ranked by their errors in the search, which are known, and the best few again on the validation targets.
     """
-    members = [one for one in rules.initial_population if one.family not in (*ROWS, SAMPLED)]
+    members = [one for one in rules.initial_population if one.family not in (*ROWS, LAW, SAMPLED)]
     if not members:
         return None
     settings = run.settings
@@ -95,7 +95,13 @@ def best_founder(run: Run[Settings], rules: Rules) -> Chosen | None:
         Request(
             phase=names.FOUNDER_ERRORS,
             number=place,
-            task=Task(topology=one.topology, fidelity=settings.fidelity.search, split=Split.SEARCH, seed=settings.seed),
+            task=Task(
+                topology=one.topology,
+                fidelity=settings.fidelity.search,
+                split=Split.SEARCH,
+                seed=settings.seed,
+                measures=settings.objectives,
+            ),
             origin=Origin(family=one.family),
         )
         for place, one in enumerate(members)

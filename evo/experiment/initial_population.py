@@ -1,4 +1,4 @@
-"""The initial population: the best members of the hand-derived families, a control, and the user's own topologies."""
+"""The initial population: the best of the hand-derived families, a control, the evolved law, and the user's own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from itertools import islice
 
 from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
+from evo.experiment.stack_members import divided
 from evo.experiment.tune import Trial
 from evo.storage.names import OF_SPACE, OWN
 from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
+from topologies.families.evolved import evolved
+from topologies.families.rule import least_budget
 from topologies.stack import AnyTopology, Layout, Stack
 
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
 """The families whose members are taken; random regular topologies are the control among them."""
 PER_FAMILY = 6
+LAW = "evolved"
+"""The family of what the evolved law gives, in which there is nothing to tune but the wiring."""
+WIRINGS = 3
+"""How many of these; one of a model with several places, where candidates are dear."""
 
 
 def initial_population(
@@ -27,11 +34,11 @@ def initial_population(
     seed: int,
     layout: Layout | None = None,
 ) -> tuple[InitialMember, ...]:
-    """The user's own topologies, then the best few of each family, each with exactly the budget and within bounds.
+    """The user's own topologies, then the best few of each family and what the evolved law gives.
 
-    Members below the budget are filled up to it with random admissible edges. Where hidden widths are free, the best
-    member at each choice of widths is among them. Where no family has a member that fits, a few topologies are sampled.
-    With a ``layout`` all are stacks.
+    Each has exactly the budget and is within bounds. Members below the budget are filled up to it with random
+    admissible edges. Where hidden widths are free, the best member at each choice of widths is among them. Where
+    nothing fits, a few topologies are sampled. With a ``layout`` all are stacks.
 
     Raises
     ------
@@ -44,6 +51,7 @@ def initial_population(
         for family in (*FAMILIES, *OF_SPACE)
         for topology in _chosen(list(tuned.get(family, ())), layout, bounds, seed)
     ]
+    offered += [InitialMember(LAW, one) for one in _by_law(layout, bounds, n_in, n_out, seed)]
     if not offered:
         keys = (generator(seed, "founder", SAMPLED, number) for number in range(PER_FAMILY))
         drawn = (sampled((n_in, n_out), layout, bounds, key) for key in keys)
@@ -61,6 +69,18 @@ def initial_population(
 def names_of_own(own: Mapping[str, AnyTopology], layout: Layout | None, bounds: Bounds, seed: int) -> dict[str, str]:
     """What the recipe calls the user's own members of the initial population, by their digests."""
     return {_own(name, topology, layout, bounds, seed).digest: name for name, topology in own.items()}
+
+
+def _by_law(layout: Layout | None, bounds: Bounds, n_in: int, n_out: int, seed: int) -> Iterator[AnyTopology]:
+    """What the law gives, where it fits; constants beyond the most edges are left out."""
+    sizes, budgets = (((n_in, n_out),), [bounds.budget]) if layout is None else divided(layout, bounds.budget)[0]
+    if any(part < least_budget(*size) for size, part in zip(sizes, budgets, strict=True)):
+        return
+    for wiring in range(WIRINGS if layout is None else 1):
+        places = tuple(evolved(*size, part, wiring) for size, part in zip(sizes, budgets, strict=True))
+        found = _filled(places[0] if layout is None else Stack(places), layout, bounds, seed)
+        if found is not None:
+            yield found
 
 
 def _own(name: str, topology: AnyTopology, layout: Layout | None, bounds: Bounds, seed: int) -> AnyTopology:

@@ -12,7 +12,7 @@ from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.baselines import candidates_at
-from evo.experiment.initial_population import FAMILIES, PER_FAMILY
+from evo.experiment.initial_population import FAMILIES, PER_FAMILY, WIRINGS
 from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import RETRAININGS, n_promoted
@@ -73,9 +73,8 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     sizes = _family_sizes(settings)
     trials = {family: min(size, settings.tuning.trials) for family, size in sizes.items()}
     trials |= sizes_in_space(settings, trials)
-    initial = len(settings.initial_population) + sum(
-        min(trials.get(family, 0), PER_FAMILY) for family in (*FAMILIES, *OF_SPACE)
-    )
+    initial = len(settings.initial_population) + WIRINGS
+    initial += sum(min(trials.get(family, 0), PER_FAMILY) for family in (*FAMILIES, *OF_SPACE))
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
     promoted = early + -(-(bred - early) // PROMOTED)  # before anything is known, everything is

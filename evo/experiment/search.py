@@ -133,7 +133,13 @@ def finished(folder: Path) -> Result | None:
         return None
     champion = history.table.first.topology
     return Result(
-        history.folder, champion, history.champion_file, history.table, history.result.digest, history.founder
+        folder=history.folder,
+        champion=champion,
+        champion_file=history.champion_file,
+        table=history.table,
+        digest=history.result.digest,
+        founder=history.founder,
+        best_row_file=history.best_row_file,
     )
 
 
@@ -169,7 +175,7 @@ def rules_of(
         offspring=settings.loop.offspring,
         population=settings.loop.population,
         elite=settings.fidelity.finalists,
-        limits=(best.n_edges, best.depth),
+        limits=(best.n_edges, best.depth if best.depth > len(sizes) else bounds.max_depth),
         initial_population=initial_population(
             trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
         ),

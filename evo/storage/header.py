@@ -147,6 +147,8 @@ def recipe_of(folder: Path, generations: int | None = None) -> Plain:
     records = records_of(folder)
     recipe, header = settings_of(records), header_of(records)
     planned = recipe.get("loop", {}).get("generations", 0)
+    if generations is not None and "cases" in recipe:
+        raise ValueError("--generations: a search for a rule has compared its champion at the end, and stays as it is")
     if generations is not None and (generations < planned or "loop" not in recipe):
         raise ValueError(f"--generations {generations}: the run has {planned}, and can only be extended")
     _check_evaluator_is_named(folder, header)

@@ -44,7 +44,7 @@ BEST_FOUNDER = "best founder"
 """The other rows of the final table. The best founder is of the members of the initial population whose family has no
 row of its own, as those that the recipe names."""
 
-FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), BEST_FOUNDER)
+FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), EVOLVED_LAW, BEST_FOUNDER)
 """The rows of topologies that a search was given or began with."""
 
 OWN = "own"

@@ -108,7 +108,8 @@ class Row:
         if self.example_errors is not None and other.example_errors is not None:
             examples = unpack(self.example_errors) - unpack(other.example_errors)
         if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
-            return Estimate(float(np.mean(differences)), 0.0, 1.0)
+            mean = float(np.mean(differences))
+            return Estimate(mean if abs(mean) > rounding else 0.0, 0.0, 1.0)
         return estimate(differences, examples, self.is_cross_validated)
 
 

@@ -140,7 +140,7 @@ def _fewest(
     slots = np.arange(min(number, int(room.max())))
     levels = fans[:, None] + slots + generator.random((fans.size, slots.size)) * spread
     levels = np.where(slots < room[:, None], levels, np.inf)
-    lowest = np.argpartition(levels, number - 1, axis=None)[:number]
+    lowest = np.sort(np.argpartition(levels, number - 1, axis=None)[:number])  # whose order depends on the processor
     return lowest // slots.size
 
 

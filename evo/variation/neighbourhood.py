@@ -63,7 +63,7 @@ def choose(mask: Mask, targets: Indices, keys: Keys, fans: NDArray[np.int64], ki
     """
     part = mask[:, targets].T
     held = (part != ABSENT) & (part != kind)
-    order = np.argsort(np.where(held, np.inf, keys), axis=1)
+    order = np.argsort(np.where(held, np.inf, keys), axis=1, kind="stable")
     wanted = np.arange(order.shape[1]) < np.minimum(fans, (~held).sum(axis=1))[:, None]
     new = np.where(held, part, ABSENT).astype(np.int8)
     row, column = np.nonzero(wanted)

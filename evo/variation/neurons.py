@@ -59,7 +59,7 @@ def _widen(masks: Masks, place: int, bounds: Bounds, generator: np.random.Genera
     """
     width = masks[place].shape[0]
     number = min(step_size(max(1, width // 4), generator), bounds.max_width - width)
-    if number == 0:
+    if number < 1:
         return
     with_constant = float((masks[place - 1] == CONSTANT).any(axis=0).mean())
     part = number / (width + number)

@@ -63,8 +63,11 @@ def drawn(
 
 
 def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int) -> None:
-    """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is."""
-    sources, targets = (np.resize(generator.permutation(side), number) for side in mask.shape)
+    """Add so many edges whose ends are dealt out evenly, and paired anew where two meet or another edge is.
+
+    Neurons that have fewer edges already are dealt to first, so that the fans of all edges are even.
+    """
+    sources, targets = (_dealt(np.count_nonzero(mask, axis=axis), number, generator) for axis in (1, 0))
     for _ in range(_PAIRINGS):
         sources = generator.permutation(sources)
         cells, first = np.unique(sources * mask.shape[1] + targets, return_index=True)
@@ -72,6 +75,12 @@ def _scatter(mask: Mask, number: int, generator: np.random.Generator, kind: int)
         mask[sources[fits], targets[fits]] = kind
         sources, targets = np.delete(sources, fits), np.delete(targets, fits)
     add(mask, sources.size, generator, kind)
+
+
+def _dealt(held: NDArray[np.intp], number: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """So many neurons in turn, those that hold fewer edges first, the order left to chance where they hold as many."""
+    order = generator.permutation(held.size)
+    return np.resize(order[np.argsort(held[order], kind="stable")], number)
 
 
 def _perturbed(values: list[int], spread: float, generator: np.random.Generator) -> NDArray[np.float64]:

@@ -4,7 +4,8 @@ At each row of ``held_out.csv`` every member of every hand-derived family is scr
 best are ranked again with more care on the validation targets, where their learning rate is chosen too, and the best
 of those is compared with the evolved topology, tuned alike, on test targets. Rows are appended to ``rules.csv`` as they
 are measured, cheap ones first, and those that are there are not measured again: ``--seconds 600`` measures as many as
-ten minutes allow.
+ten minutes allow, ``--seconds 0`` only sums up. After a change of the law ``--again`` first measures the evolved
+topologies of the rows that are there anew.
 """
 
 from __future__ import annotations
@@ -69,13 +70,21 @@ def measure(n_in: int, n_out: int, budget: int) -> dict[str, object]:
             screened[member.expression] = error(member.expression, SCREEN, Split.SEARCH).error
     ranked = sorted(screened, key=screened.__getitem__)
     regular = [one for one in ranked if one.startswith("random_regular(")][:FINALISTS]
-    own, _ = tested([FAMILIES["evolved"].fit(n_in, n_out, budget).expression])
     best, member = tested(ranked[:FINALISTS])
     control, of_control = tested(regular) if regular else (float("nan"), "")
-    topology, other = FAMILIES["evolved"].fit(n_in, n_out, budget).topology(), parse(member)
-    values = (n_in, n_out, budget, own, best, control, member, of_control, topology.n_edges, other.n_edges,
-              topology.depth, other.depth, len(screened), round(time.perf_counter() - start, 1))  # fmt: skip
-    return dict(zip(_COLUMNS, values, strict=True))
+    other = parse(member)
+    found = {"n_in": n_in, "n_out": n_out, "budget": budget, **of_law(n_in, n_out, budget), "hand_derived": best}
+    found |= {"random_regular": control, "member": member, "regular_member": of_control}
+    found |= {"member_edges": other.n_edges, "member_depth": other.depth, "screened": len(screened)}
+    return found | {"seconds": round(time.perf_counter() - start, 1)}
+
+
+def of_law(n_in: int, n_out: int, budget: int) -> dict[str, object]:
+    """The columns of the evolved topology."""
+    member = FAMILIES["evolved"].fit(n_in, n_out, budget)
+    own, _ = tested([member.expression])
+    topology = member.topology()
+    return {"evolved": own, "edges": topology.n_edges, "depth": topology.depth}
 
 
 def summary(found: Sequence[dict[str, str]]) -> Iterator[str]:
@@ -98,7 +107,15 @@ def main() -> None:
     """Measure what is not measured yet, as long as there is time, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="no row is begun after so many (600)")
-    until = time.monotonic() + parser.parse_args().seconds
+    parser.add_argument("--again", action="store_true", help="measure the evolved topologies of known rows anew")
+    given = parser.parse_args()
+    if given.again:
+        fresh = [row | of_law(*(int(row[name]) for name in _COLUMNS[:3])) for row in rows(MEASURED)]
+        with MEASURED.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(fresh)
+    until = time.monotonic() + given.seconds
     known = {tuple(int(row[name]) for name in _COLUMNS[:3]) for row in rows(MEASURED)}
     for case in held_out():
         if case not in known and time.monotonic() < until:

@@ -16,22 +16,27 @@ from topologies.families.ruled import ruled
 from topologies.topology import Layer, Topology
 
 LAW = Rule(
-    depth=6.816,
-    depth_density=0.742,
-    depth_thin=0.785,
-    depth_size=0.271,
-    width=-1.4,
-    width_density=3.167,
-    width_thin=0.045,
-    width_size=0.331,
-    bulge=-1.196,
-    bulge_density=1.832,
-    bulge_thin=0.686,
-    bulge_size=0.022,
-    slope=0.809,
-    lean=0.085,
-    ends=0.449,
-    ends_density=1.579,
+    depth=6.841,
+    depth_density=-0.755,
+    depth_thin=1.388,
+    depth_size=0.789,
+    width=-1.469,
+    width_density=3.569,
+    width_thin=0.63,
+    width_size=0.298,
+    bulge=-1.389,
+    bulge_density=2.226,
+    bulge_thin=0.504,
+    bulge_size=0.017,
+    slope=0.712,
+    lean=0.106,
+    ends=0.461,
+    ends_density=1.169,
+    constants=1.765,
+    constants_density=0.134,
+    constants_thin=-0.398,
+    constants_lean=-0.584,
+    constants_first=0.15,
     wiring=Wiring.RANDOM,
 )
 """The law, in the words of :class:`topologies.families.rule.Rule`."""
@@ -51,7 +56,7 @@ def evolved(
     seed:
         Names one wiring for good.
     skip, diagonal:
-        One constant edge per neuron; a diagonal layer at the end.
+        Constant edges as the law has them, up to a few a neuron; a diagonal layer at the end.
 
     Raises
     ------

@@ -21,13 +21,14 @@ def shape_of(rule: Rule, n_in: int, n_out: int, density: float) -> Shape:
 
 def words(rule: Rule) -> str:
     """The law in a few sentences, by what it says of squares and of one rectangle."""
-    lines = [f"Wiring: {rule.wiring.value}; one constant edge a neuron beside its trainable ones; equal fans."]
+    lines = [f"Wiring: {rule.wiring.value}; equal fans; constant edges beside the trainable ones."]
     for n in (32, 256):
         for density in (0.1, 0.35, 0.65):
             shape = shape_of(rule, n, n, density)
             lines.append(
                 f"{n} x {n} at {density:.0%} of the dense edges: {_told(shape)}, hidden layers of "
-                f"{shape.widths[1]} neurons at the ends and {shape.widths[len(shape.widths) // 2]} in the middle."
+                f"{shape.widths[1]} neurons at the ends and {shape.widths[len(shape.widths) // 2]} in the middle; "
+                f"constant edges into a neuron, layer by layer: {'-'.join(map(str, shape.constants))}."
             )
     shape = shape_of(rule, 32, 128, 0.35)
     lines.append(f"32 x 128 at 35%: {_told(shape)}, widths {'-'.join(map(str, shape.widths))}.")

@@ -49,6 +49,8 @@ def result_table(history: History) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     ratios = []
     for n_in, n_out, budget, own, other in _tested(history):
+        if not 0 < own < math.inf or not 0 < other < math.inf:
+            continue  # there is no ratio
         ratios.append(math.log(own / other))
         table.add_row(f"{n_in} x {n_out}", str(budget), significant(own), significant(other), f"{own / other:.3f}")
     if ratios:

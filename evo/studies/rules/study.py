@@ -7,8 +7,6 @@ and continued, and comes to the same rule on any number of workers.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -100,7 +98,6 @@ def search_rules(
         tuned = [_tuned(run, place) for place in range(len(settings.cases))]
         odds = [log_odds(one[0][1]) for one in tuned]
         population: list[Ranked] = []
-        history = hashlib.sha256()
         for generation in range(settings.loop.generations + 1):
             size = settings.loop.offspring
             if generation == 0:
@@ -109,7 +106,6 @@ def search_rules(
             born = breed(population, generation, first, size, settings.seed)
             run.show(PhaseStarted(f"rules, generation {generation} of {settings.loop.generations}"))
             found = _raced(run, born, population, odds)
-            history.update(json.dumps([one.ratios for one in found]).encode())
             every = [*population, *(one for one in found if math.isfinite(one.fitness))]
             population = [every[place] for place in fittest([one.fitness for one in every], settings.loop.population)]
             if not population:
@@ -124,7 +120,7 @@ def search_rules(
                     hypervolume=0.0,
                 )
             )
-        _concluded(run, population, tuned, history)
+        _concluded(run, population, tuned)
         return run.folder
 
 
@@ -220,9 +216,7 @@ def _scores(
     return run.evaluations.evaluate(requests)
 
 
-def _concluded(
-    run: Run[RuleSettings], population: Sequence[Ranked], tuned: Sequence[Sequence[Tried]], history: hashlib._Hash
-) -> None:
+def _concluded(run: Run[RuleSettings], population: Sequence[Ranked], tuned: Sequence[Sequence[Tried]]) -> None:
     """Rank the finalists on the validation targets, and compare the best with the baselines on the test targets."""
     settings = run.settings
     finalists = population[: settings.finalists]
@@ -250,7 +244,6 @@ def _concluded(
         ]  # fmt: skip
         ratios.append(log_odds(tested[0]) - log_odds(tested[1]))
     known = tuple(ratio for ratio in ratios if math.isfinite(ratio))
-    history.update(json.dumps([best.bred.number, known]).encode())
     final = Ranked(best.bred, known, float(np.mean(known)) if len(known) == len(ratios) else math.inf)
     run.note(_rule_record(CHAMPION, 0, final))
 

@@ -85,7 +85,7 @@ def test_generation_0_is_the_initial_population() -> None:
     assert [candidate.topology for candidate in candidates] == [member.topology for member in INITIAL_POPULATION]
     assert [
         (candidate.number, candidate.generation, candidate.parents, candidate.operator) for candidate in candidates
-    ] == [(number, 0, (), INITIAL) for number in range(len(OWN))]
+    ] == [(number, 0, (), INITIAL) for number in range(len(INITIAL_POPULATION))]
 
 
 def test_generation_0_of_random_search_is_a_sample_of_as_many() -> None:
@@ -103,8 +103,10 @@ def test_generation_0_of_random_search_is_a_sample_of_as_many() -> None:
 @pytest.mark.parametrize("lag", [1, 2, 3])
 def test_candidates_are_numbered_in_a_row_and_no_topology_is_bred_twice(rules: Rules, lag: int) -> None:
     told = everyone(drive(rules, 6, lag)[0])
-    assert [one.candidate.number for one in told] == list(range(len(OWN) + 5 * RULES.offspring))
-    assert [one.candidate.generation for one in told] == [0] * len(OWN) + list(np.repeat(range(1, 6), RULES.offspring))
+    assert [one.candidate.number for one in told] == list(range(len(INITIAL_POPULATION) + 5 * RULES.offspring))
+    assert [one.candidate.generation for one in told] == [0] * len(INITIAL_POPULATION) + list(
+        np.repeat(range(1, 6), RULES.offspring)
+    )
     assert len({one.topology.digest for one in told}) == len(told)
 
 
@@ -175,7 +177,7 @@ def test_a_search_begins_with_many_samples_and_ends_with_few() -> None:
     assert shares == sorted(shares, reverse=True)
     assert shares[0] == 0.8 and shares[-1] == pytest.approx(0.05, abs=1e-3)
     told = everyone(drive(replace(RULES, offspring=40), 12)[0])
-    sampled = [one.candidate.operator == SAMPLED for one in told[len(OWN) :]]
+    sampled = [one.candidate.operator == SAMPLED for one in told[len(INITIAL_POPULATION) :]]
     assert sum(sampled[:40]) > 24 > 8 > sum(sampled[-40:])
 
 
@@ -219,7 +221,7 @@ def test_what_failed_is_never_of_the_elite_and_is_never_bred_again() -> None:
 
 def test_a_search_goes_on_where_all_evaluations_fail() -> None:
     told, states = drive(RULES, 4, score=lambda topology: None)
-    assert len(everyone(told)) == len(OWN) + 3 * RULES.offspring
+    assert len(everyone(told)) == len(INITIAL_POPULATION) + 3 * RULES.offspring
     assert states[-1].front == states[-1].elite == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from evaluators.task import Score
 from evo.algorithm.individual import SAMPLED, InitialMember
-from evo.experiment.initial_population import FAMILIES, OWN, PER_FAMILY, initial_population
+from evo.experiment.initial_population import FAMILIES, LAW, OWN, PER_FAMILY, initial_population
 from evo.experiment.tune import Trial
 from evo.storage.header import named_topologies
 from evo.storage.names import OF_SPACE
@@ -66,8 +67,8 @@ def test_the_users_own_come_first_and_then_the_families_in_their_order() -> None
     found = begun(TUNED, those(own))
     families = [one.family for one in found]
     assert families[:3] == ["own"] * 3
-    assert families[3:] == sorted(families[3:], key=FAMILIES.index)
-    assert set(families[3:]) == set(FAMILIES) - set(OF_SPACE)
+    assert families[3:] == sorted(families[3:], key=[*FAMILIES, LAW].index)
+    assert set(families[3:]) == {*FAMILIES, LAW} - set(OF_SPACE)
     assert all(families.count(family) <= PER_FAMILY for family in FAMILIES)
     for one, expression in zip(found, own, strict=False):
         assert starts_like(one.topology, parse(expression))
@@ -152,12 +153,13 @@ def test_where_nothing_can_be_begun_with_the_words_say_what_the_bounds_are() -> 
 
 
 def test_where_no_family_has_a_member_that_fits_topologies_are_sampled() -> None:
-    found = begun({}, {})
+    flat = replace(BOUNDS, max_depth=4)  # the law's are deeper
+    found = begun({}, {}, flat)
     assert 1 <= len(found) <= PER_FAMILY
     assert {one.family for one in found} == {SAMPLED}
-    assert all(BOUNDS.admits(one.topology) and one.topology == canonical(one.topology) for one in found)
-    assert found == begun({"clos": ()}, {}) != begun({}, {}, seed=2)
-    (own,) = begun({}, those(["butterfly(8, 3)"]))
+    assert all(flat.admits(one.topology) and one.topology == canonical(one.topology) for one in found)
+    assert found == begun({"clos": ()}, {}, flat) != begun({}, {}, flat, seed=2)
+    (own,) = begun({}, those(["butterfly(8, 3)"]), flat)
     assert own.family == OWN, "nothing is sampled beside the user's own"
 
 

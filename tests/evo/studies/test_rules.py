@@ -108,7 +108,7 @@ def test_files_and_tracking_tell_of_it(found: Path, tmp_path: Path) -> None:
     record = report.record(history)
     assert record.status == "FINISHED" and record.tags["role"] == "search for a rule"
     assert [point.step for point in record.points if point.name == "rules/best"] == [6, 12, 18, 24]
-    assert "one constant edge a neuron" in record.tags["mlflow.note.content"]
+    assert "constant edges into a neuron" in record.tags["mlflow.note.content"]
 
 
 @pytest.mark.parametrize(
