@@ -52,13 +52,16 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
             capsize=2,
             label=name,
         )
+    errors = [one.error.mean for one in known if one.error]
     if settings.log_x:
         axes.set_xscale("log")
         places = sorted({x_of(one, settings.x) for one in known})
         if len(places) <= 9:
             axes.set_xticks(_readable(places))
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        else:
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.15g}"))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=settings.x != "value"))
     if settings.log_y:
@@ -67,7 +70,7 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         if most / least < _FEW_POWERS:
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    else:
+    elif min(errors) < max(errors) / 2:
         axes.set_ylim(bottom=0)
     axes.set(xlabel=settings.x_label or _LABELS[settings.x], ylabel=error_name)
     axes.legend(
