@@ -18,6 +18,7 @@ from scipy import stats
 from evaluators import Controllability
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
 from evo.report.description import about_family, description, final_table_markdown
+from evo.report.numbers import significant
 from evo.report.text import headline
 from evo.storage.history import History
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
@@ -83,7 +84,7 @@ def test_the_final_table_has_the_means_and_paired_intervals(finished: History) -
         paired = stats.ttest_rel(errors, test["parallel butterfly"]).confidence_interval(0.95)
         expected = (pytest.approx(paired.low, abs=1e-12), pytest.approx(paired.high, abs=1e-12))
         assert (float(row["low"]), float(row["high"])) == expected
-        assert f"| {errors.mean():.4f} " in final_table_markdown(table_of(finished))
+        assert significant(errors.mean()) in final_table_markdown(table_of(finished))
 
 
 def test_a_lineage_leads_from_no_parents_to_the_candidate(finished: History) -> None:
@@ -234,7 +235,7 @@ def test_errors_of_another_evaluator_are_told_as_what_they_are(finished: History
     table = table_of(history)
     text = description(history)
     assert "the evolved champion's error by Mine is" in text and "relative error" not in text
-    assert table.first.error.mean > 1 and f"**{table.first.error.mean:.3f}**" in text
+    assert f"**{significant(table.first.error.mean)}**" in text
     begun = History(history.folder, history.records[:-10])
     assert "error by Mine" in description(begun) and "relative error" not in description(begun)
 
