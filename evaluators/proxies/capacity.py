@@ -13,10 +13,10 @@ targets: constants hardly count, and a topology that needs large weights to be l
 Capacity is blind to entries that no weight reaches. They keep what constants give them and cost their part of the
 error for certain (:func:`topologies.measures.frozen_lower_bound`), which is added.
 
-Measured: Spearman correlations of :func:`predict` with the error over structured random topologies of 32 x 32 like those
-that the constants below were chosen on are 0.89 to 0.96 from 160 to 960 parameters. Over topologies of other kinds they
-are 0.23 to 0.99, least where neurons have many constants (``python -m tests.benchmarks.scores``): it explains errors, and
-:func:`evaluators.default_score` is what to choose by.
+Measured: Spearman correlations of :func:`predict` with the error, over structured random topologies of 32 x 32 like
+those that the constants below were chosen on, are 0.89 to 0.96 from 160 to 960 parameters. Over topologies of other
+kinds they are 0.23 to 0.99, least where neurons have many constants (``python -m tests.benchmarks.scores``): it
+explains errors, and :func:`evaluators.default_score` is what to choose by.
 """
 
 from __future__ import annotations
