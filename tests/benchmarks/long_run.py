@@ -52,7 +52,7 @@ def drive(recipe: Settings, base: Rules, folder: Path, keep: bool = False) -> tu
             evo.storage.checkpoint.PERIOD = 0.0
 
     quick, before, since = Quick(0.0), _peak(), time.thread_time()
-    with patch("evo.experiment.search.ask", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
+    with patch("evo.experiment.loop.ask", quick), running(recipe, InProcessPool(evaluator()), folder, look) as run:
         loop(run, base, 1.0)
     return before, _peak(), quick.clock() - since
 

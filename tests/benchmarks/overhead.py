@@ -46,13 +46,13 @@ LIFE = 4 * 3600.0
 HANDING_OVER = 0.0036
 """Driver's seconds that a call of a Ray actor costs besides the loop's own."""
 PARTS = {
-    "evo.experiment.search.ask": "breed",
-    "evo.experiment.search.process": "tell",
+    "evo.experiment.loop.ask": "breed",
+    "evo.experiment.loop.process": "tell",
     "evo.storage.evaluations._record": "journal",
     "evo.storage.journal.Journal.append": "journal",
     "evo.storage.evaluations.Evaluations.send": "cache",
     "evo.storage.evaluations.Evaluations.answers": "cache",
-    "evo.experiment.search._note_generation": "note of a generation",
+    "evo.experiment.loop._note_generation": "note of a generation",
     "evo.storage.checkpoint.Checkpoints.keep": "checkpoint",
     "evo.storage.run.log_event": "watchers",
 }
@@ -150,7 +150,7 @@ def work(
 
     with (
         tempfile.TemporaryDirectory() as name,
-        patch("evo.experiment.search.ask", quick),
+        patch("evo.experiment.loop.ask", quick),
         running(recipe, pool, Path(name), look) as run,
     ):
         loop(run, replace(base, offspring=offspring), 1.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from io import FileIO
 from typing import Any
 
-import evo.experiment.search
+import evo.experiment.loop
 import evo.storage.champion
 import evo.storage.checkpoint
 import evo.storage.evaluations
@@ -215,10 +215,10 @@ STEPS: dict[str, Callable[[int], None]] = {
     "interrupted again": interrupted_again,
     "checkpoint": within(evo.storage.checkpoint, "write_whole", "a checkpoint"),
     "champion": within(evo.storage.champion, "save", "the champion's file"),
-    "breeding": at_call(evo.experiment.search, "ask", "a generation is bred"),
+    "breeding": at_call(evo.experiment.loop, "ask", "a generation is bred"),
     "agreeing": at_call(evo.storage.run, "agree", "the journal is read"),
     "recovering": at_call(evo.storage.evaluations.Evaluations, "learn", "known answers are taken over"),
-    "checkpoint read": at_call(evo.experiment.search.Checkpoints, "last", "the checkpoint is looked for"),
+    "checkpoint read": at_call(evo.experiment.loop.Checkpoints, "last", "the checkpoint is looked for"),
     "disk fills": disk_fills,
     "forgetful": forgetful,
 }

@@ -97,13 +97,14 @@ FAMILIES = (
     Family(
         "evolved",
         evolved,
-        "what evolution found at other sizes, as a law of depth, widths and fans",
+        "what evolution found at other sizes, as a law of depth, widths, fans and constants",
         {
             "n_in": "inputs",
             "n_out": "outputs",
             "budget": "trainable edges",
             "seed": "names one wiring for good",
-            **{name: SHARED[name] for name in ("skip", "diagonal")},
+            "skip": "constant edges as the law has them",
+            "diagonal": SHARED["diagonal"],
         },
         "evolved(32, 32, 640)",
         _lines,

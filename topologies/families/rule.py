@@ -173,9 +173,13 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
     narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
     ranks = range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1)
     for widths in (*((n_in, rank, n_out) for rank in ranks), narrowest):
-        shape = _within(budget, widths, ends, _ones(widths))
-        if shape is not None:
-            yield shape
+        with_constants = _within(budget, widths, ends, _ones(widths))
+        if with_constants is not None and sum(with_constants.trainable) == budget:
+            yield with_constants
+            continue
+        bare = _within(budget, widths, ends, (0,) * (len(widths) - 1))  # has room for more trainable edges
+        if bare is not None:
+            yield bare
 
 
 def _constants(rule: Rule, depth: int, rho: float, thin: float) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import evo.experiment.search
+import evo.experiment.loop
 import evo.storage.checkpoint
 import evo.storage.header
 import evo.storage.journal
@@ -57,13 +57,13 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 def bred(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the generations that are bred."""
     numbers: list[int] = []
-    ask = evo.experiment.search.ask
+    ask = evo.experiment.loop.ask
 
     def noting(state: State, rules: Rules, generation: int) -> tuple[State, tuple[Candidate, ...]]:
         numbers.append(generation)
         return ask(state, rules, generation)
 
-    monkeypatch.setattr(evo.experiment.search, "ask", noting)
+    monkeypatch.setattr(evo.experiment.loop, "ask", noting)
     return numbers
 
 
@@ -128,7 +128,7 @@ def test_a_checkpoint_saves_breeding_and_changes_nothing(
     noted = History.of(tmp_path / "whole").generations(Policy.EVOLUTION)
     folder = tmp_path / "resumed"
     folder.mkdir()
-    process, count = evo.experiment.search.process, 0
+    process, count = evo.experiment.loop.process, 0
 
     def dying(progress: Progress, rules: Rules, generation: Sequence[Individual]) -> Progress:
         nonlocal count
@@ -138,7 +138,7 @@ def test_a_checkpoint_saves_breeding_and_changes_nothing(
         return process(progress, rules, generation)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(evo.experiment.search, "process", dying)
+        patch.setattr(evo.experiment.loop, "process", dying)
         search(small(5, most), HashEvaluator(), folder=folder)
     bred.clear()
     resumed, _ = run(folder, small(5, most))
