@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from itertools import pairwise
+from itertools import pairwise, product
 from math import log2, pi, sin, sqrt
 
 import numpy as np
@@ -173,13 +173,13 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
     narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
     ranks = range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1)
     for widths in (*((n_in, rank, n_out) for rank in ranks), narrowest):
-        with_constants = _within(budget, widths, ends, _ones(widths))
-        if with_constants is not None and sum(with_constants.trainable) == budget:
-            yield with_constants
-            continue
-        bare = _within(budget, widths, ends, (0,) * (len(widths) - 1))  # has room for more trainable edges
-        if bare is not None:
-            yield bare
+        for constants in product((1, 0), repeat=len(widths) - 1):  # the fewer, the more trainable edges have room
+            shape = _within(budget, widths, ends, constants)
+            if shape is not None and sum(shape.trainable) == min(budget, n_in * n_out):
+                yield shape
+    shape = _within(budget, narrowest, ends, _ones(narrowest))
+    if shape is not None:
+        yield shape
 
 
 def _constants(rule: Rule, depth: int, rho: float, thin: float) -> tuple[int, ...]:

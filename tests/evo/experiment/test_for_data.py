@@ -153,4 +153,4 @@ def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str) -> None:
     evaluator = evaluator_of(settings)
     assert isinstance(evaluator, TrainedAccuracy)
     one = pace(evaluator, butterfly(32, 5), 0.1).training * len(evaluator.data.train)
-    assert 0.2 < seconds_per_step(settings)[Split.SEARCH] / one < 20
+    assert 0.02 < seconds_per_step(settings)[Split.SEARCH] / one < 50
