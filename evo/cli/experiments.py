@@ -34,7 +34,7 @@ from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_c
 
 if TYPE_CHECKING:
     from evo.run_settings import RunSettings
-from evo.settings import Settings
+    from evo.settings import Settings
 
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
