@@ -162,6 +162,7 @@ def evolved_law_of(settings: Settings) -> Finalist | None:
 
 
 def _everywhere(settings: Settings, rule: Callable[[int, int, int], Finalist | None]) -> Finalist | None:
+    """What a rule gives at a recipe's size, or at every place with a share of the budget; None if one has none."""
     if settings.places is None:
         return rule(settings.n_in, settings.n_out, settings.budget)
     sizes = settings.sizes

@@ -242,3 +242,10 @@ def test_the_three_fidelities() -> None:
     decayed = validate({"training": {"data": "digits", "hidden": [64]}}).fidelity
     assert decayed.test(Score((0.5,), 0.7, 0.1)) == Fidelity(5, 16, (0.7,), (0.1,))
     assert fidelity.test(None) == Fidelity(4, fidelity.validation_steps, fidelity.validation_rates)
+
+
+def test_promotion_is_to_more_targets_and_edges_are_no_fewer_than_the_budget() -> None:
+    with pytest.raises(ValueError, match="race_targets = 4: at least targets = 8"):
+        validate({"budget": 640, "fidelity": {"race_targets": 4}})
+    with pytest.raises(ValueError, match=r"bounds.max_edges = 600: at least budget = 640"):
+        validate({"budget": 640, "bounds": {"max_edges": 600}})

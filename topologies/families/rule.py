@@ -51,7 +51,7 @@ class Rule:
     - beside its trainable edges a neuron of the first layer has ``constants_first`` constant ones, and one of another
       layer, at position y from 0 for the second to 1 for the last, ``constants + constants_density rho
       + constants_thin t + constants_lean (y - 1/2)``, both rounded to one of 0 to 4; fans are equal. Where that cannot
-      be connected every neuron has one.
+      be connected every neuron has one, and where that leaves no room for the budget the layers have one or none.
     """
 
     depth: float
@@ -173,7 +173,7 @@ def shapes(rule: Rule, n_in: int, n_out: int, budget: int) -> Iterator[Shape]:
     narrowest = (n_in, n_out) if 1 in (n_in, n_out) else (n_in, 1, n_out)
     ranks = range(min(n_in, n_out, 2 * budget // (n_in + n_out)), 1, -1)
     for widths in (*((n_in, rank, n_out) for rank in ranks), narrowest):
-        for constants in product((1, 0), repeat=len(widths) - 1):  # the fewer, the more trainable edges have room
+        for constants in product((1, 0), repeat=len(widths) - 1):  # fewer constants leave room for more trainable edges
             shape = _within(budget, widths, ends, constants)
             if shape is not None and sum(shape.trainable) == min(budget, n_in * n_out):
                 yield shape

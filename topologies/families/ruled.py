@@ -42,7 +42,7 @@ def ruled(rule: Rule, n_in: int, n_out: int, budget: int, seed: int = 0, *, skip
 
 
 def _layers(wiring: Wiring, shape: Shape, generator: np.random.Generator) -> tuple[Layer, ...]:
-    """The layers of a shape, all edges trainable, those among them that are to be constant."""
+    """The layers of a shape, all edges trainable, also those that are to be constant."""
     found, reached = [], 1.0
     sides = pairwise(shape.widths)
     for (before, after), trainable, constants in zip(sides, shape.trainable, shape.constants, strict=True):

@@ -49,10 +49,11 @@ def result_table(history: History) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     ratios = []
     for n_in, n_out, budget, own, other in _tested(history):
-        if not 0 < own < math.inf or not 0 < other < math.inf:
-            continue  # there is no ratio
-        ratios.append(math.log(own / other))
-        table.add_row(f"{n_in} x {n_out}", str(budget), significant(own), significant(other), f"{own / other:.3f}")
+        told = ""  # where an error is 0, or was not to be had, there is no ratio
+        if 0 < own < math.inf and 0 < other < math.inf:
+            ratios.append(math.log(own / other))
+            told = f"{own / other:.3f}"
+        table.add_row(f"{n_in} x {n_out}", str(budget), significant(own), significant(other), told)
     if ratios:
         table.caption = f"geometric mean of the ratios: {math.exp(sum(ratios) / len(ratios)):.3f}"
     return table

@@ -74,3 +74,9 @@ def test_what_cannot_be_had_is_refused_in_a_line(arguments: tuple[int, ...], wor
     with pytest.raises(ValueError, match=words) as refusal:
         evolved(*arguments)
     assert "\n" not in str(refusal.value)
+
+
+def test_at_every_small_size_the_law_spends_the_whole_budget() -> None:
+    for n_in, n_out in ((2, 5), (3, 3), (4, 7), (6, 6)):
+        for budget in range(least_budget(n_in, n_out), n_in * n_out + 1):
+            assert evolved(n_in, n_out, budget).n_trainable == budget
