@@ -10,14 +10,14 @@ from itertools import chain, count
 from evaluators.task import Score, Split, Task
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Rules
-from evo.experiment.initial_population import LAW, names_of_own
+from evo.experiment.initial_population import names_of_own
 from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.evaluations import Request
-from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
+from evo.storage.names import BASELINES, BETWEEN_PLACES, GIVEN_BASELINE, LAW, PARALLEL_BUTTERFLY, ROWS
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run

@@ -9,7 +9,7 @@ from evaluators.rng import generator
 from evo.algorithm.individual import SAMPLED, InitialMember
 from evo.experiment.stack_members import divided
 from evo.experiment.tune import Trial
-from evo.storage.names import OF_SPACE, OWN
+from evo.storage.names import LAW, OF_SPACE, OWN
 from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
 from topologies.families.evolved import evolved
@@ -19,10 +19,8 @@ from topologies.stack import AnyTopology, Layout, Stack
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
 """The families whose members are taken; random regular topologies are the control among them."""
 PER_FAMILY = 6
-LAW = "evolved"
-"""The family of what the evolved law gives, in which there is nothing to tune but the wiring."""
 WIRINGS = 3
-"""How many of these; one of a model with several places, where candidates are dear."""
+"""Topologies of the evolved law; one of a model with several places, where candidates are dear."""
 
 
 def initial_population(

@@ -49,6 +49,8 @@ FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), EVOLVED_LAW, BEST_FOUNDER)
 
 OWN = "own"
 """The family of the topologies that a recipe names."""
+LAW = "evolved"
+"""The family of what the evolved law gives, in which there is nothing to tune but the wiring."""
 
 FOUNDER_ERRORS = "founders"
 """The phase in which the best founder is looked for among scores that are known."""

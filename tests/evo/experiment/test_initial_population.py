@@ -11,10 +11,10 @@ import pytest
 
 from evaluators.task import Score
 from evo.algorithm.individual import SAMPLED, InitialMember
-from evo.experiment.initial_population import FAMILIES, LAW, OWN, PER_FAMILY, initial_population
+from evo.experiment.initial_population import FAMILIES, OWN, PER_FAMILY, initial_population
 from evo.experiment.tune import Trial
 from evo.storage.header import named_topologies
-from evo.storage.names import OF_SPACE
+from evo.storage.names import LAW, OF_SPACE
 from evo.variation.bounds import Bounds
 from tests.fakes import recipe
 from topologies import Topology, butterfly, clos
