@@ -5,6 +5,7 @@ A fresh process takes seconds to load them, again and again; tests of what a com
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -83,6 +84,7 @@ def serve() -> None:
     """For every line on the standard input become a command; written are its process, and how it ended."""
     import evofabric
 
+    atexit.register(evofabric.end_at_once)
     for name in LOADED:
         import_module(name)
     while line := sys.stdin.readline():

@@ -43,6 +43,28 @@ def test_another_project_behind_ours_does_not_matter(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("end", "status"), [("", 0), ("sys.exit()", 0), ("sys.exit(3)", 3), ("sys.exit('why')", 1), ("1 / 0", 1)]
+)
+def test_the_command_does_what_is_to_be_done_at_the_end_and_takes_nothing_apart(end: str, status: int) -> None:
+    program = f"""
+import atexit, sys, evofabric
+class Library:
+    def __del__(self):
+        print("taken apart")
+library = Library()
+def command_line():
+    atexit.register(print, "handled")
+    print("said")
+    {end}
+evofabric._main = command_line
+evofabric.command()
+"""
+    ended = started(program)
+    assert (ended.returncode, ended.stdout) == (status, "said\nhandled\n")
+    assert ("why" in ended.stderr, "ZeroDivisionError" in ended.stderr) == ("why" in end, "1 / 0" in end)
+
+
 REFUSAL = (
     "evo needs Linux or macOS (on Windows, the Windows Subsystem for Linux): files cannot be locked here, as runs are "
     "locked"

@@ -27,7 +27,7 @@ from tests.benchmarks.trained.statistics import estimate, holm
 from tests.benchmarks.trained.tables import table
 from tests.benchmarks.trained.together import train_all
 from tests.benchmarks.trained.tuning import beyond
-from tests.benchmarks.trained.wiring import near_on_grid, pairing, patches, shuffled
+from tests.benchmarks.trained.wiring import near_on_grid, pairing, patches
 from topologies import (
     SparseCascade,
     Topology,
@@ -124,20 +124,6 @@ def test_patches_see_the_nearest_places_and_orders_keep_alike_inputs_together() 
     moved = np.random.default_rng(0).permutation(8)  # input i of the data is input moved[i] of the ordered ones
     order = moved[pairing(alike[np.ix_(moved, moved)])]
     assert all(one // 2 == other // 2 for one, other in order.reshape(4, 2).tolist())
-
-
-def test_shuffling_keeps_what_every_neuron_has() -> None:
-    topology = butterfly(32, 5)
-    (other,) = shuffled((topology,), np.random.default_rng(0))
-    assert other != topology
-    for before, after in zip(topology.layers, other.layers, strict=True):
-        for kind in (True, False):
-            for ends in ("sources", "targets"):
-                counts = [
-                    np.bincount(getattr(layer, ends)[layer.trainable == kind], minlength=32)
-                    for layer in (before, after)
-                ]
-                np.testing.assert_array_equal(*counts)
 
 
 def test_scores_keep_as_many_edges_as_asked(data: Data) -> None:

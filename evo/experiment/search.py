@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluators.function import Function
+from evaluators.rng import generator
 from evaluators.task import Evaluator, Race, Split, Task
 from evo.algorithm.individual import INITIAL, SAMPLED, Candidate
-from evo.algorithm.inheritance import Grid
-from evo.algorithm.nsga2 import Policy, Rules
+from evo.algorithm.nsga2 import Policy
 from evo.experiment.baselines import (
     baseline_row,
     best_founder,
@@ -22,8 +22,8 @@ from evo.experiment.baselines import (
     growth_rule_of,
     tuned,
 )
-from evo.experiment.initial_population import initial_population
 from evo.experiment.loop import Searched, loop
+from evo.experiment.rules import rules_of
 from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared, retrain
@@ -42,12 +42,12 @@ from evo.storage.names import (
     PARALLEL_BUTTERFLY,
     RANDOM_SEARCH,
     ROWS,
+    SHUFFLED,
 )
 from evo.storage.records import EndRecord, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
-from evo.variation.bounds import Bounds
-from evo.variation.space import Space
+from topologies.shuffle import shuffled
 from topologies.stack import AnyTopology
 
 
@@ -143,49 +143,6 @@ def finished(folder: Path) -> Result | None:
     )
 
 
-def rules_of(
-    run: Run[Settings],
-    policy: Policy,
-    trials: Mapping[str, Sequence[Trial]],
-    baseline: Chosen,
-    space: Space | None = None,
-) -> Rules:
-    """A loop's rules: the recipe's, with the tuned baseline's depth, width and edges for bounds that it leaves out.
-
-    A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
-    """
-    settings, best = run.settings, baseline.finalist.topology
-    asked, fidelity, sizes = settings.bounds, settings.fidelity, settings.sizes
-    layout = settings.places.layout if settings.places else None
-    ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
-    bounds = Bounds(
-        budget=settings.budget,
-        max_depth=asked.max_depth
-        or (best.depth if best.depth > len(sizes) else len(sizes) * 2 * best.n_in.bit_length()),
-        max_width=asked.max_width or max(2 * max(ends), *best.widths),
-        max_edges=asked.max_edges or max(best.n_edges, settings.budget),
-        connected=settings.connected,
-    )
-    own = {name: run.given[name] for name in settings.initial_population}
-    return Rules(
-        policy=policy,
-        n_in=settings.n_in,
-        n_out=settings.n_out,
-        bounds=bounds,
-        offspring=settings.loop.offspring,
-        population=settings.loop.population,
-        elite=settings.fidelity.finalists,
-        limits=(best.n_edges, best.depth if best.depth > len(sizes) else bounds.max_depth),
-        initial_population=initial_population(
-            trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
-        ),
-        seed=settings.seed,
-        layout=layout,
-        space=space,
-        grid=Grid(fidelity.rates, fidelity.weight_decays) if fidelity.inherit_rates else None,
-    )
-
-
 def concluded(
     run: Run[Settings], chosen: Mapping[str, Chosen], baseline: str, evolved: Searched, sampled: Searched
 ) -> Result:
@@ -203,6 +160,7 @@ def concluded(
         EVOLVED_LAW: choose(run, EVOLVED_LAW, [law] if law else []),
         **{row: one for row, one in chosen.items() if row != baseline},
         RANDOM_SEARCH: choose(run, RANDOM_SEARCH, _finalists(sampled)),
+        SHUFFLED: choose(run, SHUFFLED, _shuffled(champion, settings.seed)),
     }
     finalists = {row: one for row, one in entries.items() if one is not None}
     table = compared(run, finalists, baseline)
@@ -258,6 +216,13 @@ def _finalists(searched: Searched) -> list[Finalist]:
     """The elite; where nothing kept within the baseline's edges and depth, the most accurate of all."""
     best = searched.state.elite or sorted(searched.state.front, key=lambda one: one.error)[:1]
     return [Finalist(_label(one.candidate), one.topology) for one in best]
+
+
+def _shuffled(champion: Chosen, seed: int) -> list[Finalist]:
+    """The control of the champion's wiring: its edges at random within their layers; none where no edge can move."""
+    topology = champion.finalist.topology
+    other = shuffled(topology, generator(seed, "shuffle", topology.digest)).canonical
+    return [] if other == topology else [Finalist("its edges moved within their layers", other)]
 
 
 def _label(candidate: Candidate) -> str:

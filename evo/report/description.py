@@ -11,7 +11,7 @@ from evo.algorithm.nsga2 import Policy
 from evo.report.numbers import difference_and_ends, significant
 from evo.report.text import (
     WORDS,
-    about_evolution,
+    about_controls,
     control_in_words,
     files_of,
     headline,
@@ -23,7 +23,7 @@ from evo.report.text import (
 from evo.report.won import won_in_words
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import RANDOM_SEARCH, ROWS
+from evo.storage.names import ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import FinalTable, Verdict
 from topologies.stack import Stack
@@ -101,7 +101,7 @@ def _comparisons(history: History, table: FinalTable) -> str:
         apart = table.first.minus(other)
         found[table.verdicts[other.name]].append(f"{other.name} {difference_and_ends(apart)}")
     lines = [f"- **{WORDS[verdict]}** {', '.join(rows)}" for verdict, rows in found.items() if rows]
-    about = f"\n\n{about_evolution(history, table)}" if table.get(RANDOM_SEARCH) else ""
+    about = f"\n\n{about_controls(history, table)}"
     how = "" if table.is_deterministic else " (Holm's correction over all of these comparisons)"
     return f"The evolved champion is{how}\n\n" + "\n".join(lines) + about
 

@@ -13,7 +13,7 @@ from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH
+from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH, SHUFFLED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Verdict, interval
 from topologies.stack import AnyTopology
@@ -169,14 +169,23 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
     )
 
 
-def about_evolution(history: History, table: FinalTable) -> str:
-    """What random search, the control for evolution itself, says of evolution."""
+def about_controls(history: History, table: FinalTable) -> str:
+    """What the controls say: random search of evolution itself, and the champion shuffled of its wiring."""
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
-    return {
-        Verdict.BETTER: f"Evolution earned its keep: {candidates} found nothing as good.",
-        Verdict.LEVEL: f"Evolution **does not beat random search** here: {candidates} did as well.",
-        Verdict.WORSE: f"Evolution **does not beat random search** here: {candidates} did better.",
-    }[table.verdicts[RANDOM_SEARCH]]
+    moved = "edges, moved at random within their layers,"
+    told = {
+        RANDOM_SEARCH: {
+            Verdict.BETTER: f"Evolution earned its keep: {candidates} found nothing as good.",
+            Verdict.LEVEL: f"Evolution **does not beat random search** here: {candidates} did as well.",
+            Verdict.WORSE: f"Evolution **does not beat random search** here: {candidates} did better.",
+        },
+        SHUFFLED: {
+            Verdict.BETTER: f"How the champion is wired counts: its own {moved} do worse.",
+            Verdict.LEVEL: f"How the champion is wired **does not count**: its own {moved} do as well.",
+            Verdict.WORSE: f"How the champion is wired **does not count**: its own {moved} do better.",
+        },
+    }
+    return " ".join(words[table.verdicts[row]] for row, words in told.items() if row in table.verdicts)
 
 
 def control_in_words(history: History) -> str:

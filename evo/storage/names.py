@@ -41,8 +41,10 @@ RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
 EVOLVED_LAW = "evolved law"
 BEST_FOUNDER = "best founder"
+SHUFFLED = "champion, shuffled"
 """The other rows of the final table. The best founder is of the members of the initial population whose family has no
-row of its own, as those that the recipe names."""
+row of its own, as those that the recipe names; the last is the control of the champion's wiring, see
+:func:`topologies.shuffle.shuffled`."""
 
 FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), EVOLVED_LAW, BEST_FOUNDER)
 """The rows of topologies that a search was given or began with."""

@@ -18,7 +18,7 @@ from evo.algorithm.individual import Candidate
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.selection import tournament
 from evo.experiment.baselines import best_member, tuned
-from evo.experiment.search import rules_of
+from evo.experiment.rules import rules_of
 from evo.recipe import validate
 from evo.settings import Settings
 from evo.storage.names import BASELINES, PARALLEL_BUTTERFLY

@@ -31,8 +31,8 @@ from torch.nn import functional
 
 import topologies.models as tm
 from evaluators.rng import generator
-from evo.studies.proxies.null_model import shuffled
 from tests.benchmarks.trained_runs import Run, append, read, runs_table
+from topologies.shuffle import shuffled
 
 DENSITIES = (0.1, 0.25)
 MODULES = ("argparse", "ast", "datetime", "decimal", "doctest", "inspect", "pydoc", "tarfile", "typing", "zipfile")

@@ -6,6 +6,7 @@ evaluations after its start.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import queue
@@ -176,6 +177,7 @@ def serve() -> None:
 
     So that the packages, which take seconds to load, are loaded once. Written are the process, and how it ended.
     """
+    atexit.register(evofabric.end_at_once)
     while line := sys.stdin.readline():
         process = os.fork()
         if not process:

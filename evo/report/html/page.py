@@ -21,7 +21,7 @@ from evo.report.palette import family_colour
 from evo.report.text import (
     REPORT,
     WORDS,
-    about_evolution,
+    about_controls,
     control_in_words,
     controls,
     files_of,
@@ -37,7 +37,6 @@ from evo.report.use import lines_of_python, other_words
 from evo.report.won import won_in_words
 from evo.settings import Settings
 from evo.storage.history import History
-from evo.storage.names import RANDOM_SEARCH
 from evo.storage.results import FinalTable, Verdict
 
 SHOWN = {
@@ -94,7 +93,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
             for verdict in (Verdict.WORSE, Verdict.LEVEL, Verdict.BETTER)
             if verdict in table.verdicts.values()
         ],
-        "evolution": about_evolution(history, table) if table.get(RANDOM_SEARCH) else None,
+        "controls_said": about_controls(history, table),
         "over": f"{len(table.first.errors)} {'folds' if table.first.is_cross_validated else f'test {words.targets}'}",
         "error": words.error,
         "retrained": retrained_words(history),

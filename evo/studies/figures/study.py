@@ -19,9 +19,9 @@ from evo.storage.evaluations import Request
 from evo.storage.records import Origin, PhaseStarted
 from evo.storage.run import Run, Watcher, open_run
 from evo.studies.figures.settings import FigureSettings, SeriesSettings, Value
-from evo.studies.proxies.null_model import shuffled
 from topologies.families import FAMILIES, find
 from topologies.names import resolve
+from topologies.shuffle import shuffled
 from topologies.stack import AnyTopology, stacked
 from topologies.topology import Topology
 

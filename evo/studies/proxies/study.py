@@ -32,9 +32,9 @@ from evo.run_settings import RunSettings
 from evo.storage.evaluations import Request
 from evo.storage.records import Origin, PhaseStarted, ProxyRecord
 from evo.storage.run import Run, Watcher, open_run
-from evo.studies.proxies.null_model import shuffled
 from evo.studies.proxies.sample import Sampled, draw_sample
 from topologies.measures import frozen_lower_bound
+from topologies.shuffle import shuffled
 from topologies.topology import Topology
 
 STUDIED: dict[str, Callable[[Topology], float]] = PROXIES | {
@@ -114,7 +114,7 @@ def _arms(settings: StudySettings, budget: int) -> dict[str, list[Sampled]]:
     """The sample, and its null model: the same topologies shuffled."""
     found = draw_sample(settings.n_in, budget, settings.sample_size, settings.seed)
     again = [
-        Sampled(one.family, shuffled(one.topology, generator(settings.seed, "shuffle", one.topology.digest)))
+        Sampled(one.family, shuffled(one.topology, generator(settings.seed, "shuffle", one.topology.digest)).canonical)
         for one in found
     ]
     return {SAMPLE: list(found), NULL_MODEL: again}

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluators.rng import generator
-from tests.benchmarks.trained.wiring import near_on_grid, one_layer, pairing, patches, reordered, shuffled
+from tests.benchmarks.trained.wiring import near_on_grid, one_layer, pairing, patches, reordered
 from topologies import butterfly, clos, expander, low_rank, parallel_butterfly, random_regular
+from topologies.shuffle import shuffled
 from topologies.topology import Topology
 
 LEAST_SHARE = 0.85
@@ -44,7 +45,7 @@ def specimens(near: _Near, fan: int) -> dict[str, Topology]:
     }
     patched = ("grid patches", "grid patches, 2 layers", "correlation patches", f"grid patches, {fan // 2} random")
     for name in (*patched, f"butterfly {fan}"):
-        (drawn[f"{name}, shuffled"],) = shuffled((drawn[name],), generator(0, "shuffled", name))
+        drawn[f"{name}, shuffled"] = shuffled(drawn[name], generator(0, "shuffled", name))
         elsewhere = generator(0, "elsewhere", name).permutation(n)
         drawn[f"{name}, inputs elsewhere"] = reordered(drawn[name], elsewhere)
     budget = n * fan

@@ -20,7 +20,8 @@ from tests.benchmarks.trained.rows import Row, Setting
 from tests.benchmarks.trained.statistics import Estimate, estimate, holm
 from tests.benchmarks.trained.together import Told, train_all
 from tests.benchmarks.trained.tuning import TEST_SEEDS, TUNING_SEEDS, Chosen, Log, tuned
-from tests.benchmarks.trained.wiring import shuffled
+from topologies.shuffle import shuffled
+from topologies.stack import Stack
 
 AGAINST = ("parallel butterfly", "correlation patches")
 """Rows that every other is compared with."""
@@ -75,7 +76,7 @@ def _following(lines: Sequence[Line], setting: Setting, epochs: int) -> list[Row
                 rows.append(Row(f"magnitude pruning, {told}, retrained", {"": mask}))
     still = [line.chosen for line in lines if not line.chosen.row.regrown and "dense" not in line.chosen.row.name]
     for best in sorted(still, key=lambda one: one.validation_error)[:CONTROLS]:
-        mask = shuffled(best.row.forms[best.form], np.random.default_rng(0))
+        mask = shuffled(Stack(best.row.forms[best.form]), np.random.default_rng(0)).places
         rows.append(Row(f"{best.row.name}, shuffled", {best.form: mask}, "a control"))
     return rows
 

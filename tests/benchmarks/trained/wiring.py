@@ -1,4 +1,4 @@
-"""Wiring that knows the data, and wiring that forgets everything: patches, orders of the inputs, shuffles."""
+"""Wiring that knows the data, and wiring that knows nothing: patches, orders of the inputs, scattered edges."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.topology import Layer, Topology
-
-_SWEEPS = 20
-"""Times that the edges of a layer are paired up and exchange their ends when it is shuffled."""
 
 
 def similarity(x: NDArray[np.float32], most: int = 20_000) -> NDArray[np.float64]:
@@ -104,24 +101,3 @@ def one_layer(n_in: int, sources: NDArray[np.integer]) -> Topology:
 def from_flat(n_in: int, n_out: int, flat: NDArray[np.integer]) -> Topology:
     """One layer of trainable edges, given as target times ``n_in`` plus source."""
     return Topology((Layer(n_in, n_out, flat % n_in, flat // n_in, np.ones(flat.size, np.bool_)),))
-
-
-def shuffled(places: Sequence[Topology], draw: np.random.Generator) -> tuple[Topology, ...]:
-    """Every layer wired at random, with the trainable and constant fan-in and fan-out of every neuron kept."""
-    return tuple(Topology(tuple(_shuffled(layer, draw) for layer in one.layers)) for one in places)
-
-
-def _shuffled(layer: Layer, draw: np.random.Generator) -> Layer:
-    """Pairs of edges of one kind exchange their targets where that makes no edge twice."""
-    sources, targets = layer.sources.astype(np.int64), layer.targets.astype(np.int64)
-    for kind in (layer.trainable, ~layer.trainable):
-        edges = np.flatnonzero(kind)
-        for _ in range(_SWEEPS if edges.size > 1 else 0):
-            order = draw.permutation(edges)
-            one, other = order[: edges.size // 2], order[edges.size // 2 : edges.size // 2 * 2]
-            crossed = np.stack((targets[other] * layer.n_in + sources[one], targets[one] * layer.n_in + sources[other]))
-            there = np.concatenate((targets * layer.n_in + sources, crossed.ravel()))
-            fine = (np.bincount(there)[crossed] == 1).all(axis=0)
-            one, other = one[fine], other[fine]
-            targets[one], targets[other] = targets[other].copy(), targets[one].copy()
-    return Layer(layer.n_in, layer.n_out, sources, targets, layer.trainable)

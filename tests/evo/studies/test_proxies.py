@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -23,13 +21,10 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
-from evo.studies.proxies.null_model import shuffled
 from evo.studies.proxies.pictures import best_scores, correlations
 from evo.studies.proxies.report import FILES, findings_csv, findings_tables, record, sample_csv, write
 from evo.studies.proxies.sample import draw_sample
 from evo.studies.proxies.study import STUDIED, StudySettings, study
-from tests.evaluators.random_topologies import topologies
-from topologies import butterfly, clos, dense
 from topologies.topology import Topology
 
 QUICK = {name: proxy for name, proxy in STUDIED.items() if name != "controllability_trained"}
@@ -247,28 +242,6 @@ def test_tracking_has_the_estimates_by_budget(studied: History) -> None:
         ranking(tuple(found.values()))[0].startswith("reconstruction")
         or "Best is **" in filed.tags["mlflow.note.content"]
     )
-
-
-@settings(max_examples=50, deadline=None)
-@given(topology=topologies(), seed=st.integers(0, 9))
-def test_shuffling_keeps_every_fan_of_every_kind(topology: Topology, seed: int) -> None:
-    other = shuffled(topology, np.random.default_rng(seed))
-    assert other.widths == topology.widths
-    for one, two in zip(topology.layers, other.layers, strict=True):
-        for kind in (True, False):
-            for ends, width in (("sources", one.n_in), ("targets", one.n_out)):
-                fans = [
-                    np.bincount(getattr(layer, ends)[layer.trainable == kind], minlength=width) for layer in (one, two)
-                ]
-                assert sorted(fans[0]) == sorted(fans[1])  # hidden neurons may be numbered anew
-
-
-def test_shuffling_wires_anew_what_can_be_wired_otherwise() -> None:
-    draw = np.random.default_rng(0)
-    assert shuffled(butterfly(16, 4), draw).digest != butterfly(16, 4).digest
-    assert shuffled(dense(4, 4), draw) == dense(4, 4)
-    wirings = {shuffled(clos(8, 2, 3, 2), np.random.default_rng(seed)).digest for seed in range(5)}
-    assert len(wirings) == 5
 
 
 def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
