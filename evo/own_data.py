@@ -10,23 +10,19 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-Count = Annotated[int, Field(ge=1)]
+from evaluators.task import Split
+from evo.fidelity_settings import FidelitySettings
+from evo.section import NAME, Count, Section
 
 if TYPE_CHECKING:
     from evaluators.reconstruction.own_targets import OwnTargets
     from evaluators.training.data import Data
 
-NAME = r"^[\w.]+:\w+$"
-"""Of a class or function of the user's, ``package.module:name``."""
 RECONSTRUCTION = "evaluators.reconstruction:MatrixReconstruction"
 TRAINING = "evaluators.training:TrainedAccuracy"
 """The evaluator of recipes that have a section ``[training]``."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 TRAINING_FIDELITY: Mapping[str, Any] = {
@@ -191,7 +187,39 @@ def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
         return values  # it is said of the key
     _check_evaluator(values, "targets", RECONSTRUCTION)
     own = OwnTargets.read(name, transpose)
-    return _with_size(_with_found(values, name, own), (own.n_in, own.n_out), f"targets in {name}")
+    found, fidelity = _with_found(values, name, own), values.get("fidelity") or {}
+    if isinstance(fidelity, dict) and values.get("found") is None:  # a journal's recipe has what it was begun with
+        found["fidelity"] = _no_target_twice(fidelity, own)
+    return _with_size(found, (own.n_in, own.n_out), f"targets in {name}")
+
+
+def _no_target_twice(fidelity: dict[str, Any], own: OwnTargets) -> dict[str, Any]:
+    """The fidelity with no more targets than there are matrices, for one that counted twice would be no evidence.
+
+    A part that is a single matrix is fitted from as many random starts as there are to be targets.
+
+    Raises
+    ------
+    ValueError
+        Where a recipe asks for more.
+    """
+    found = dict(fidelity)
+    for key, split in _TARGETS.items():
+        there, most = len(own.matrices[split]), FidelitySettings.model_fields[key].default
+        if there > 1 and isinstance(asked := fidelity.get(key, 0), int) and asked > there:
+            raise ValueError(f"fidelity.{key} = {asked}: there are {there} matrices for {split}, each a target once")
+        if there > 1:
+            found.setdefault(key, min(most, there))
+    return found
+
+
+_TARGETS = {
+    "targets": Split.SEARCH,
+    "race_targets": Split.SEARCH,
+    "validation_targets": Split.VALIDATION,
+    "test_targets": Split.TEST,
+}
+"""The numbers of targets of a fidelity, and of which part they are."""
 
 
 def _check_evaluator(values: Mapping[str, Any], key: str, wanted: str) -> None:

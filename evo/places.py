@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from evo.own_data import Count, Section
+from evo.section import Count, Section
 from topologies.stack import Layout, Sizes
 
 Ends = Annotated[tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]], "inputs and outputs"]

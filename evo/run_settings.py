@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from evaluators.task import Evaluator
-from evo.own_data import NAME, RECONSTRUCTION, Count, Section
+from evo.own_data import RECONSTRUCTION
+from evo.section import NAME, Count, Section
 from topologies.stack import Sizes, size_text
 
 

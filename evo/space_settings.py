@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from evo.own_data import Count, Section
+from evo.section import Count, Section
 
 
 class SpaceSettings(Section):

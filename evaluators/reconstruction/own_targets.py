@@ -62,7 +62,8 @@ class OwnTargets:
         if not self.holds_out:
             return f"one matrix of {size}, fitted as it is: nothing is held out"
         counts = ", ".join(f"{len(matrices)} for {split}" for split, matrices in self.matrices.items())
-        return f"matrices of {size}: {counts}"
+        alone = "; of one matrix intervals are over random starts" if len(self.matrices[Split.TEST]) == 1 else ""
+        return f"matrices of {size}: {counts}{alone}"
 
     def target(self, index: int, split: Split) -> NDArray[np.float32]:
         """Target number ``index`` of a split, ``(n_in, n_out)``: where there are fewer, they come round again."""

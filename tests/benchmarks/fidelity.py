@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from evaluators import Fidelity, MatrixReconstruction, Split
 from evaluators.rng import generator
-from evo.settings import FidelitySettings
+from evo.fidelity_settings import FidelitySettings
 from evo.variation import sample
 from evo.variation.bounds import Bounds
 from tests.benchmarks.problems import table

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from evaluators.task import Evaluator, Fidelity
-from evo.own_data import TRAINING, Count, Section
+from evo.own_data import TRAINING
 from evo.run_settings import RunSettings
+from evo.section import Count, Section
 from topologies.stack import Sizes
 
 Value = int | float

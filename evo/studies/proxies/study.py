@@ -27,8 +27,8 @@ from evaluators.proxies.registry import PROXIES
 from evaluators.proxies.tangent_rank import TangentRank
 from evaluators.rng import generator
 from evaluators.task import Evaluator, Fidelity, Split, Task
-from evo.own_data import Count
 from evo.run_settings import RunSettings
+from evo.section import Count
 from evo.storage.evaluations import Request
 from evo.storage.records import Origin, PhaseStarted, ProxyRecord
 from evo.storage.run import Run, Watcher, open_run

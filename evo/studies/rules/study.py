@@ -19,8 +19,8 @@ from pydantic import Field, field_validator
 from evaluators.function import Function
 from evaluators.task import Evaluator, Fidelity, Score, Split, Task
 from evo.algorithm.selection import fittest
-from evo.own_data import Count, Section
 from evo.run_settings import RunSettings
+from evo.section import Count, Section
 from evo.storage.evaluations import Request
 from evo.storage.records import GenerationRecord, Origin, PhaseStarted, RuleRecord
 from evo.storage.run import Run, Watcher, open_run

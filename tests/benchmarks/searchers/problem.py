@@ -15,7 +15,7 @@ from evo.algorithm.level import harder_by
 from evo.experiment.baselines import candidates
 from evo.experiment.initial_population import FAMILIES, initial_population
 from evo.experiment.tune import Trial
-from evo.settings import FidelitySettings
+from evo.fidelity_settings import FidelitySettings
 from evo.variation.bounds import Bounds
 from topologies.topology import Topology
 
