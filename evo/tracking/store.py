@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evo.report.artifacts import write_artifacts
 from evo.report.description import description
@@ -15,10 +14,6 @@ from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records
 from evo.tracking.registry import _write_model, register
-
-if TYPE_CHECKING:
-    pass
-
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison.

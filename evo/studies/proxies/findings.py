@@ -69,11 +69,13 @@ class Finding:
 
 
 def samples(history: History) -> tuple[Sample, ...]:
-    """The topologies of every budget that is complete, with their errors and scores."""
+    """The topologies of every budget whose reconstructions are complete, with their errors and the scores so far."""
+    settings = history.settings
+    last = len(settings["cheap"]) - 1 if settings["cheap"] else None
     return tuple(
         _sample(history, budget)
-        for budget in history.settings["budgets"]
-        if len(history.scores(phase(NULL_MODEL, budget))) == history.settings["sample_size"]
+        for budget in settings["budgets"]
+        if len(history.scores(phase(NULL_MODEL, budget, last))) == settings["sample_size"]
     )
 
 

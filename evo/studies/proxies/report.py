@@ -125,9 +125,9 @@ def _note(history: History, found: tuple[Finding, ...]) -> str:
         f"of {settings['sample_size']} topologies of {history.size.replace('x', ' × ')} at each of the budgets "
         f"{_list(settings['budgets'])}."
     )
-    if not found:
-        return f"{told} Nothing is complete yet."
     order = [name for name in ranking(found) if not any(one.trains for one in found if one.score == name)]
+    if not order:
+        return f"{told} Nothing is complete yet."
     best = [one for one in found if one.score == order[0]]
     values = ", ".join(f"{one.spearman.value:.2f}" for one in best)
     told += f" Best is **{order[0]}** with Spearman correlations of {values}, then {_list(order[1:4])}."

@@ -244,6 +244,21 @@ def test_tracking_has_the_estimates_by_budget(studied: History) -> None:
     )
 
 
+def test_a_study_that_was_stopped_anywhere_can_be_filed(studied: History, tmp_path: Path) -> None:
+    told = set()
+    for end in range(1, len(studied.records) + 1):
+        stopped = History(studied.folder, studied.records[:end])
+        note = record(stopped).tags["mlflow.note.content"]
+        begun = "Best is **" in note
+        assert begun or "Nothing is complete yet" in note
+        if (budgets := len(samples(stopped)), begun) not in told:
+            told.add((budgets, begun))
+            (folder := tmp_path / str(end)).mkdir()
+            write(stopped, folder)
+            assert {path.name for path in folder.iterdir()} == (set(FILES) if budgets else set())
+    assert told == {(0, False), (1, False), (2, False), (2, True)}
+
+
 def test_the_recipe_of_the_study_and_its_competitor_at_a_hundredth() -> None:
     recipe = load_as(StudySettings, Path(__file__).parents[3] / "runs" / "proxies.toml", ["sample_size=20"])
     assert (recipe.n_in, recipe.budgets, recipe.sample_size) == (32, (160, 320, 640, 960), 20)
