@@ -60,8 +60,8 @@ _WORK = 1e9
 EPOCH = 1000.0
 """Steps of a reconstruction that take about as long as an epoch of training, for a line of progress."""
 
-RULES = 2
-"""Rows that nothing is tuned for: the paper's growth rule, and the evolved law."""
+UNTUNED = 3
+"""Rows of one finalist: the paper's growth rule, the evolved law, and the champion shuffled."""
 
 PROMOTED = 10
 """Of so many candidates one is promoted, as a rule, once the elite is full."""
@@ -81,9 +81,9 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     own = len(settings.initial_population)
     counts = (*trials.values(), bred, bred, *([own] if own else []))
     ranked = [min(count, fidelity.finalists) for count in counts]
-    ranked += [1] * (RULES + (settings.baseline is not None))
+    ranked += [1] * (UNTUNED + (settings.baseline is not None))
     search = fidelity.search
-    tested = len(trials) + 2 + RULES + (settings.baseline is not None) + bool(own)
+    tested = len(trials) + 2 + UNTUNED + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
     whole, heirs = (early, bred - early) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)

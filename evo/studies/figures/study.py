@@ -62,8 +62,8 @@ def study(
     """
     wanted, topologies = cells(settings), topologies_of(settings)
     with open_run(settings, evaluator, folder, watcher) as run:
-        fidelities = _fidelities(run, settings, wanted, topologies)
-        _evaluate(run, TEST, wanted, topologies, fidelities, Split.TEST)
+        tested = _tested(run, settings, list(zip(wanted, topologies, strict=True)))
+        _evaluate(run, TEST, tested, Split.TEST)
         return run.folder
 
 
@@ -73,32 +73,31 @@ def topologies_of(settings: FigureSettings) -> list[AnyTopology]:
     return [build(cell) for cell in cells(settings)]
 
 
-def _fidelities(
-    run: Run[FigureSettings], settings: FigureSettings, wanted: Sequence[Cell], topologies: Sequence[AnyTopology]
-) -> list[Fidelity]:
+_Asked = tuple[Cell, AnyTopology, Fidelity]
+
+
+def _tested(
+    run: Run[FigureSettings], settings: FigureSettings, wanted: Sequence[tuple[Cell, AnyTopology]]
+) -> list[_Asked]:
     """How each topology is tested: of several rates, at the one that is best on the validation targets.
 
-    Who trains a network chooses by the validation part itself, with the trainings that are tested.
+    What fails there is not tested, for its rate would be chosen by the test. Who trains a network chooses by the
+    validation part itself, with the trainings that are tested.
     """
     given = settings.fidelity
-    targets = settings.test_targets or given.targets
-    chosen: list[Score | None] = [None] * len(wanted)
+    asked = [(cell, topology, given) for cell, topology in wanted]
     if settings.network is not None:
-        return [given] * len(wanted)
-    if len(given.rates) * len(given.weight_decays) > 1:
-        chosen = _evaluate(run, CHOICE, wanted, topologies, [given] * len(wanted), Split.VALIDATION)
-    return [given.promoted(targets, one) for one in chosen]
+        return asked
+    targets = settings.test_targets or given.targets
+    if len(given.rates) * len(given.weight_decays) == 1:
+        return [(cell, topology, given.promoted(targets)) for cell, topology in wanted]
+    chosen = _evaluate(run, CHOICE, asked, Split.VALIDATION)
+    pairs = zip(wanted, chosen, strict=True)
+    return [(cell, topology, given.promoted(targets, score)) for (cell, topology), score in pairs if score is not None]
 
 
-def _evaluate(
-    run: Run[FigureSettings],
-    phase: str,
-    wanted: Sequence[Cell],
-    topologies: Sequence[AnyTopology],
-    fidelities: Sequence[Fidelity],
-    split: Split,
-) -> list[Score | None]:
-    run.show(PhaseStarted(phase, len(wanted)))
+def _evaluate(run: Run[FigureSettings], phase: str, asked: Sequence[_Asked], split: Split) -> list[Score | None]:
+    run.show(PhaseStarted(phase, len(asked)))
     settings = run.settings
     return run.evaluations.evaluate(
         [
@@ -114,7 +113,7 @@ def _evaluate(
                 ),
                 origin=Origin(label=f"{cell.series.name} at {cell.value}"),
             )
-            for cell, topology, fidelity in zip(wanted, topologies, fidelities, strict=True)
+            for cell, topology, fidelity in asked
         ]
     )
 

@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from rich.console import Console
 from scipy import stats
 
-from evaluators import Fidelity, Split
+from evaluators import Fidelity, Score, Split
 from evo.recipe import load_as, validate_as
 from evo.storage import header
 from evo.storage import run as runs_module
@@ -29,7 +29,7 @@ from evo.studies.figures.report import record, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
 from tests.fakes import SEED, HashEvaluator, ShufflingPool
-from topologies import butterfly
+from topologies import Topology, butterfly
 from topologies.stack import Stack
 
 RECIPES = sorted((Path(__file__).parents[3] / "runs").glob("*.toml"))
@@ -90,6 +90,21 @@ def test_it_ends_with_a_figure_and_a_table_of_what_the_evaluator_says(tmp_path: 
     assert imread(folder / "figure.png").shape[0] > 300
     splits = {split for _, fidelity, split in evaluator.calls if len(fidelity.rates) > 1}
     assert splits == {Split.VALIDATION}  # no rate is chosen on test targets
+
+
+def test_what_fails_on_validation_targets_is_not_tested_at_rates_that_the_test_chooses(tmp_path: Path) -> None:
+    class FailsOnce(HashEvaluator):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            if split is Split.VALIDATION and topology.depth == 4:
+                raise ArithmeticError("too deep today")
+            return super().evaluate(topology, fidelity, split, seed)
+
+    evaluator = FailsOnce()
+    found = rows(study(tiny(tmp_path), evaluator))
+    assert [(row["series"], row["value"]) for row in found if row["error"]] == [
+        ("butterfly", "3"), ("butterfly", "6"), ("low rank", "2"),
+    ]  # fmt: skip
+    assert all(len(fidelity.rates) == 1 for _, fidelity, split in evaluator.calls if split is Split.TEST)
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
