@@ -105,13 +105,14 @@ def track(folder: Path, uri: str | None = None) -> str:
 
 
 def record(history: History) -> RunRecord:
-    """A study as one record: a metric a series, whose steps are the values where these are whole numbers."""
-    settings = settings_of(history)
+    """A study as one record: a metric a series, whose steps are the values, or their numbers where one is not whole."""
+    settings, told = settings_of(history), points(history)
+    is_whole = all(one.value == int(one.value) for one in told)
     metrics, met = [], dict[str, int]()
-    for one in points(history):
+    for one in told:
         number = met[one.series] = met.get(one.series, -1) + 1
         if one.error is not None:
-            step = int(one.value) if one.value == int(one.value) else number
+            step = int(one.value) if is_whole else number
             name = re.sub(r"[^\w\-. :/]", "_", one.series)
             metrics.append(MetricPoint(f"error/{name}", one.error.mean, step, one.time))
     note = f"{settings.title}\n\n`{settings.name}.png` and `{settings.name}.csv` are under Artifacts.\n\n"

@@ -107,6 +107,14 @@ def test_what_fails_on_validation_targets_is_not_tested_at_rates_that_the_test_c
     assert all(len(fidelity.rates) == 1 for _, fidelity, split in evaluator.calls if split is Split.TEST)
 
 
+def test_values_that_are_not_all_whole_have_steps_of_their_own(tmp_path: Path) -> None:
+    series = [{"name": "dense", "topology": "dense(8, 8)", "values": [0.5, 0.75, 2, 3]}]
+    filed = record(History.of(study(tiny(tmp_path, series=series), HashEvaluator())))
+    assert [one.step for one in filed.points] == [0, 1, 2, 3]
+    filed = record(History.of(study(tiny(tmp_path), HashEvaluator())))
+    assert [one.step for one in filed.points] == [3, 4, 6, 2]
+
+
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     evaluator, seen = HashEvaluator(), 0
     whole = rows(study(tiny(tmp_path / "whole"), evaluator))
