@@ -4,7 +4,8 @@ The file read has x_train, y_train, x_test and y_test (the keys of the usual mni
 width) or (count, height, width, colours), in bytes. Grey is the mean of the colours by their luminance (ITU-R 601),
 `--colour` keeps them, a smaller image is the mean of its pixels. `--shuffled` puts the pixels in another order, the
 same for all images, as the table `shuffled` of `tests.benchmarks.trained` has it: so a search can show that it needs
-nobody's word on the order.
+nobody's word on the order. `--classes 0 1 2 3 4` keeps the images of some classes alone, so that a mask that was found
+on these can be trained on the others.
 """
 
 from __future__ import annotations
@@ -44,12 +45,17 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=16)
     parser.add_argument("--colour", action="store_true")
     parser.add_argument("--shuffled", action="store_true")
+    parser.add_argument("--classes", type=int, nargs="+", help="by default all")
     given = parser.parse_args()
     with np.load(given.source, allow_pickle=False) as file:
         arrays = {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test")}
     for name in ("x_train", "x_test"):
         images = smaller(arrays[name], given.side, given.colour)
         arrays[name] = shuffled(images) if given.shuffled else images
+    if given.classes:
+        for part in ("train", "test"):
+            there = np.isin(arrays[f"y_{part}"].ravel(), given.classes)
+            arrays |= {f"{name}_{part}": arrays[f"{name}_{part}"][there] for name in "xy"}
     np.savez_compressed(given.target, **arrays)
 
 

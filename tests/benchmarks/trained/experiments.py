@@ -57,7 +57,10 @@ class Given:
 
     def rows(self, setting: Setting) -> list[Row]:
         """The rows of a main table that are wanted and can be trained in reasonable time."""
-        rows = all_rows(setting, self.champions)
+        return self.of(all_rows(setting, self.champions), setting)
+
+    def of(self, rows: Sequence[Row], setting: Setting) -> list[Row]:
+        """Those of some rows that are wanted and can be trained in reasonable time."""
         wanted = {*self.only, *(row.name for row in self.champions)}
         return feasible([row for row in rows if row.name in wanted] if self.only else rows, setting)
 
@@ -99,7 +102,7 @@ def transfer(given: Given) -> None:
     setting = Setting(given.on(halves[1]), (n, n, n), (n * FAN_IN,) * 2, masks_from=given.on(halves[0]))
     rows = [*given.champions, *patch_rows(setting), *structured(setting), *random_rows(setting)]
     rows += [rigl_row(setting), dense_rows(setting)[0]]
-    table("transfer", feasible(rows, setting), setting, given.epochs, given.out)
+    table("transfer", given.of(rows, setting), setting, given.epochs, given.out)
 
 
 def rectangular(given: Given) -> None:
