@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evo.settings import Settings
+
 _UNITS = (("days", 86400.0, 2.0), ("hours", 3600.0, 1.5), ("minutes", 60.0, 0.0))
 """Units in seconds, each with the number of them from which it is used."""
 
@@ -15,13 +20,17 @@ def duration(seconds: float) -> str:
     return f"{seconds / unit:.1f} {name}"
 
 
-def advice(seconds: float, generations: int) -> str | None:
-    """What makes a search of so many generations shorter; None where it is short enough."""
+def advice(seconds: float, settings: Settings) -> str | None:
+    """What makes a search shorter, by keys of its recipe that can be less; None where it is short enough."""
     if seconds < LONG:
         return None
-    fewer = max(1, generations // 10)
-    return (
-        f"That is long. Fewer generations (--set loop.generations={fewer}), fewer trials of the hand-derived families "
-        "(--set tuning.trials=16) and fewer steps (--set fidelity.steps=400) make it shorter; more cores do, too "
-        "(--ray-address). A search can be stopped at any time, and resumed."
-    )
+    steps, fewest = settings.fidelity.steps, 1 if settings.training is None else 2  # epochs
+    less = {
+        "loop.generations": (settings.loop.generations, max(1, settings.loop.generations // 10)),
+        "tuning.trials": (settings.tuning.trials, max(1, settings.tuning.trials // 4)),
+        "fidelity.finalists": (settings.fidelity.finalists, max(1, settings.fidelity.finalists // 4)),
+        "fidelity.steps": (steps, max(fewest, steps // 3)),
+    }
+    told = " and ".join(f"--set {key}={fewer}" for key, (now, fewer) in less.items() if fewer < now)
+    shorter = f"{told} would make it shorter, and more cores would (--ray-address)" if told else "More cores would help"
+    return f"That is long. {shorter}. A search can be stopped at any time, and resumed."

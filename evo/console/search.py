@@ -55,7 +55,7 @@ def show_plan(settings: Settings, console: Console) -> None:
         f"about {duration(seconds)} on {workers} workers as fast as this machine is now, measured on one evaluation "
         "of a large topology; starting and filing the results takes some seconds more"
     )
-    if (told := advice(seconds, settings.loop.generations)) is not None:
+    if (told := advice(seconds, settings)) is not None:
         console.print(f"[yellow]{told}[/yellow]")
 
 
