@@ -126,7 +126,10 @@ def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: W
         chosen: dict[str, Chosen | None] = {baseline: best}
         for name, topology in wanted.items():
             chosen[name] = choose(run, name, [Finalist("", topology)])
-        return compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
+        table = compared(run, {name: one for name, one in chosen.items() if one is not None}, baseline)
+        if missing := [name for name in wanted if table.get(name) is None]:
+            raise ValueError(f"{', '.join(missing)} could not be evaluated: {run.evaluations.last_failure}")
+        return table
 
 
 def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopology:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from evo.settings import Settings
-from evo.storage.header import JOURNAL, outcome_settings
+from evo.storage.header import JOURNAL, outcome_settings, records_of
 from evo.storage.journal import first
 from evo.storage.records import Header
 
@@ -48,7 +49,9 @@ def with_known_scores(settings: Settings) -> Settings:
     for journal in journals:
         header = first(journal)
         if isinstance(header, Header) and not header.from_python and _decisive(header.settings) == wanted:
-            return settings.model_copy(update={"reuse_from": (journal.parent,)})
+            with suppress(ValueError):  # a damaged journal that nobody named is passed over
+                records_of(journal.parent)
+                return settings.model_copy(update={"reuse_from": (journal.parent,)})
     return settings
 
 

@@ -47,7 +47,7 @@ def rules_of(
         offspring=settings.loop.offspring,
         population=settings.loop.population,
         elite=settings.fidelity.finalists,
-        limits=(best.n_edges, best.depth if best.depth > len(sizes) else bounds.max_depth),
+        limits=(max(best.n_edges, settings.budget), best.depth if best.depth > len(sizes) else bounds.max_depth),
         initial_population=initial_population(
             trials, own, bounds, settings.n_in, settings.n_out, settings.seed, layout
         ),

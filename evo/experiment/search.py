@@ -186,7 +186,8 @@ def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Tri
 
 def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen: Mapping[str, Chosen]) -> str:
     """The name of the row to beat; ValueError where there is none."""
-    settings, row = run.settings, baseline_row(chosen)
+    settings = run.settings
+    row = baseline_row({row: one for row, one in chosen.items() if row in (GIVEN_BASELINE, *BASELINES.values())})
     if trials[PARALLEL_BUTTERFLY] and row not in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
         raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:

@@ -46,7 +46,8 @@ def space_of(settings: Settings) -> Space | None:
         return None
     from evaluators.training import Data
 
-    data = Data.read(settings.training.data, settings.training.task)
+    training = settings.training
+    data = Data.read(training.data, training.task, training.examples)
     if data.inputs != settings.n_in:
         raise ValueError(
             f"space.affinity: the data have {data.inputs} inputs and the topologies {settings.n_in}, so that nobody "

@@ -39,8 +39,14 @@ def difference_and_ends(value: Interval) -> str:
 
 
 def ratio(value: float, reference: float) -> float | None:
-    """A value over a reference; None where the reference is zero and there is no ratio."""
-    return value / reference if reference else None
+    """An error over a reference, less than 1 where it is better; None where the reference is zero.
+
+    Errors of a user's own may be negative, as minus an accuracy is: then it is 1 and the change in shares of the
+    reference's size.
+    """
+    if not reference:
+        return None
+    return value / reference if reference > 0 else 1 + (value - reference) / -reference
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -96,7 +96,8 @@ def best_row_words(table: FinalTable) -> str | None:
     member = f" `{best.label}`" if best.label else ""
     return (
         f"The least error is that of the {best.name}{member}, {significant(best.error.mean)}; "
-        f"the {table.first.name} is {WORDS[table.verdicts[best.name]]} it."
+        f"the {table.first.name} is {WORDS[table.verdicts[best.name]]} it. The test itself chose it among "
+        f"{len(table.rows)} rows, so that its error is a little too good."
     )
 
 
@@ -156,8 +157,8 @@ def _controlled(topology: AnyTopology) -> Controlled:
 def numbers_in_words(history: History, table: FinalTable) -> str:
     champion, baseline = table.first, table.baseline
     apart = champion.minus(baseline)
-    share = ratio(100 * apart.mean, baseline.error.mean)
-    change = "" if share is None else f"{abs(share):.1f} % {'less' if share < 0 else 'more'}, "
+    share = ratio(champion.error.mean, baseline.error.mean)
+    change = "" if share is None else f"{abs(100 * share - 100):.1f} % {'less' if share < 1 else 'more'}, "
     errors, targets, steps = words_of(history.header.evaluator)
     over = f"{targets} and test examples" if champion.example_errors else targets
     uncertain = "" if apart.is_deterministic else f" In parentheses are 95 % intervals, paired over the {over}."
@@ -176,12 +177,12 @@ def about_controls(history: History, table: FinalTable) -> str:
     told = {
         RANDOM_SEARCH: {
             Verdict.BETTER: f"Evolution earned its keep: {candidates} found nothing as good.",
-            Verdict.LEVEL: f"Evolution **does not beat random search** here: {candidates} did as well.",
+            Verdict.LEVEL: f"Evolution **does not beat random search** here: it is not told apart from {candidates}.",
             Verdict.WORSE: f"Evolution **does not beat random search** here: {candidates} did better.",
         },
         SHUFFLED: {
             Verdict.BETTER: f"How the champion is wired counts: its own {moved} do worse.",
-            Verdict.LEVEL: f"How the champion is wired **does not count**: its own {moved} do as well.",
+            Verdict.LEVEL: f"It does **not show that its wiring counts**: its own {moved} are not told apart from it.",
             Verdict.WORSE: f"How the champion is wired **does not count**: its own {moved} do better.",
         },
     }

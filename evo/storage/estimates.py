@@ -13,7 +13,8 @@ Three sources of uncertainty are told apart by what was repeated:
   and never less than that of the seeds alone or of the examples alone. Its degrees of freedom are Satterthwaite's.
 - *Cross-validation with k folds.* The folds' test examples differ, so their spread holds both sources, but their
   training examples overlap, so that they are not independent: the variance of the mean is s^2 (1 / k + 1 / (k - 1))
-  with Student's interval (Nadeau & Bengio, Inference for the Generalization Error, 2003).
+  with Student's interval (Nadeau & Bengio, Inference for the Generalization Error, 2003). Folds of few examples may be
+  equal by chance, which is no proof: their spread is then taken to be as great as their mean.
 
 Where many comparisons are made at once, :func:`holm` says which of them hold together.
 """
@@ -68,8 +69,11 @@ def estimate(
         Whether ``values`` are those of folds.
     """
     count, mean = values.size, float(np.mean(values))
-    if count < 2 or (examples is None and np.all(values == values[0])):
-        return Estimate(float(values[0]) if count < 2 or np.all(values == values[0]) else mean, 0.0, 1.0)
+    are_equal = bool(np.all(values == values[0]))
+    if are_equal and is_cross_validation and count > 1 and values[0] != 0:
+        return Estimate(float(values[0]), float(values[0]) ** 2 * (1 / count + 1 / (count - 1)), count - 1)
+    if count < 2 or (examples is None and are_equal):
+        return Estimate(float(values[0]) if are_equal else mean, 0.0, 1.0)
     spread = float(np.var(values, ddof=1))
     if is_cross_validation:
         return Estimate(mean, spread * (1 / count + 1 / (count - 1)), count - 1)

@@ -41,7 +41,7 @@ RANDOM_SEARCH = "random search"
 GROWTH_RULE = "growth rule"
 EVOLVED_LAW = "evolved law"
 BEST_FOUNDER = "best founder"
-SHUFFLED = "champion, shuffled"
+SHUFFLED = "shuffled champion"
 """The other rows of the final table. The best founder is of the members of the initial population whose family has no
 row of its own, as those that the recipe names; the last is the control of the champion's wiring, see
 :func:`topologies.shuffle.shuffled`."""

@@ -109,7 +109,7 @@ class Row:
             examples = unpack(self.example_errors) - unpack(other.example_errors)
         if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
             mean = float(np.mean(differences))
-            return Estimate(mean if abs(mean) > rounding else 0.0, 0.0, 1.0)
+            differences = np.full_like(differences, mean if abs(mean) > rounding else 0.0)
         return estimate(differences, examples, self.is_cross_validated)
 
 

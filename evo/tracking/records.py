@@ -175,7 +175,7 @@ def _test(history: History) -> Iterator[Point]:
     """The errors of the final table; at step 0 MLflow draws bars."""
     table, result = history.table, history.result
     if table and result:
-        errors = {row.name.replace(" ", "_").lower(): row.error.mean for row in table.rows}
+        errors = {re.sub(r"[^\w.-]+", "_", row.name).lower(): row.error.mean for row in table.rows}
         over = ratio(table.first.error.mean, table.baseline.error.mean)
         yield from _points({**errors, "champion_over_baseline": over}, "test", 0, result.time)
         listed = {ERROR: table.first.error.mean, BASELINE: table.baseline.error.mean, RATIO: over}

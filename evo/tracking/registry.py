@@ -135,21 +135,23 @@ def register(store: MlflowClient, history: History, run_id: str) -> None:
     except MlflowException:
         store.create_registered_model(name, description=about)
     versions = store.search_model_versions(f"name = '{name}'")
-    if not any(version.run_id == run_id for version in versions):
-        champion, baseline = table.first, table.baseline
-        over = ratio(champion.error.mean, baseline.error.mean)
-        new = store.create_model_version(
-            name,
-            f"{store.get_run(run_id).info.artifact_uri}/model",
-            run_id,
-            tags={
-                "error_over_baseline": "inf" if over is None else f"{over:.6f}",
-                "steps": str(history.settings["fidelity"]["validation_steps"]),
-                "targets": str(len(champion.errors)),
-                "digest": champion.topology.digest,
-            },
-            description=f"{headline(table, history.founder)} ({history.folder.name})",
-            await_creation_for=0,
-        )
+    champion, baseline = table.first, table.baseline
+    over = ratio(champion.error.mean, baseline.error.mean)
+    tags = {
+        "error_over_baseline": "inf" if over is None else f"{over:.6f}",
+        "steps": str(history.settings["fidelity"]["validation_steps"]),
+        "targets": str(len(champion.errors)),
+        "digest": champion.topology.digest,
+    }
+    described = f"{headline(table, history.founder)} ({history.folder.name})"
+    own = next((version for version in versions if version.run_id == run_id), None)
+    if own is None:
+        source = f"{store.get_run(run_id).info.artifact_uri}/model"
+        new = store.create_model_version(name, source, run_id, tags=tags, description=described, await_creation_for=0)
         versions.append(new)
+    elif any(own.tags.get(key) != value for key, value in tags.items()):  # of a search that was extended since
+        for key, value in tags.items():
+            store.set_model_version_tag(name, own.version, key, value)
+        store.update_model_version(name, own.version, described)
+        versions = store.search_model_versions(f"name = '{name}'")
     store.set_registered_model_alias(name, ALIAS, min(versions, key=_rank).version)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from evaluators.training.data import Data
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
 from evo.experiment.space_baselines import space_of
@@ -15,6 +17,7 @@ from evo.settings import Settings
 from evo.storage.header import recipe_of, records_of
 from evo.storage.names import OF_SPACE, tuning
 from evo.storage.records import ScoreRecord
+from evo.variation.space import Space
 from tests.evo.test_own_data import EPOCHS, SMALL, STEPS, data_file
 
 OF_DATA = {"input_shape": None, "affinity": "data", "connected": False}
@@ -37,6 +40,14 @@ def test_data_are_a_space_where_a_recipe_does_not_say_otherwise(tmp_path: Path) 
     space = space_of(settings)
     assert space is not None
     assert len(space) == 8
+
+
+def test_only_the_examples_that_are_trained_on_say_what_is_near(tmp_path: Path) -> None:
+    file = data_file(tmp_path)
+    space = space_of(on_data(tmp_path, training={"data": file, "hidden": [8, 8], "examples": 160}))
+    data = Data.read(file, None, 160)
+    assert space is not None and len(data.train) < len(Data.read(file).train)
+    np.testing.assert_array_equal(space.profiles, Space.of_data(data.train.x).profiles)
 
 
 def test_without_data_or_a_section_nothing_changes() -> None:

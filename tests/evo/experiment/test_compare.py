@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from evaluators.task import Score, Split
+from evaluators.task import Fidelity, Score, Split
 from evo.experiment.compare import for_scores, scores, tuning, verify
 from evo.experiment.known import with_known_scores
 from evo.experiment.search import search
 from evo.settings import Settings
+from evo.storage.header import JOURNAL
 from evo.storage.names import BASELINES
 from evo.storage.records import PhaseStarted, RunEvent, ScoreRecord
 from evo.storage.results import Row
@@ -19,6 +20,7 @@ from tests.fakes import HashEvaluator, recipe
 from topologies.canonical import canonical
 from topologies.expression import parse
 from topologies.names import resolve
+from topologies.topology import Topology
 
 
 def named(**changes: Any) -> Settings:
@@ -88,6 +90,31 @@ def test_what_a_run_of_the_same_recipe_evaluated_is_not_evaluated_again(tmp_path
     assert table == fresh
     tried = [one for one in seen if isinstance(one, ScoreRecord) and one.phase.startswith("tune")]
     assert tried and not any(one.seconds for one in tried)  # they were known
+
+
+def test_a_run_whose_journal_is_damaged_is_passed_over(tmp_path: Path) -> None:
+    settings = named(runs=str(tmp_path))
+    older, newer = search(settings).folder, search(settings).folder
+    assert with_known_scores(settings).reuse_from == (newer,)
+    lines = (newer / JOURNAL).read_bytes().splitlines(keepends=True)
+    (newer / JOURNAL).write_bytes(b"".join([*lines[:5], b"damaged\n", *lines[6:]]))
+    assert with_known_scores(settings).reuse_from == (older,)
+
+
+class FailsWhereDeep(HashEvaluator):
+    """Raises for topologies of seven layers."""
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+        """As the fake does, or not at all."""
+        if topology.depth == 7:
+            raise ArithmeticError("too deep for me")
+        return super().evaluate(topology, fidelity, split, seed)
+
+
+def test_a_topology_that_fails_is_named() -> None:
+    settings = recipe(evaluator=f"{__name__}:FailsWhereDeep", budget=60)
+    with pytest.raises(ValueError, match=r"mine could not be evaluated: .*too deep for me"):
+        scores(settings, {"mine": parse("butterfly(8, 7)")}, lambda event: None)
 
 
 def test_a_run_that_was_scored_by_something_given_from_python_is_not_taken(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from evo.storage.names import BASELINES, EVOLVED, PARALLEL_BUTTERFLY
 from evo.storage.records import (
     TableRecord,
 )
-from tests.evo.experiment.searches import run, scores
+from tests.evo.experiment.searches import generations, run, scores
 from tests.fakes import SEED, HashEvaluator, recipe
 from topologies.canonical import canonical
 from topologies.expression import parse
@@ -39,6 +39,15 @@ def test_the_users_own_topologies_and_baseline_take_part(tmp_path: Path) -> None
     assert [one.origin.family for one in mine.scores("evolution")[:3]].count("own") == 2
     assert mine.scores("evolution")[0].digest == own.digest
     assert mine.result.table.baseline.topology == canonical(parse("clos(8, 2, 3, 2)"))
+
+
+def test_a_baseline_with_few_edges_leaves_room_for_champions_of_the_whole_budget(tmp_path: Path) -> None:
+    settings = recipe(budget=48, baseline="clos(8, 2, 2, 2)", bounds={"max_depth": 6})
+    assert parse("clos(8, 2, 2, 2)").n_edges < 48
+    found = run(tmp_path / "run", settings)
+    assert all(one.best is not None for one in generations(tmp_path / "run", "evolution"))
+    assert len(scores(tmp_path / "run", f"validation: {EVOLVED}")) == settings.fidelity.finalists
+    assert found.result.champion.n_trainable > parse("clos(8, 2, 2, 2)").n_trainable
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,10 @@ def test_intervals_of_samples_are_told_with_few_digits() -> None:
     assert re.fullmatch(r"\+0\.\d{3} ± 0\.\d{3}", told)
 
 
+def test_a_ratio_of_negative_errors_is_less_than_one_where_the_error_is_less() -> None:
+    assert ratio(-0.84, -0.8) == pytest.approx(0.95) and ratio(-0.76, -0.8) == pytest.approx(1.05)
+
+
 def test_a_ratio_to_nothing_is_none() -> None:
     assert ratio(0.3, 0.0) is None and ratio(0.0, 0.0) is None
     assert (ratio(0.0, 0.5), ratio(0.3, 0.6), ratio(-1.0, 2.0)) == (0.0, 0.5, -0.5)

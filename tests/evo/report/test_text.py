@@ -21,6 +21,7 @@ from evo.report.description import about_family, description, final_table_markdo
 from evo.report.numbers import significant
 from evo.report.text import headline
 from evo.storage.history import History
+from evo.storage.names import SHUFFLED
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, with_baseline, with_test_errors
@@ -139,7 +140,17 @@ def test_a_win_over_the_baseline_alone_names_the_rows_that_were_not_beaten(finis
     assert said in headline(table_of(mixed)) and "The champion is level with its best founder, the" in description(
         mixed
     )
-    assert "does not beat random search** here" in description(mixed) and "did as well" in description(mixed)
+    assert "does not beat random search** here" in description(mixed) and "is not told apart from" in description(mixed)
+
+
+def test_the_champion_shuffled_says_whether_its_wiring_counts(finished: History) -> None:
+    table = table_of(finished)
+    shuffled = table.get(SHUFFLED)
+    assert shuffled is not None and shuffled.topology.n_trainable == table.first.topology.n_trainable
+    won = with_test_errors(finished, {SHUFFLED: np.add(LOSSES, table.first.errors)})
+    assert "How the champion is wired counts" in description(won)
+    level = with_test_errors(finished, {SHUFFLED: table.first.errors})
+    assert "does **not show that its wiring counts**" in description(level)
 
 
 errors = st.lists(st.floats(0.01, 1.0), min_size=12, max_size=12)

@@ -98,3 +98,11 @@ def test_holm_holds_what_holds_together() -> None:
     """Holm's own example: three of four comparisons would hold alone."""
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == {"a", "d"}
     assert holm({"a": 0.05}) == {"a"} and holm({"a": 0.03, "b": 0.03}) == set() and holm({}) == set()
+
+
+def test_folds_that_are_equal_by_chance_prove_nothing() -> None:
+    for folds in (2, 5, 10):
+        found = estimate(np.full(folds, -0.02), is_cross_validation=True)
+        assert found.mean == -0.02 and found.p_value > 0.05 and found.half_width > 0.02
+    assert estimate(np.zeros(5), is_cross_validation=True).half_width == 0
+    assert estimate(np.full(5, -0.02)).p_value == 0

@@ -329,6 +329,20 @@ def test_the_alias_is_the_best_champions_in_whatever_order_runs_are_tracked(fini
     assert rows(runs, "select count(*) from model_versions") == [(3,)]
 
 
+def test_a_search_that_was_extended_is_registered_as_what_it_found_at_last(finished: History, runs: Path) -> None:
+    folder = rewritten(finished, runs / "run").folder
+    run_id = track(folder)
+    query = "select value from model_version_tags where key = 'error_over_baseline'"
+    before = rows(runs, query)
+    shutil.rmtree(folder)
+    better = with_test_errors(finished, {"evolved champion": [0.01] * 12})
+    rewritten(finished, folder, better.records)
+    assert track(folder) == run_id and rows(runs, "select count(*) from model_versions") == [(1,)]
+    over = 0.01 / table_of(finished).baseline.error.mean
+    assert rows(runs, query) == [(f"{over:.6f}",)] != before
+    assert "better" in rows(runs, "select description from model_versions")[0][0]
+
+
 def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finished: History, runs: Path) -> None:
     generations = [place for place, one in enumerate(finished.records) if isinstance(one, GenerationRecord)]
     end = EndRecord(status="KILLED", time=finished.records[generations[1]].time)
