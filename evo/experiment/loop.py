@@ -99,7 +99,7 @@ def _individual(candidate: Candidate, answer: Answer, objectives: Sequence[str])
 def _note_generation(run: Run[Settings], progress: Progress, rules: Rules, reference: float | None) -> None:
     state = progress.state
     corner = (_worst_error(reference), rules.bounds.max_edges + 1.0)
-    run.note(
+    is_new = run.note(
         GenerationRecord(
             phase=rules.policy.value,
             number=progress.generations - 1,
@@ -109,7 +109,7 @@ def _note_generation(run: Run[Settings], progress: Progress, rules: Rules, refer
             hypervolume=hypervolume(state.front, corner),
         )
     )
-    if rules.policy is Policy.EVOLUTION and state.elite:
+    if is_new and rules.policy is Policy.EVOLUTION and state.elite:  # a finished run has its champion already
         keep_best(run, state.elite[0])
 
 

@@ -61,13 +61,15 @@ class Run(Generic[SettingsT]):
     noted: set[tuple[str, str, int]]
     """What is noted already, by :func:`evo.storage.records.key_of_note`."""
 
-    def note(self, note: Note) -> None:
-        """Journal and show a note, unless an earlier process did."""
+    def note(self, note: Note) -> bool:
+        """Journal and show a note, unless an earlier process did; whether it is new."""
         key = key_of_note(note)
-        if key not in self.noted:
-            self.journal.append([note])
-            self.noted.add(key)
-            self.show(note)
+        if key in self.noted:
+            return False
+        self.journal.append([note])
+        self.noted.add(key)
+        self.show(note)
+        return True
 
     def end(self, status: EndStatus, why: str = "") -> None:
         """Journal and show how this process left the run; only the last word counts, and it is not said twice."""

@@ -282,7 +282,7 @@ def of_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[s
     name = data_file(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        done = invoked("--data", name, "--hidden", "8,8", "--density", "0.4", "--minutes", "1", "--json", *QUICKLY)
+        done = invoked("--data", name, "--hidden", "8,8", "--density", "0.4", "--minutes", "5", "--json", *QUICKLY)
     assert done.exit_code == 0, done.output
     return folder, done, json.loads(done.stdout)
 

@@ -21,6 +21,7 @@ from evaluators.task import Fidelity, Race, Split, Task
 from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.nsga2 import Policy, Rules, State
 from evo.algorithm.progress import Progress
+from evo.experiment.compare import verify
 from evo.experiment.search import Result, search
 from evo.recipe import validate
 from evo.settings import Settings
@@ -29,7 +30,7 @@ from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of
 from evo.storage.history import History
 from evo.storage.journal import PausedError
-from evo.storage.records import Origin
+from evo.storage.records import Origin, PhaseStarted, RunEvent
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
@@ -108,6 +109,21 @@ def test_a_run_whose_evaluator_was_given_from_python_is_continued_there(tmp_path
     with pytest.raises(ValueError, match=words):
         fork(folder)
     assert [one.name for one in tmp_path.iterdir()] == ["run"], "no copy that nothing could continue"
+
+
+def test_a_finished_run_that_is_entered_again_keeps_its_champion_whatever_stops_it(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, small(2))
+    before = result.champion_file.read_bytes()
+
+    def stop(event: RunEvent) -> None:
+        assert result.champion_file.read_bytes() == before
+        if isinstance(event, PhaseStarted) and event.phase == "validation":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(small(2), HashEvaluator(), folder=tmp_path, watcher=stop)
+    assert result.champion_file.read_bytes() == before
+    assert verify(tmp_path, HashEvaluator()).agrees
 
 
 def test_a_run_in_the_middle_of_an_extension_is_not_finished(tmp_path: Path) -> None:
