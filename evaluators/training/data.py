@@ -207,6 +207,8 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
     if parts["train"][1].dtype != np.float32:
         return {name: Part(x, y) for name, (x, y) in parts.items()}
     of_y = _moments(parts["train"][1])
+    if not of_y[1].any():
+        raise ValueError("y never changes in the training part: too few examples differ")
     return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
 
 

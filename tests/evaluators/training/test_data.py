@@ -125,6 +125,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "several labels": ({"y_train": np.stack([Y, Y], axis=1)}, "2 labels an example"),
     "dates": ({"y_train": np.zeros(400, dtype="datetime64[s]")}, "y_train holds datetime64"),
     "quantities that never change": ({"y_train": np.full(400, 0.5)}, "never changes"),
+    "a quantity of one example": (
+        {"y_train": np.where(np.arange(400) == 0, 1.5, 0)},
+        "y never changes in the training",
+    ),
     "NaN to predict": ({"y_train": np.where(Y == 1, np.nan, 0.5)}, "y_train is not a finite number in"),
     "a class of one": ({"y_train": np.where(np.arange(400) == 0, 9, Y)}, "class 9 has so few"),
     "an unknown task": ({"kind": "ranking"}, "task = 'ranking'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from evaluators import Fidelity, Score, Split
 from evaluators.training import Data, TrainedAccuracy, training
+from evaluators.training.data import Part
 from evaluators.training.evaluator import sizes_of
 from evaluators.training.training import alone, batch_size, error, one_cycle, train
 from tests.evaluators.training.examples import Looks, blobs, easy, of_another_size, two_layers, without_cascades
@@ -245,6 +247,14 @@ def test_what_decides_scores_is_in_the_identity() -> None:
     ]
     assert len({one.identity for one in found}) == len(found)
     assert TrainedAccuracy(easy(), [8]).identity == found[0].identity
+
+
+def test_a_part_whose_quantities_are_all_at_the_mean_has_an_error_of_one() -> None:
+    x, _ = blobs()
+    data = Data.of(x, x[:, 0])
+    at_the_mean = replace(data, test=Part(data.test.x, np.zeros_like(data.test.y)))
+    found = TrainedAccuracy(at_the_mean, [8]).evaluate(dense(8, 8), FIDELITY, Split.TEST, 0)
+    assert set(found.errors) == {1.0}
 
 
 def test_more_edges_learn_more() -> None:
