@@ -39,14 +39,20 @@ def inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
     return x
 
 
-def taken(x: NDArray[Any], places: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """The examples at these places as float32; no more than a block of them exists twice."""
-    taken = np.empty((len(places), x.shape[1]), np.float32)
+def taken(values: NDArray[Any], places: NDArray[np.integer[Any]], what: str) -> NDArray[np.float32]:
+    """The examples at these places as float32, of inputs or of quantities; no more than a block of them exists twice.
+
+    Raises
+    ------
+    ValueError
+        Where some are too large; ``what`` is what they are called in the message.
+    """
+    taken = np.empty((len(places), values.shape[1]), np.float32)
     with np.errstate(over="ignore"):  # is refused when all are there
         for rows, at in zip(blocks(taken), blocks(places, taken.shape[1]), strict=True):
-            rows[:] = x[at]
-    if x.dtype == np.float64 and not np.isfinite(taken).all():
-        raise ValueError("inputs are too large for 32-bit numbers: scale them")
+            rows[:] = values[at]
+    if values.dtype.kind == "f" and not all(np.isfinite(rows).all() for rows in blocks(taken)):
+        raise ValueError(f"{what} are too large for 32-bit numbers: scale them")
     return taken
 
 

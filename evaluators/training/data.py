@@ -30,6 +30,9 @@ _FAR = 8.0
 """Standard deviations at which inputs are cut off: a pixel that is lit in one image of thousands would be at hundreds.
 """
 
+_LEAST = 1e-30
+"""Standard deviations below which numbers are still: the inverse has to be a number of 32 bits."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -163,7 +166,10 @@ class Data:
             parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
         if found.classes:
             _check_classes_are_met(found.classes, found.train[parts["train"][2]])
-        chosen = {name: (taken(of_x, at), of_y[at]) for name, (of_x, of_y, at) in parts.items()}
+        chosen = {
+            name: (taken(of_x, at, "inputs"), of_y[at] if found.classes else taken(of_y, at, "quantities"))
+            for name, (of_x, of_y, at) in parts.items()
+        }
         return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
 
 
@@ -195,7 +201,7 @@ def _check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -
 def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]]) -> dict[str, Part]:
     """Parts whose inputs, and quantities, have mean 0 and variance 1 in the training part.
 
-    What never changes there is 0 everywhere.
+    What never changes there is 0 everywhere, and so is what changes by less than 32-bit numbers can be scaled by.
     """
     middle, scale = _moments(parts["train"][0])
     if not scale.any():
@@ -220,9 +226,9 @@ def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    still = (values == values[0]).all(axis=0)
     deviation = values.std(axis=0, dtype=np.float64)
-    scale = np.where(still, 0.0, 1 / np.where(still | (deviation == 0), 1.0, deviation))
+    still = (values == values[0]).all(axis=0) | (deviation < _LEAST)
+    scale = np.where(still, 0.0, 1 / np.where(still, 1.0, deviation))
     return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 

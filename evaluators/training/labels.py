@@ -23,7 +23,7 @@ class Labels(NamedTuple):
     """What examples are mapped to, for training and for test.
 
     ``train`` and ``test`` hold the numbers of classes, int64 of shape ``(examples,)``, where there are ``classes``;
-    else quantities, float32 of shape ``(examples, outputs)``. ``test`` is None where it was given as None.
+    else quantities, of any type and of shape ``(examples, outputs)``. ``test`` is None where it was given as None.
     """
 
     train: NDArray[np.generic]
@@ -134,7 +134,7 @@ def _quantities(given: dict[str, NDArray[np.generic]]) -> Labels:
     for name, y in given.items():
         if y.dtype.kind in "US":
             raise ValueError(f"{name} holds strings, which are no quantities")
-    found = [y.astype(np.float32).reshape(len(y), -1) for y in given.values()]
+    found = [y.reshape(len(y), -1) for y in given.values()]
     if len({y.shape[1] for y in found}) > 1:
         raise ValueError(f"y_train has {found[0].shape[1]} quantities an example, y_test {found[1].shape[1]}")
     if (found[0] == found[0][0]).all():

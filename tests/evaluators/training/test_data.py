@@ -129,6 +129,16 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"y_train": np.where(np.arange(400) == 0, 1.5, 0)},
         "y never changes in the training",
     ),
+    "a quantity that is too large": (
+        {"y_train": np.where(np.arange(400) == 7, 1e300, X[:, 0])},
+        "quantities are too large for 32-bit numbers",
+    ),
+    "quantities that are too large": ({"y_train": X * 1e39}, "quantities are too large for 32-bit numbers"),
+    "inputs of many bits that are too large": (
+        {"x_train": np.where(np.arange(400)[:, None] == 7, np.longdouble("1e400"), X)},
+        "inputs are too large for 32-bit numbers|not a finite number",  # the latter where such numbers have 64 bits
+    ),
+    "inputs that are too small": ({"x_train": X * 1e-39}, "no input ever changes in the training part"),
     "NaN to predict": ({"y_train": np.where(Y == 1, np.nan, 0.5)}, "y_train is not a finite number in"),
     "a class of one": ({"y_train": np.where(np.arange(400) == 0, 9, Y)}, "class 9 has so few"),
     "an unknown task": ({"kind": "ranking"}, "task = 'ranking'"),
