@@ -94,8 +94,8 @@ def _kind(given: dict[str, NDArray[np.generic]]) -> Kind:
         return "classification"
     if y.ndim == 1 and _is_whole(y):
         raise ValueError(
-            "y_train holds whole numbers written as fractions: say whether they are classes or quantities, with "
-            'task = "classification" or task = "regression"'
+            "y_train holds whole numbers written as fractions: "
+            f"if they are classes, {_said('classification')}; if they are quantities, {_said('regression')}"
         )
     return "regression"
 
@@ -107,7 +107,7 @@ def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
                 f"{name} has {y.shape[1]} labels an example: one is wanted, as a number, a string or a one-hot row"
             )
         if y.dtype.kind == "f" and not _is_whole(y):
-            raise ValueError(f'{name} holds fractions, which are no classes: say task = "regression"')
+            raise ValueError(f"{name} holds fractions, which are no classes: {_said('regression')}")
         if y.dtype.kind == "f":
             given = {**given, name: y.astype(np.int64)}
     kinds = {name: y.dtype.kind in "US" for name, y in given.items()}
@@ -118,8 +118,8 @@ def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
         raise ValueError(f"every example in y_train is of one class, {names[0]}: there is nothing to tell apart")
     if len(names) > _MOST_CLASSES * len(train):
         raise ValueError(
-            f"y_train has {len(names)} classes among {len(train)} examples: if they are quantities, say "
-            'task = "regression"'
+            f"y_train has {len(names)} classes among {len(train)} examples: if they are quantities, "
+            f"{_said('regression')}"
         )
     test = None
     if "y_test" in given:
@@ -140,6 +140,11 @@ def _quantities(given: dict[str, NDArray[np.generic]]) -> Labels:
     if (found[0] == found[0][0]).all():
         raise ValueError("y_train never changes: there is nothing to predict")
     return Labels(found[0], found[1] if len(found) > 1 else None, ())
+
+
+def _said(kind: Kind) -> str:
+    """How a user says what labels are, on the command line and in a recipe."""
+    return f'say --task {kind}, or in a recipe task = "{kind}"'
 
 
 def _is_whole(y: NDArray[Any]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluators.training.data import Data
 from evaluators.training.evaluator import sizes_of
+from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.plan import plan, seconds_per_epoch
 from evo.recipe import overridden, validate
@@ -38,7 +39,7 @@ class Wanted:
     """What a person says of a search without a recipe.
 
     ``density`` is the share of the hidden layers' weights that are trainable, ``epochs`` how long the rows of the final
-    table are trained, ``minutes`` when all should have ended.
+    table are trained, ``minutes`` when all should have ended, ``task`` what y is where the data do not tell.
     """
 
     data: str
@@ -47,6 +48,7 @@ class Wanted:
     minutes: float = 15.0
     epochs: int | None = None
     examples: int | None = None
+    task: Kind | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
@@ -110,7 +112,8 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
         In one line, for data that cannot be used, or options that do not fit them.
     """
     overrides = tuple(overrides)
-    data = Data.read(wanted.data, None, wanted.examples)
+    task = overridden({"training": {"task": wanted.task}}, overrides)["training"]["task"]
+    data = Data.read(wanted.data, task, wanted.examples)
     base = overridden(_base(wanted, data), overrides)
     seconds = seconds_per_epoch(_valid(base, wanted))
     found = next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
@@ -129,7 +132,7 @@ def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:
     ValueError
         In one line, for data that cannot be used, or options that do not fit them.
     """
-    values = _base(wanted, Data.read(wanted.data, None, wanted.examples))
+    values = _base(wanted, Data.read(wanted.data, wanted.task, wanted.examples))
     return values, _valid(values, wanted)
 
 
@@ -155,6 +158,8 @@ def _literal(value: Any) -> str:
 
 def _base(wanted: Wanted, data: Data) -> dict[str, Any]:
     training: dict[str, Any] = {"data": wanted.data, "hidden": list(wanted.hidden)}
+    if wanted.task is not None:
+        training["task"] = wanted.task
     if wanted.examples is not None:
         training["examples"] = wanted.examples
     if len(data.test) < _FEW_TESTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from evaluators.training import TrainedAccuracy
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import for_data
-from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen
+from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen, plain_recipe
 from evo.experiment.plan import plan, seconds_per_step
 from evo.recipe import validate
 from evo.storage.pools import evaluator_of
@@ -115,6 +116,20 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     assert "32 x 32 and 32 x 32, 205 trainable edges together: 10.0% of 2048" in text.replace("\n", " ")
     assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
+
+
+def test_what_y_is_may_be_said_where_the_data_do_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = blobs(inputs=32)
+    path = str(tmp_path / "mine.npz")
+    np.savez(path, x_train=x, y_train=y.astype(float))
+    with pytest.raises(ValueError, match=r"if they are classes, say --task classification, or in a recipe task = "):
+        found(path, monkeypatch, 0.01)
+    for task, outputs in (("classification", 3), ("regression", 1)):
+        settings = found(path, monkeypatch, 0.01, task=task).settings
+        assert settings.found is not None and settings.found.outputs == outputs
+        again = chosen(Wanted(path, (32, 32)), 2, [f"training.task={task}"]).settings
+        assert again == settings == validate(tomllib.loads(as_toml(found(path, monkeypatch, 0.01, task=task).values)))
+        assert plain_recipe(Wanted(path, (32,), task=task))[0]["training"]["task"] == task
 
 
 def told(one: Chosen) -> str:
