@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluators.rng import generator
 from evaluators.task import Split
-from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, taken
+from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, origin, taken
 from evaluators.training.files import arrays_of, stamp
 from evaluators.training.labels import Kind, labels
 
@@ -166,8 +166,14 @@ class Data:
             parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
         if found.classes:
             _check_classes_are_met(found.classes, found.train[parts["train"][2]])
+        first = places[2 * size]
+        from_x = origin(x["x_train"], first)
+        from_y = None if found.classes else origin(found.train, first)
         chosen = {
-            name: (taken(of_x, at, "inputs"), of_y[at] if found.classes else taken(of_y, at, "quantities"))
+            name: (
+                taken(of_x, at, "inputs", from_x),
+                of_y[at] if found.classes else taken(of_y, at, "quantities", from_y),
+            )
             for name, (of_x, of_y, at) in parts.items()
         }
         return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))

@@ -56,6 +56,34 @@ def test_inputs_are_standardised_by_the_training_part_alone() -> None:
     assert data.test.x.mean() > 3  # 50 above the others, whose deviation is about 3
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.longdouble, np.int64, np.uint32])
+def test_numbers_far_from_zero_keep_what_tells_them_apart(kind: Any) -> None:
+    """As seconds since 1970, of examples within an hour."""
+    near = np.random.default_rng(0).integers(3600, size=(400, 2))
+    for far in (1_700_000_000, 2**31):
+        x, usual = (near + far).astype(kind), near.astype(np.float32)
+        for data, same in (
+            (Data.of(x, Y, x[:50], Y[:50]), Data.of(usual, Y, usual[:50], Y[:50])),
+            (Data.of(X, x, kind="regression"), Data.of(X, usual, kind="regression")),
+        ):
+            for split in Split:
+                part, wanted = data.part(split), same.part(split)
+                assert part.x == pytest.approx(wanted.x, abs=1e-6) and part.y == pytest.approx(wanted.y, abs=1e-6)
+
+
+def test_inputs_that_all_lie_far_from_zero_change() -> None:
+    assert "never change" not in str(Data.of(X + 1e9, Y))
+
+
+def test_numbers_that_32_bits_hold_are_taken_as_they_are() -> None:
+    """So that what was found with them is found again, whatever their type."""
+    x = np.random.default_rng(0).integers(-9, 256, size=(400, 5))
+    usual = Data.of(x.astype(np.int16), Y)
+    for kind in (np.int32, np.int64, np.float32, np.float64):
+        data = Data.of(x.astype(kind), Y)
+        assert np.array_equal(data.train.x, usual.train.x) and np.array_equal(data.test.x, usual.test.x)
+
+
 def test_inputs_that_never_change_are_nothing_and_those_far_off_are_cut() -> None:
     x = np.concatenate([X, np.full((400, 1), 7.0)], axis=1)
     test = np.concatenate([X, np.full((400, 1), 1e9)], axis=1)
