@@ -20,7 +20,7 @@ from evaluators.rng import generator
 from evaluators.task import Split
 from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, origin, taken
 from evaluators.training.files import arrays_of, stamp
-from evaluators.training.labels import Kind, labels
+from evaluators.training.labels import Kind, UnmetClassError, check_classes_are_met, labels
 
 _FEWEST = 20
 """Examples in the smallest part."""
@@ -142,41 +142,55 @@ class Data:
             alone = next(name for name in arrays if name.endswith("_test"))
             raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")
         check_shapes(arrays)
-        arrays = drawn(arrays, examples)
-        x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
-        found = labels(arrays["y_train"], arrays.get("y_test"), kind)
-        order = generator(0, "data", "order").permutation(len(found.train))
-        outside = 0 if "x_test" in x else len(order) // 5
-        places, of_test = order[outside:], order[:outside]
-        size = _part_size(len(places))
-        smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
-        if smallest < _FEWEST:
-            raise ValueError(
-                f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
-                f"test would have {smallest}, and {_FEWEST} are the least"
-            )
-        parts = {
-            "search": (x["x_train"], found.train, places[:size]),
-            "validation": (x["x_train"], found.train, places[size : 2 * size]),
-            "train": (x["x_train"], found.train, places[2 * size :]),
-            "test": (x["x_train"], found.train, of_test),
-        }
-        if "x_test" in x:
-            assert found.test is not None
-            parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
-        if found.classes:
-            _check_classes_are_met(found.classes, found.train[parts["train"][2]])
-        first = places[2 * size]
-        from_x = origin(x["x_train"], first)
-        from_y = None if found.classes else origin(found.train, first)
-        chosen = {
-            name: (
-                taken(of_x, at, "inputs", from_x),
-                of_y[at] if found.classes else taken(of_y, at, "quantities", from_y),
-            )
-            for name, (of_x, of_y, at) in parts.items()
-        }
-        return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
+        some = drawn(arrays, examples)
+        try:
+            return _split(some, kind)
+        except UnmetClassError as error:
+            count, there = len(some["y_train"]), len(arrays["y_train"])
+            if count < there and error.name in labels(arrays["y_train"], None, kind).classes:
+                raise ValueError(
+                    f"{count} of {there} examples are taken, and class {error.name} is not among those trained on: "
+                    "take more, with --examples or --minutes"
+                ) from None
+            raise
+
+
+def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
+    """Data of all examples of arrays whose shapes fit together."""
+    x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
+    found = labels(arrays["y_train"], arrays.get("y_test"), kind)
+    order = generator(0, "data", "order").permutation(len(found.train))
+    outside = 0 if "x_test" in x else len(order) // 5
+    places, of_test = order[outside:], order[:outside]
+    size = _part_size(len(places))
+    smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
+    if smallest < _FEWEST:
+        raise ValueError(
+            f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
+            f"test would have {smallest}, and {_FEWEST} are the least"
+        )
+    parts = {
+        "search": (x["x_train"], found.train, places[:size]),
+        "validation": (x["x_train"], found.train, places[size : 2 * size]),
+        "train": (x["x_train"], found.train, places[2 * size :]),
+        "test": (x["x_train"], found.train, of_test),
+    }
+    if "x_test" in x:
+        assert found.test is not None
+        parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
+    if found.classes:
+        check_classes_are_met(found.classes, found.train[parts["train"][2]])
+    first = places[2 * size]
+    from_x = origin(x["x_train"], first)
+    from_y = None if found.classes else origin(found.train, first)
+    chosen = {
+        name: (
+            taken(of_x, at, "inputs", from_x),
+            of_y[at] if found.classes else taken(of_y, at, "quantities", from_y),
+        )
+        for name, (of_x, of_y, at) in parts.items()
+    }
+    return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
 
 
 def _part_size(examples: int) -> int:
@@ -192,16 +206,6 @@ def _read(name: str, kind: Kind | None, examples: int | None, stamp: tuple[int, 
         return Data.of(**arrays, kind=kind, examples=examples)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
-    """Raise ValueError where a class has no example to train on."""
-    missing = np.flatnonzero(np.bincount(trained_on, minlength=len(classes)) == 0)
-    if len(missing):
-        raise ValueError(
-            f"class {classes[missing[0]]} has so few examples that none is in the training part: leave it out, or add "
-            "more"
-        )
 
 
 def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]]) -> dict[str, Part]:

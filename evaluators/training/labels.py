@@ -36,6 +36,14 @@ class Labels(NamedTuple):
         return len(self.classes) or self.train.shape[1]
 
 
+class UnmetClassError(ValueError):
+    """A class of which there is no example to train on, by its name."""
+
+    def __init__(self, name: str, told: str) -> None:
+        super().__init__(told)
+        self.name = name
+
+
 def labels(train: NDArray[np.generic], test: NDArray[np.generic] | None, kind: Kind | None = None) -> Labels:
     """Labels or quantities from arrays of any form.
 
@@ -59,6 +67,16 @@ def labels(train: NDArray[np.generic], test: NDArray[np.generic] | None, kind: K
     given = {name: _from_one_hot(y) for name, y in given.items()} if kind != "regression" else given
     found = kind or _kind(given)
     return _quantities(given) if found == "regression" else _classes(given)
+
+
+def check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
+    """Raise ValueError where a class has no example to train on."""
+    missing = np.flatnonzero(np.bincount(trained_on, minlength=len(classes)) == 0)
+    if len(missing):
+        name = classes[missing[0]]
+        raise UnmetClassError(
+            name, f"class {name} has so few examples that none is in the training part: leave it out, or add more"
+        )
 
 
 def _plain(y: NDArray[np.generic], name: str) -> NDArray[np.generic]:
@@ -125,7 +143,8 @@ def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
     if "y_test" in given:
         unknown = np.setdiff1d(given["y_test"], names)
         if len(unknown):
-            raise ValueError(f"y_test has classes that y_train has not: {_few(unknown.tolist())}")
+            told = f"y_test has classes that y_train has not: {_few(unknown.tolist())}"
+            raise UnmetClassError(str(unknown.tolist()[0]), told)
         test = np.searchsorted(names, given["y_test"]).astype(np.int64)
     return Labels(train.astype(np.int64), test, tuple(str(name) for name in names.tolist()))
 

@@ -62,6 +62,17 @@ def test_examples_are_drawn_at_random_and_labels_with_them(tmp_path: Path) -> No
     assert Data.of(X, Y, examples=9999).fingerprint == Data.of(X, Y).fingerprint
 
 
+@pytest.mark.parametrize("of_test", [0, 5000])
+def test_a_class_that_is_lost_where_examples_are_drawn_is_not_said_to_be_rare(of_test: int) -> None:
+    x, y = blobs(examples=50_000, classes=100)
+    test = {"x_test": x[:: 50_000 // of_test], "y_test": y[:: 50_000 // of_test]} if of_test else {}
+    with pytest.raises(ValueError, match=r"^200 of 50000 examples are taken, and class \d+ is not among those trained"):
+        Data.of(x, y, **test, examples=200)
+    assert Data.of(x, y, **test, examples=20_000).outputs == 100
+    with pytest.raises(ValueError, match="y_test has classes that y_train has not: 100"):
+        Data.of(x, y, x[:500], np.full(500, 100), examples=20_000)
+
+
 def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
     first = Data.read(str(written(tmp_path)))
     assert Data.read(str(tmp_path / "mine.npz")) is first
