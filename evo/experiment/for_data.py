@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Wanted:
             )
         if self.epochs is not None and self.epochs < 2:
             raise ValueError(f"--epochs {self.epochs}: at least 2, for ranks after a single one mean nothing")
-        if self.time <= 0:
+        if not self.time > 0:
             raise ValueError(f"--minutes {self.minutes:g}: at least {1.1 * OVERHEAD / SHARE / 60:.1f} are needed")
 
     @property
@@ -229,10 +230,11 @@ def _with_fewer_examples(
     length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
     whole = len(data.train) + len(data.search) + len(data.validation)
     examples = int(whole * wanted.time / length) // 100 * 100
-    if examples < min(_FEWEST_EXAMPLES, whole):
-        needed = (length * _FEWEST_EXAMPLES / whole + OVERHEAD) / SHARE / 60
+    fewest = min(_FEWEST_EXAMPLES, whole)
+    if examples < fewest:
+        needed = (length * fewest / whole + OVERHEAD) / SHARE / 60
         raise ValueError(
-            f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {needed:.0f} "
+            f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {ceil(needed)} "
             "minutes are needed; take narrower layers, or fewer epochs"
         )
     return values | {"training": values["training"] | {"examples": examples}}

@@ -79,6 +79,20 @@ def test_data_that_are_too_large_are_drawn_from(data: str, monkeypatch: pytest.M
         found(data, monkeypatch, 5000.0)
 
 
+@pytest.mark.parametrize("examples", [300, 350, None])
+@pytest.mark.parametrize("seconds", [7.0, 20.0, 2900.0])
+def test_the_minutes_that_are_said_to_be_needed_are_enough_and_fewer_are_not(
+    data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, examples: int | None
+) -> None:
+    options = {"epochs": 40, "examples": examples}
+    with pytest.raises(ValueError, match=r"--minutes 1: .* at least \d+ minutes are needed") as caught:
+        found(data, monkeypatch, seconds, minutes=1, **options)
+    needed = int(str(caught.value).split("at least ")[1].split()[0])
+    assert found(data, monkeypatch, seconds, minutes=needed, **options).expected_minutes <= needed
+    with pytest.raises(ValueError, match=f"at least {needed} minutes are needed"):
+        found(data, monkeypatch, seconds, minutes=needed - 1, **options)
+
+
 def test_the_recipe_repeats_the_choice(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = found(data, monkeypatch, 0.2)
     assert validate(tomllib.loads(as_toml(one.values))) == one.settings
@@ -146,6 +160,7 @@ def told(one: Chosen) -> str:
         ({"density": 0.01}, "--density 0.01 makes budget = 20: between"),
         ({"epochs": 1}, "--epochs 1: at least 2"),
         ({"minutes": 0.5}, "--minutes 0.5: at least 0.8 are needed"),
+        ({"minutes": float("nan")}, "--minutes nan: at least 0.8 are needed"),
         ({"data": "none.npz"}, 'data = "none.npz": is not there'),
     ],
     ids=str,
