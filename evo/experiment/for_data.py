@@ -224,20 +224,32 @@ def _with_fewer_examples(
     workers: int,
     overrides: Sequence[str],
 ) -> dict[str, Any]:
-    """The cheapest recipe, on as many examples as fit."""
+    """The cheapest recipe, on as many examples as fit; where few of them are left for tests, and there is time, with
+    cross-validation.
+    """
     long, short = _epochs(wanted, data)[-1]
-    values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
-    length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
     whole = len(data.train) + len(data.search) + len(data.validation)
-    examples = int(whole * wanted.time / length) // 100 * 100
     fewest = min(_FEWEST_EXAMPLES, whole)
+
+    def cut(base: dict[str, Any]) -> tuple[float, dict[str, Any], int]:
+        """How long the recipe takes on all examples, the recipe on those that fit, and how many they are."""
+        values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
+        length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
+        examples = int(whole * wanted.time / length) // 100 * 100
+        return length, values | {"training": values["training"] | {"examples": examples}}, examples
+
+    length, found, examples = cut(base)
     if examples < fewest:
         needed = (length * fewest / whole + OVERHEAD) / SHARE / 60
         raise ValueError(
             f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {ceil(needed)} "
             "minutes are needed; take narrower layers, or fewer epochs"
         )
-    return values | {"training": values["training"] | {"examples": examples}}
+    training = base["training"]
+    if "folds" in training or len(Data.read(wanted.data, training.get("task"), examples).test) >= _FEW_TESTS:
+        return found
+    _, folded, examples = cut(base | {"training": training | {"folds": _FOLDS}})
+    return folded if examples >= fewest else found
 
 
 def _scaled(seconds: float, data: Data, settings: Settings) -> float:

@@ -74,9 +74,23 @@ def test_data_that_are_too_large_are_drawn_from(data: str, monkeypatch: pytest.M
     examples = one.settings.training.examples
     assert examples is not None and 500 <= examples < 4800
     assert one.seconds_per_epoch == pytest.approx(9.0 * examples / 4800)
-    assert "are taken" in told(one)
+    assert f"drawn from the file: at most {examples}" in " ".join(told(one).split())
     with pytest.raises(ValueError, match=r"--minutes 15: .* at least \d+ minutes are needed"):
         found(data, monkeypatch, 5000.0)
+
+
+@pytest.mark.parametrize("of_test", [0, 3000])
+def test_where_examples_are_cut_to_few_tests_there_is_cross_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_test: int
+) -> None:
+    x, y = blobs(examples=10_000, inputs=32)
+    test = {"x_test": x[:of_test], "y_test": y[:of_test]} if of_test else {}
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **test)
+    whole, cut = (found(str(tmp_path / "mine.npz"), monkeypatch, seconds) for seconds in (0.1, 16.0))
+    assert whole.settings.training is not None and whole.settings.training.folds is None
+    training = cut.settings.training
+    assert training is not None and training.examples is not None and 500 <= training.examples < 1000
+    assert training.folds == cut.settings.fidelity.test_targets == 5 and cut.expected_minutes <= 15.01
 
 
 @pytest.mark.parametrize("examples", [300, 350, None])
