@@ -158,8 +158,7 @@ class Data:
 def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
     """Data of all examples of arrays whose shapes fit together."""
     x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
-    found = labels(arrays["y_train"], arrays.get("y_test"), kind)
-    order = generator(0, "data", "order").permutation(len(found.train))
+    order = generator(0, "data", "order").permutation(len(x["x_train"]))
     outside = 0 if "x_test" in x else len(order) // 5
     places, of_test = order[outside:], order[:outside]
     size = _part_size(len(places))
@@ -169,6 +168,7 @@ def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
             f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
             f"test would have {smallest}, and {_FEWEST} are the least"
         )
+    found = labels(arrays["y_train"], arrays.get("y_test"), kind)
     parts = {
         "search": (x["x_train"], found.train, places[:size]),
         "validation": (x["x_train"], found.train, places[size : 2 * size]),
@@ -179,7 +179,9 @@ def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
         assert found.test is not None
         parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
     if found.classes:
-        check_classes_are_met(found.classes, found.train[parts["train"][2]])
+        y = arrays["y_train"]
+        are_numbers = kind is None and y.dtype.kind in "iu" and y.size == len(y)
+        check_classes_are_met(found.classes, found.train[parts["train"][2]], are_numbers)
     first = places[2 * size]
     from_x = origin(x["x_train"], first)
     from_y = None if found.classes else origin(found.train, first)

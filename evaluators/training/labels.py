@@ -69,21 +69,22 @@ def labels(train: NDArray[np.generic], test: NDArray[np.generic] | None, kind: K
     return _quantities(given) if found == "regression" else _classes(given)
 
 
-def check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
-    """Raise ValueError where a class has no example to train on."""
+def check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any], are_numbers: bool) -> None:
+    """Raise ValueError where a class has no example to train on; where labels are numbers, they may be quantities."""
     missing = np.flatnonzero(np.bincount(trained_on, minlength=len(classes)) == 0)
     if len(missing):
         name = classes[missing[0]]
-        raise UnmetClassError(
-            name, f"class {name} has so few examples that none is in the training part: leave it out, or add more"
-        )
+        told = f"class {name} has so few examples that none is in the training part: leave it out, or add more"
+        raise UnmetClassError(name, f"{told}; if y are quantities, {_said('regression')}" if are_numbers else told)
 
 
 def _plain(y: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     """One entry or one row an example, of one of the usual types, without NaN."""
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "backslashreplace")
     if y.dtype == object and all(isinstance(one, str) for one in y.flat):
         y = y.astype(str)
-    if y.dtype.kind not in "biufUS":
+    if y.dtype.kind not in "biufU":
         raise ValueError(f"{name} holds {y.dtype}: numbers or strings are wanted")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -97,7 +98,7 @@ def _plain(y: NDArray[np.generic], name: str) -> NDArray[np.generic]:
 
 def _from_one_hot(y: NDArray[np.generic]) -> NDArray[np.generic]:
     """The numbers of the columns where each row has its only 1; anything else as it is."""
-    if y.ndim == 1 or y.dtype.kind in "US":
+    if y.ndim == 1 or y.dtype.kind == "U":
         return y
     hot = y == 1
     if not ((y == 0) | hot).all() or not (hot.sum(axis=1) == 1).all():
@@ -121,14 +122,16 @@ def _kind(given: dict[str, NDArray[np.generic]]) -> Kind:
 def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
     for name, y in given.items():
         if y.ndim > 1:
+            quantities = "" if y.dtype.kind == "U" else f"; if they are quantities, {_said('regression')}"
             raise ValueError(
                 f"{name} has {y.shape[1]} labels an example: one is wanted, as a number, a string or a one-hot row"
+                f"{quantities}"
             )
         if y.dtype.kind == "f" and not _is_whole(y):
             raise ValueError(f"{name} holds fractions, which are no classes: {_said('regression')}")
         if y.dtype.kind == "f":
             given = {**given, name: y.astype(np.int64)}
-    kinds = {name: y.dtype.kind in "US" for name, y in given.items()}
+    kinds = {name: y.dtype.kind == "U" for name, y in given.items()}
     if len(set(kinds.values())) > 1:
         raise ValueError("of y_train and y_test one holds strings and the other numbers: both must name classes alike")
     names, train = np.unique(given["y_train"], return_inverse=True)
@@ -151,7 +154,7 @@ def _classes(given: dict[str, NDArray[np.generic]]) -> Labels:
 
 def _quantities(given: dict[str, NDArray[np.generic]]) -> Labels:
     for name, y in given.items():
-        if y.dtype.kind in "US":
+        if y.dtype.kind == "U":
             raise ValueError(f"{name} holds strings, which are no quantities")
     found = [y.reshape(len(y), -1) for y in given.values()]
     if len({y.shape[1] for y in found}) > 1:

@@ -19,6 +19,7 @@ from evaluators.training.evaluator import sizes_of
 from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.plan import plan, seconds_per_epoch
+from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
 from evo.settings import Settings
 
@@ -58,6 +59,8 @@ class Wanted:
             )
         if self.epochs is not None and self.epochs < 2:
             raise ValueError(f"--epochs {self.epochs}: at least 2, for ranks after a single one mean nothing")
+        if self.examples is not None and self.examples < FEWEST_EXAMPLES:
+            raise ValueError(f"--examples {self.examples}: at least {FEWEST_EXAMPLES}")
         if not self.time > 0:
             raise ValueError(f"--minutes {self.minutes:g}: at least {1.1 * OVERHEAD / SHARE / 60:.1f} are needed")
 
@@ -115,12 +118,13 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
     overrides = tuple(overrides)
     task = overridden({"training": {"task": wanted.task}}, overrides)["training"]["task"]
     data = Data.read(wanted.data, task, wanted.examples)
-    base = overridden(_base(wanted, data), overrides)
-    seconds = seconds_per_epoch(_valid(base, wanted))
+    made = _base(wanted, data)
+    base = overridden(made, overrides)
+    seconds = seconds_per_epoch(_valid(base, wanted, made["budget"]))
     found = next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
     if found is None:
         found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
-    settings = _valid(found, wanted)
+    settings = _valid(found, wanted, made["budget"])
     length = sum(phase.length(workers) for phase in plan(settings)) * _scaled(seconds, data, settings)
     return Chosen(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
 
@@ -134,7 +138,7 @@ def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:
         In one line, for data that cannot be used, or options that do not fit them.
     """
     values = _base(wanted, Data.read(wanted.data, wanted.task, wanted.examples))
-    return values, _valid(values, wanted)
+    return values, _valid(values, wanted, values["budget"])
 
 
 def budget_of(density: float, sizes: Sequence[tuple[int, int]]) -> int:
@@ -174,12 +178,13 @@ def _base(wanted: Wanted, data: Data) -> dict[str, Any]:
     }
 
 
-def _valid(values: dict[str, Any], wanted: Wanted) -> Settings:
+def _valid(values: dict[str, Any], wanted: Wanted, budget: int) -> Settings:
+    """The settings; of a bad budget that the density made, the message says so."""
     try:
         return validate(values)
     except ValueError as error:
-        told = str(error)
-        raise ValueError(f"--density {wanted.density:g} makes {told}" if told.startswith("budget") else told) from None
+        is_made = str(error).startswith("budget") and values["budget"] == budget
+        raise ValueError(f"--density {wanted.density:g} makes {error}" if is_made else str(error)) from None
 
 
 def _epochs(wanted: Wanted, data: Data) -> list[tuple[int, int]]:

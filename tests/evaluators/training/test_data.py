@@ -105,19 +105,35 @@ def test_images_of_any_layout_are_flattened_as_they_lie() -> None:
     [
         np.array(["cat", "dog", "eel"])[Y],
         np.array(["cat", "dog", "eel"], dtype=object)[Y],
+        np.array([b"cat", b"dog", b"eel"])[Y],
         np.eye(3)[Y],
         np.eye(3, dtype=int)[Y],
         Y[:, None],
         10 * Y - 3,
         Y.astype(np.uint8),
     ],
-    ids=["strings", "objects that are strings", "one-hot fractions", "one-hot", "a column", "any numbers", "bytes"],
+    ids=[
+        "strings",
+        "objects that are strings",
+        "strings of bytes",
+        "one-hot fractions",
+        "one-hot",
+        "a column",
+        "any numbers",
+        "small numbers",
+    ],
 )
 def test_labels_of_any_form_are_the_same_classes(y: Any) -> None:
     data = Data.of(X, y, X[:50], y[:50])
     usual = Data.of(X, Y, X[:50], Y[:50])
     assert np.array_equal(data.train.y, usual.train.y) and np.array_equal(data.test.y, usual.test.y)
     assert len(data.classes) == data.outputs == 3
+
+
+def test_strings_of_bytes_are_the_strings_that_they_stand_for() -> None:
+    names = np.array(["cat", "dög", "eel"])[Y]
+    data = Data.of(X, np.char.encode(names, "utf-8"), X[:50], names[:50])
+    assert data.classes == ("cat", "dög", "eel") and np.array_equal(data.test.y, Data.of(X, Y, X[:50], Y[:50]).test.y)
 
 
 def test_fractions_are_quantities_and_whole_ones_are_what_one_says() -> None:
@@ -150,7 +166,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "one class": ({"y_train": 0 * Y}, "of one class, 0"),
     "a class a number": ({"y_train": np.arange(400)}, "400 classes among 400 examples"),
     "whole fractions": ({"y_train": Y * 1.0}, "whole numbers written as fractions"),
-    "several labels": ({"y_train": np.stack([Y, Y], axis=1)}, "2 labels an example"),
+    "several labels": (
+        {"y_train": np.stack([Y, Y], axis=1)},
+        "2 labels an example: .* or a one-hot row; if they are quantities, say --task regression",
+    ),
+    "numbers of many classes": (
+        {"y_train": np.arange(400) % 130},
+        "class .* has so few examples .* or add more; if y are quantities, say --task regression",
+    ),
     "dates": ({"y_train": np.zeros(400, dtype="datetime64[s]")}, "y_train holds datetime64"),
     "quantities that never change": ({"y_train": np.full(400, 0.5)}, "never changes"),
     "a quantity of one example": (
@@ -177,6 +200,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a test part of another shape": ({"x_test": X[:, :5], "y_test": Y}, r"x_train \(8,\) and x_test \(5,\)"),
     "a test part without labels": ({"x_test": X}, "there is x_test but no y_test"),
     "a few examples": ({"x_train": X[::5], "y_train": Y[::5]}, "80 examples in x_train are too few"),
+    "five examples": ({"x_train": X[::80], "y_train": np.array([0, 1, 2, 0, 1])}, "5 examples in x_train are too few"),
     "a few tests": ({"x_test": X[::40], "y_test": Y[::40]}, "would have 10"),
 }
 
@@ -187,6 +211,11 @@ def test_what_cannot_be_learned_from_is_one_line(name: str) -> None:
     with pytest.raises(ValueError, match=told) as caught:
         Data.of(**{"x_train": X, "y_train": Y, **changes})
     assert "\n" not in str(caught.value)
+
+
+def test_names_that_are_rare_are_no_quantities() -> None:
+    with pytest.raises(ValueError, match=r"class zebra has so few examples .* or add more$"):
+        Data.of(X, np.where(np.arange(400) == 0, "zebra", np.array(["cat", "dog"])[Y % 2]))
 
 
 def test_a_class_that_is_rare_by_chance_is_named() -> None:

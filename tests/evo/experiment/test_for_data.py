@@ -173,6 +173,8 @@ def told(one: Chosen) -> str:
         ({"density": 1.5}, "--density 1.5: the share"),
         ({"density": 0.01}, "--density 0.01 makes budget = 20: between"),
         ({"epochs": 1}, "--epochs 1: at least 2"),
+        ({"examples": 0}, "--examples 0: at least 100"),
+        ({"examples": -5}, "--examples -5: at least 100"),
         ({"minutes": 0.5}, "--minutes 0.5: at least 0.8 are needed"),
         ({"minutes": float("nan")}, "--minutes nan: at least 0.8 are needed"),
         ({"data": "none.npz"}, 'data = "none.npz": is not there'),
@@ -183,6 +185,11 @@ def test_options_that_do_not_fit_are_one_line(data: str, options: dict[str, Any]
     with pytest.raises(ValueError, match=words) as caught:
         chosen(Wanted(**{"data": data, "hidden": (32, 32), **options}), 2)
     assert "\n" not in str(caught.value)
+
+
+def test_a_budget_that_is_set_is_not_said_to_be_made_by_the_density(data: str) -> None:
+    with pytest.raises(ValueError, match=r"^budget = 9000: between"):
+        chosen(Wanted(data, (32, 32)), 2, ["budget=9000"])
 
 
 def test_a_density_is_of_all_places_together() -> None:
