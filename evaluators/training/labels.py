@@ -81,7 +81,7 @@ def check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any], ar
 def _plain(y: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     """One entry or one row an example, of one of the usual types, without NaN."""
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "backslashreplace")
+        y = np.char.decode(y.astype(np.bytes_), "utf-8", "backslashreplace")
     if y.dtype == object and all(isinstance(one, str) for one in y.flat):
         y = y.astype(str)
     if y.dtype.kind not in "biufU":
