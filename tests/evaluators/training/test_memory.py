@@ -85,9 +85,9 @@ def test_compressed_data_need_more_than_those_that_stay_in_their_file(
     monkeypatch.setattr(memory, "LARGE", 1 << 14)
     needed = 3500 * 8 * 4
     for write, examples, fits in (
-        (np.savez, None, needed + 2**16),
-        (np.savez_compressed, None, 3 * needed + 2**17),
-        (np.savez, 300, 600 * 8 * 4 + 2**16),
+        (np.savez, None, 2 * needed + 2**16),
+        (np.savez_compressed, None, 4 * needed + 2**17),
+        (np.savez, 300, 2 * 600 * 8 * 4 + 2**16),
     ):
         name = str(written(tmp_path, write))
         monkeypatch.setattr(memory, "memory", lambda fits=fits: fits)
@@ -101,6 +101,38 @@ def test_compressed_data_need_more_than_those_that_stay_in_their_file(
 
 def test_memory_that_is_left_is_less_than_there_is_and_more_than_nothing() -> None:
     assert 2**26 < memory.memory() < 2**50
+
+
+def test_inputs_need_room_twice_because_ray_keeps_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 << 10)
+    name = str(written(tmp_path, x_train=X.astype(np.float32), x_test=X[:500].astype(np.float32)))
+    monkeypatch.setattr(memory, "memory", lambda: 2 * 3500 * 8 * 4)
+    with pytest.raises(ValueError, match=r"needs 0\.0 GiB of memory"):
+        files.arrays_of(name)
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "freed"),
+    [
+        (".", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_container_has_no_more_left_than_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, limit: str, used: str, freed: str
+) -> None:
+    monkeypatch.setattr(memory, "CONTAINERS", tmp_path)
+    whole, place = memory.memory(), tmp_path / folder
+    place.mkdir(exist_ok=True)
+    (place / limit).write_text("3000000\n")
+    (place / used).write_text("1000000\n")
+    (place / "memory.stat").write_text(f"cache 7\n{freed} 500\nactive_file 9\n")
+    assert memory.memory() == 2_000_500 < whole
+    (place / used).write_text("4000000\n")
+    assert memory.memory() == 0
+    (place / limit).write_text("max\n")
+    assert memory.memory() > 2**26
 
 
 def test_work_in_blocks_gives_the_bits_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
