@@ -61,12 +61,13 @@ def imported(name: str, what: str) -> Any:
     Raises
     ------
     ValueError
-        When there is none. ``what`` is what it is called in the message.
+        In one line, when there is none, or its module fails. ``what`` is what it is called in the message.
     """
     module, _, attribute = name.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # where a user's own module is; workers look there too
     try:
         return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{what} {name!r}: {error}") from None
+    except Exception as error:  # whatever a user's module raises
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ValueError(f"{what} {name!r}: {told}") from error

@@ -43,6 +43,9 @@ not; fewer epochs on all examples rank better than more on fewer examples."""
 OF_SEARCH = ("targets", "steps", "rates", "weight_decays", "race_targets")
 """Keys of ``[fidelity]`` that are about the scores of candidates; the others are about those of finalists."""
 
+FEWEST_EXAMPLES = 100
+"""To which data may be cut."""
+
 
 class TrainingSettings(Section):
     """A user's data, and the model that is trained on them with a candidate's cascades as its layers."""
@@ -67,7 +70,7 @@ class TrainingSettings(Section):
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     """Folds of a cross-validation that takes the place of the test part, for small data: there is one test training a
     fold, and together they test every example once by which nothing was chosen (:mod:`evaluators.training.folds`)."""
-    examples: Annotated[int, Field(ge=100)] | None = None
+    examples: Annotated[int, Field(ge=FEWEST_EXAMPLES)] | None = None
     """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
 
     @model_validator(mode="after")

@@ -138,7 +138,9 @@ class Settings(RunSettings):
     @classmethod
     def _follow_from_files(cls, values: Any) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
-        return with_space(completed(values)) if isinstance(values, dict) else values
+        if not isinstance(values, dict):
+            return values
+        return with_space(completed(values), is_new=values.get("found") is None)
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:

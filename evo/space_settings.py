@@ -10,6 +10,9 @@ from pydantic import model_validator
 
 from evo.section import Count, Section
 
+_NUMBERS_A_PAIR = 3.6
+"""Numbers of 64 bits that exist at a time for every pair of inputs, where near ones are put together (measured)."""
+
 
 class SpaceSettings(Section):
     """Where inputs are, so that some are near each other, and whether every input has to reach every output."""
@@ -44,9 +47,24 @@ class SpaceSettings(Section):
                 "input_shape = [height, width]"
             )
 
+    @staticmethod
+    def check_memory(n_in: int) -> None:
+        """Raise ValueError where there is too little memory to find out which of so many inputs are near each other."""
+        from evaluators.training import memory
 
-def with_space(values: dict[str, Any]) -> dict[str, Any]:
-    """A recipe's values with a section ``[space]`` where there is one or data are trained on, and all that follows."""
+        needed, there_is = _NUMBERS_A_PAIR * 8 * n_in**2, memory.memory()
+        if needed > there_is:
+            raise ValueError(
+                f"{n_in} inputs: which are near each other takes {needed / 2**30:.0f} GiB, and this machine has "
+                f'{there_is / 2**30:.0f}: write affinity = "none" under [space], or --set space.affinity=none'
+            )
+
+
+def with_space(values: dict[str, Any], is_new: bool) -> dict[str, Any]:
+    """A recipe's values with a section ``[space]`` where there is one or data are trained on, and all that follows.
+
+    A new recipe is refused where the space does not fit into memory; that of a run may be read to report on it.
+    """
     training, given = values.get("training"), values.get("space")
     if isinstance(given, SpaceSettings):
         given = given.model_dump()
@@ -60,4 +78,7 @@ def with_space(values: dict[str, Any]) -> dict[str, Any]:
         space["affinity"] = "data"
     if space.get("connected") is None:
         space["connected"] = training is None
+    has_places = space.get("input_shape") is not None or space.get("affinity") == "data"
+    if is_new and has_places and training is not None and isinstance(n_in := values.get("n_in"), int):
+        SpaceSettings.check_memory(n_in)
     return values | {"space": space}

@@ -39,14 +39,41 @@ def inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
     return x
 
 
-def taken(x: NDArray[Any], places: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-    """The examples at these places as float32; no more than a block of them exists twice."""
-    taken = np.empty((len(places), x.shape[1]), np.float32)
-    with np.errstate(over="ignore"):  # is refused when all are there
+def origin(values: NDArray[Any], example: int) -> NDArray[np.floating[Any]] | None:
+    """What is subtracted from inputs or quantities before they become float32; None where float32 holds all of them.
+
+    It is an example to train on, so that what tells examples apart keeps its digits where all lie far from 0, as dates
+    in seconds do.
+    """
+    with np.errstate(over="ignore"):  # what is too large is not held either
+        if np.can_cast(values.dtype, np.float32) or all(
+            (rows == rows.astype(np.float32)).all() for rows in blocks(values)
+        ):
+            return None
+    return np.asarray(values[example], np.result_type(values.dtype, np.float64))
+
+
+def taken(
+    values: NDArray[Any], places: NDArray[np.integer[Any]], what: str, origin: NDArray[np.floating[Any]] | None
+) -> NDArray[np.float32]:
+    """The examples at these places as float32, of inputs or of quantities, as they are or from an origin.
+
+    No more than a block of them exists twice.
+
+    Raises
+    ------
+    ValueError
+        Where some are too large; ``what`` is what they are called in the message.
+    """
+    taken = np.empty((len(places), values.shape[1]), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # is refused when all are there
         for rows, at in zip(blocks(taken), blocks(places, taken.shape[1]), strict=True):
-            rows[:] = x[at]
-    if x.dtype == np.float64 and not np.isfinite(taken).all():
-        raise ValueError("inputs are too large for 32-bit numbers: scale them")
+            if origin is None:
+                rows[:] = values[at]
+            else:
+                np.subtract(values[at], origin, out=rows, casting="unsafe")
+    if not all(np.isfinite(rows).all() for rows in blocks(taken)):
+        raise ValueError(f"{what} are too large for 32-bit numbers: scale them")
     return taken
 
 

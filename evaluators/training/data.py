@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluators.rng import generator
 from evaluators.task import Split
-from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, taken
+from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, origin, taken
 from evaluators.training.files import arrays_of, stamp
-from evaluators.training.labels import Kind, labels
+from evaluators.training.labels import Kind, UnmetClassError, check_classes_are_met, labels
 
 _FEWEST = 20
 """Examples in the smallest part."""
@@ -29,6 +29,9 @@ _USUAL = 5000
 _FAR = 8.0
 """Standard deviations at which inputs are cut off: a pixel that is lit in one image of thousands would be at hundreds.
 """
+
+_LEAST = 1e-30
+"""Standard deviations below which numbers are still: the inverse has to be a number of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -139,32 +142,57 @@ class Data:
             alone = next(name for name in arrays if name.endswith("_test"))
             raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")
         check_shapes(arrays)
-        arrays = drawn(arrays, examples)
-        x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
-        found = labels(arrays["y_train"], arrays.get("y_test"), kind)
-        order = generator(0, "data", "order").permutation(len(found.train))
-        outside = 0 if "x_test" in x else len(order) // 5
-        places, of_test = order[outside:], order[:outside]
-        size = _part_size(len(places))
-        smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
-        if smallest < _FEWEST:
-            raise ValueError(
-                f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
-                f"test would have {smallest}, and {_FEWEST} are the least"
-            )
-        parts = {
-            "search": (x["x_train"], found.train, places[:size]),
-            "validation": (x["x_train"], found.train, places[size : 2 * size]),
-            "train": (x["x_train"], found.train, places[2 * size :]),
-            "test": (x["x_train"], found.train, of_test),
-        }
-        if "x_test" in x:
-            assert found.test is not None
-            parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
-        if found.classes:
-            _check_classes_are_met(found.classes, found.train[parts["train"][2]])
-        chosen = {name: (taken(of_x, at), of_y[at]) for name, (of_x, of_y, at) in parts.items()}
-        return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
+        some = drawn(arrays, examples)
+        try:
+            return _split(some, kind)
+        except UnmetClassError as error:
+            count, there = len(some["y_train"]), len(arrays["y_train"])
+            if count < there and error.name in labels(arrays["y_train"], None, kind).classes:
+                raise ValueError(
+                    f"{count} of {there} examples are taken, and class {error.name} is not among those trained on: "
+                    "take more, with --examples or --minutes"
+                ) from None
+            raise
+
+
+def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
+    """Data of all examples of arrays whose shapes fit together."""
+    x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
+    order = generator(0, "data", "order").permutation(len(x["x_train"]))
+    outside = 0 if "x_test" in x else len(order) // 5
+    places, of_test = order[outside:], order[:outside]
+    size = _part_size(len(places))
+    smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
+    if smallest < _FEWEST:
+        raise ValueError(
+            f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
+            f"test would have {smallest}, and {_FEWEST} are the least"
+        )
+    found = labels(arrays["y_train"], arrays.get("y_test"), kind)
+    parts = {
+        "search": (x["x_train"], found.train, places[:size]),
+        "validation": (x["x_train"], found.train, places[size : 2 * size]),
+        "train": (x["x_train"], found.train, places[2 * size :]),
+        "test": (x["x_train"], found.train, of_test),
+    }
+    if "x_test" in x:
+        assert found.test is not None
+        parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
+    if found.classes:
+        y = arrays["y_train"]
+        are_numbers = kind is None and y.dtype.kind in "iu" and y.size == len(y)
+        check_classes_are_met(found.classes, found.train[parts["train"][2]], are_numbers)
+    first = places[2 * size]
+    from_x = origin(x["x_train"], first)
+    from_y = None if found.classes else origin(found.train, first)
+    chosen = {
+        name: (
+            taken(of_x, at, "inputs", from_x),
+            of_y[at] if found.classes else taken(of_y, at, "quantities", from_y),
+        )
+        for name, (of_x, of_y, at) in parts.items()
+    }
+    return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
 
 
 def _part_size(examples: int) -> int:
@@ -182,20 +210,10 @@ def _read(name: str, kind: Kind | None, examples: int | None, stamp: tuple[int, 
         raise ValueError(f"{name}: {error}") from None
 
 
-def _check_classes_are_met(classes: tuple[str, ...], trained_on: NDArray[Any]) -> None:
-    """Raise ValueError where a class has no example to train on."""
-    missing = np.flatnonzero(np.bincount(trained_on, minlength=len(classes)) == 0)
-    if len(missing):
-        raise ValueError(
-            f"class {classes[missing[0]]} has so few examples that none is in the training part: leave it out, or add "
-            "more"
-        )
-
-
 def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]]) -> dict[str, Part]:
     """Parts whose inputs, and quantities, have mean 0 and variance 1 in the training part.
 
-    What never changes there is 0 everywhere.
+    What never changes there is 0 everywhere, and so is what changes by less than 32-bit numbers can be scaled by.
     """
     middle, scale = _moments(parts["train"][0])
     if not scale.any():
@@ -207,6 +225,8 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
     if parts["train"][1].dtype != np.float32:
         return {name: Part(x, y) for name, (x, y) in parts.items()}
     of_y = _moments(parts["train"][1])
+    if not of_y[1].any():
+        raise ValueError("y never changes in the training part: too few examples differ")
     return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
 
 
@@ -218,9 +238,9 @@ def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[
 
 
 def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    still = (values == values[0]).all(axis=0)
     deviation = values.std(axis=0, dtype=np.float64)
-    scale = np.where(still, 0.0, 1 / np.where(still | (deviation == 0), 1.0, deviation))
+    still = (values == values[0]).all(axis=0) | (deviation < _LEAST)
+    scale = np.where(still, 0.0, 1 / np.where(still, 1.0, deviation))
     return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 

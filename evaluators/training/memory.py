@@ -13,6 +13,14 @@ from numpy.typing import NDArray
 
 LARGE = 1 << 28
 """Bytes of an array from which it is mapped where it can be; a smaller one is read whole, and its checksum checked."""
+CONTAINERS = Path("/sys/fs/cgroup")
+"""Where Linux tells how much memory a container may use."""
+_LIMITS = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
+"""Files of the limit, of what is used, and of what that consists of, with the key of what is freed when it is wanted:
+copies of files that nobody reads. Of version 2 of control groups, and of version 1."""
 _LOCAL_HEADER = 30
 """Bytes of a zip file's header of a member, of which the lengths of what follows it are the last four."""
 
@@ -64,22 +72,40 @@ def mapped(path: Path, key: str, member: Member) -> NDArray[Any]:
 
 
 def needed(found: dict[str, Member], examples: int | None) -> int:
-    """Bytes that data need: what is read of them as it is, and every example that is taken as float32."""
+    """Bytes that data need: what is read of them as it is, and every example that is taken.
+
+    Inputs are taken as float32, and twice, because Ray keeps a copy for the workers.
+    """
     whole = 0
     for key, member in found.items():
         taken = 1.0 if examples is None or not member.shape else min(1.0, examples / max(1, member.shape[0]))
         whole += 0 if member.is_mapped else member.size
-        whole += round(taken * member.entries * (4 if key.startswith("x") else member.dtype.itemsize))
+        whole += round(taken * member.entries * (2 * 4 if key.startswith("x") else member.dtype.itemsize))
     return whole
 
 
 def memory() -> int:
-    """Bytes of memory that this machine has left, where the system tells, and else all that it has."""
+    """Bytes of memory that are left, in this machine and in the container that this process may be in."""
+    return min([_of_machine(), *(left for limit in _LIMITS if (left := _of_container(*limit)) is not None)])
+
+
+def _of_machine() -> int:
+    """Bytes that this machine has left, where the system tells, and else all that it has."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
     except (OSError, StopIteration, ValueError):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _of_container(limit: str, used: str, parts: str, freed: str) -> int | None:
+    """Bytes that are left of a container's limit; None where there is none."""
+    try:
+        most, now = (int((CONTAINERS / file).read_text(encoding="ascii")) for file in (limit, used))
+        lines = (CONTAINERS / parts).read_text(encoding="ascii").splitlines()
+        return max(0, most - now + sum(int(line.split()[1]) for line in lines if line.startswith(f"{freed} ")))
+    except (OSError, ValueError):
+        return None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

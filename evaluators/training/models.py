@@ -77,7 +77,7 @@ def model_function(given: str | ModelFunction | None) -> ModelFunction:
 
 
 def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int, layer: LayerFunction = sparse) -> None:
-    """Raise ValueError for a function whose model does not use every cascade, or has other outputs than are wanted."""
+    """Raise ValueError for a function whose model does not train every cascade, or has other outputs than wanted."""
     places = len(sizes)
     cascades = layers_of(Stack(tuple(dense(*size) for size in sizes)), places, layer)
     try:
@@ -94,6 +94,11 @@ def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int, la
         raise ValueError(f"the model function's model answers a batch of 2 with {what}, where (2, {outputs}) is wanted")
     own = {id(parameter) for parameter in model.parameters()}
     weights = [next(one.parameters()) for one in cascades]
+    trained = [one.requires_grad for one in weights]
+    if not all(trained):
+        raise ValueError(
+            f"the model function's cascade {trained.index(False)} is frozen: its weights have to be trained"
+        )
     gradients = torch.autograd.grad(found.sum(), weights, allow_unused=True) if found.requires_grad else [None] * places
     used = [id(one) in own and gradient is not None for one, gradient in zip(weights, gradients, strict=True)]
     if not all(used):

@@ -137,7 +137,7 @@ def error_and_errors(model: nn.Module, part: Part) -> tuple[float, NDArray[np.fl
                 each.append(missed.double())
     if not math.isfinite(wrong):
         return 1.0, np.ones(len(part))
-    mean = min(wrong / whole, 1.0)
+    mean = min(wrong / whole, 1.0) if whole else float(wrong > 0)  # a part that is at the mean has no variance
     errors = torch.cat(each).numpy()
     return mean, errors if part.y.dtype == np.int64 else errors * (mean * len(part) / max(wrong, 1e-300))
 

@@ -24,6 +24,7 @@ from evo.cli.options import (
     Overrides,
     PoolName,
     Recipe,
+    Task,
     Workers,
     one_thread,
     placed,
@@ -47,6 +48,7 @@ def search(
     epochs: Epochs = None,
     minutes: Minutes = None,
     examples: Examples = None,
+    task: Task = None,
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,
@@ -66,6 +68,7 @@ def search(
         "--epochs": epochs,
         "--minutes": minutes,
         "--examples": examples,
+        "--task": task,
     }
     given = {name: value for name, value in asked.items() if value is not None}
     keep_stdout_for_results(as_json)

@@ -51,6 +51,10 @@ Density = Annotated[float | None, typer.Option(help="With --data: trainable shar
 Minutes = Annotated[float | None, typer.Option(help="With --data: when all should have ended (15).")]
 Epochs = Annotated[int | None, typer.Option(help="With --data: epochs of the rows of the final table.")]
 Examples = Annotated[int | None, typer.Option(help="With --data: examples to take at most.")]
+Task = Annotated[
+    Literal["classification", "regression"] | None,
+    typer.Option(help="With --data: what y is, where the data alone do not tell."),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: --set budget=320 --set loop.generations=10.")
 ]

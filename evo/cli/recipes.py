@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evo.cli.options import DataFile, Density, Hidden, two_sides, widths
+from evo.cli.options import DataFile, Density, Hidden, Task, two_sides, widths
 from evo.cli.terminal import begin, console, status
 
 if TYPE_CHECKING:
+    from evaluators.training.labels import Kind
     from evo.settings import Settings
 
 
@@ -25,6 +26,7 @@ def init(
     data: DataFile = None,
     hidden: Hidden = None,
     density: Density = None,
+    task: Task = None,
 ) -> None:
     """Write a recipe to begin with, in which every setting is explained; no file is overwritten."""
     from evo.settings_text import commented_recipe
@@ -32,7 +34,12 @@ def init(
     begin("writing")
     if data is None and hidden is not None:
         raise ValueError("--hidden goes with --data: it says how wide the layers are that are trained on them")
-    given, settings = _for_size(size, budget, density) if data is None else _for_data(data, hidden, density, budget)
+    if data is None and task is not None:
+        raise ValueError("--task goes with --data: it says whether their y are classes or quantities")
+    if data is None:
+        given, settings = _for_size(size, budget, density)
+    else:
+        given, settings = _for_data(data, hidden, density, budget, task)
     name = file or "recipe.toml"
     text = commented_recipe(
         settings,
@@ -84,11 +91,12 @@ def _for_size(size: str | None, budget: int | None, density: float | None) -> tu
 
 
 def _for_data(
-    data: str, hidden: str | None, density: float | None, budget: int | None
+    data: str, hidden: str | None, density: float | None, budget: int | None, task: Kind | None
 ) -> tuple[Mapping[str, Any], Settings]:
     from evo.experiment.for_data import Wanted, plain_recipe
     from evo.recipe import validate
 
-    wanted = Wanted(data, widths(hidden)) if density is None else Wanted(data, widths(hidden), density)
+    asked: dict[str, Any] = {} if density is None else {"density": density}
+    wanted = Wanted(data, widths(hidden), task=task, **asked)
     given, found = plain_recipe(wanted)
     return (given, found) if budget is None else ({**given, "budget": budget}, validate({**given, "budget": budget}))

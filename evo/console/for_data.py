@@ -21,13 +21,13 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     outputs = settings.found.outputs or 0
     others = sum(training.hidden) + training.hidden[-1] * outputs + outputs
     bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
-    taken = f", of which {training.examples} are taken" if training.examples is not None else ""
+    drawn = f"; drawn from the file: at most {training.examples}" if training.examples is not None else ""
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")
     for name, told in (
-        ("data", f"{training.data}: {settings.found.about}{taken}"),
+        ("data", f"{training.data}: {settings.found.about}{drawn}"),
         (
             "layers",
             f"{layers}, {settings.budget} trainable edges{together}: {settings.budget / dense:.1%} of {dense}; "

@@ -10,13 +10,16 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from evaluators.training.data import Data
 from evaluators.training.evaluator import sizes_of
+from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.plan import plan, seconds_per_epoch
+from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
 from evo.settings import Settings
 
@@ -38,7 +41,7 @@ class Wanted:
     """What a person says of a search without a recipe.
 
     ``density`` is the share of the hidden layers' weights that are trainable, ``epochs`` how long the rows of the final
-    table are trained, ``minutes`` when all should have ended.
+    table are trained, ``minutes`` when all should have ended, ``task`` what y is where the data do not tell.
     """
 
     data: str
@@ -47,6 +50,7 @@ class Wanted:
     minutes: float = 15.0
     epochs: int | None = None
     examples: int | None = None
+    task: Kind | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.density <= 1:
@@ -55,7 +59,9 @@ class Wanted:
             )
         if self.epochs is not None and self.epochs < 2:
             raise ValueError(f"--epochs {self.epochs}: at least 2, for ranks after a single one mean nothing")
-        if self.time <= 0:
+        if self.examples is not None and self.examples < FEWEST_EXAMPLES:
+            raise ValueError(f"--examples {self.examples}: at least {FEWEST_EXAMPLES}")
+        if not self.time > 0:
             raise ValueError(f"--minutes {self.minutes:g}: at least {1.1 * OVERHEAD / SHARE / 60:.1f} are needed")
 
     @property
@@ -110,13 +116,15 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
         In one line, for data that cannot be used, or options that do not fit them.
     """
     overrides = tuple(overrides)
-    data = Data.read(wanted.data, None, wanted.examples)
-    base = overridden(_base(wanted, data), overrides)
-    seconds = seconds_per_epoch(_valid(base, wanted))
+    task = overridden({"training": {"task": wanted.task}}, overrides)["training"]["task"]
+    data = Data.read(wanted.data, task, wanted.examples)
+    made = _base(wanted, data)
+    base = overridden(made, overrides)
+    seconds = seconds_per_epoch(_valid(base, wanted, made["budget"]))
     found = next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
     if found is None:
         found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
-    settings = _valid(found, wanted)
+    settings = _valid(found, wanted, made["budget"])
     length = sum(phase.length(workers) for phase in plan(settings)) * _scaled(seconds, data, settings)
     return Chosen(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
 
@@ -129,8 +137,8 @@ def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:
     ValueError
         In one line, for data that cannot be used, or options that do not fit them.
     """
-    values = _base(wanted, Data.read(wanted.data, None, wanted.examples))
-    return values, _valid(values, wanted)
+    values = _base(wanted, Data.read(wanted.data, wanted.task, wanted.examples))
+    return values, _valid(values, wanted, values["budget"])
 
 
 def budget_of(density: float, sizes: Sequence[tuple[int, int]]) -> int:
@@ -155,6 +163,8 @@ def _literal(value: Any) -> str:
 
 def _base(wanted: Wanted, data: Data) -> dict[str, Any]:
     training: dict[str, Any] = {"data": wanted.data, "hidden": list(wanted.hidden)}
+    if wanted.task is not None:
+        training["task"] = wanted.task
     if wanted.examples is not None:
         training["examples"] = wanted.examples
     if len(data.test) < _FEW_TESTS:
@@ -168,12 +178,13 @@ def _base(wanted: Wanted, data: Data) -> dict[str, Any]:
     }
 
 
-def _valid(values: dict[str, Any], wanted: Wanted) -> Settings:
+def _valid(values: dict[str, Any], wanted: Wanted, budget: int) -> Settings:
+    """The settings; of a bad budget that the density made, the message says so."""
     try:
         return validate(values)
     except ValueError as error:
-        told = str(error)
-        raise ValueError(f"--density {wanted.density:g} makes {told}" if told.startswith("budget") else told) from None
+        is_made = str(error).startswith("budget") and values["budget"] == budget
+        raise ValueError(f"--density {wanted.density:g} makes {error}" if is_made else str(error)) from None
 
 
 def _epochs(wanted: Wanted, data: Data) -> list[tuple[int, int]]:
@@ -218,19 +229,32 @@ def _with_fewer_examples(
     workers: int,
     overrides: Sequence[str],
 ) -> dict[str, Any]:
-    """The cheapest recipe, on as many examples as fit."""
+    """The cheapest recipe, on as many examples as fit; where few of them are left for tests, and there is time, with
+    cross-validation.
+    """
     long, short = _epochs(wanted, data)[-1]
-    values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
-    length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
     whole = len(data.train) + len(data.search) + len(data.validation)
-    examples = int(whole * wanted.time / length) // 100 * 100
-    if examples < min(_FEWEST_EXAMPLES, whole):
-        needed = (length * _FEWEST_EXAMPLES / whole + OVERHEAD) / SHARE / 60
+    fewest = min(_FEWEST_EXAMPLES, whole)
+
+    def cut(base: dict[str, Any]) -> tuple[float, dict[str, Any], int]:
+        """How long the recipe takes on all examples, the recipe on those that fit, and how many they are."""
+        values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
+        length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
+        examples = int(whole * wanted.time / length) // 100 * 100
+        return length, values | {"training": values["training"] | {"examples": examples}}, examples
+
+    length, found, examples = cut(base)
+    if examples < fewest:
+        needed = (length * fewest / whole + OVERHEAD) / SHARE / 60
         raise ValueError(
-            f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {needed:.0f} "
+            f"--minutes {wanted.minutes:g}: a training step of this model takes so long that at least {ceil(needed)} "
             "minutes are needed; take narrower layers, or fewer epochs"
         )
-    return values | {"training": values["training"] | {"examples": examples}}
+    training = base["training"]
+    if "folds" in training or len(Data.read(wanted.data, training.get("task"), examples).test) >= _FEW_TESTS:
+        return found
+    _, folded, examples = cut(base | {"training": training | {"folds": _FOLDS}})
+    return folded if examples >= fewest else found
 
 
 def _scaled(seconds: float, data: Data, settings: Settings) -> float:

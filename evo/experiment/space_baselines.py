@@ -35,12 +35,13 @@ def space_of(settings: Settings) -> Space | None:
     Raises
     ------
     ValueError
-        When the data have other inputs than the topologies.
+        When the data have other inputs than the topologies, or memory is too small for all pairs of inputs.
     """
     given = settings.space
     if given is None:
         return None
     if given.input_shape is not None:
+        given.check_memory(settings.n_in)
         return Space.of_grid(given.input_shape)
     if given.affinity != "data" or settings.training is None:
         return None
@@ -53,6 +54,7 @@ def space_of(settings: Settings) -> Space | None:
             f"space.affinity: the data have {data.inputs} inputs and the topologies {settings.n_in}, so that nobody "
             'knows which is which: write affinity = "none"'
         )
+    given.check_memory(settings.n_in)
     return Space.of_data(data.train.x)
 
 

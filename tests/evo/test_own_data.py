@@ -368,6 +368,7 @@ def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> Non
         (["--hidden", "8"], "say what to search for"),
         (["a.toml", "--data", "digits"], "--data makes a recipe of its own: leave a.toml out, or give it other data"),
         (["a.toml", "--density", "0.1", "--epochs", "3"], "--density, --epochs: only with --data"),
+        (["a.toml", "--task", "regression"], "--task: only with --data"),
         (["--data", "digits", "--hidden", "wide"], "--hidden wide: widths are wanted"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
@@ -375,6 +376,17 @@ def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> Non
 def test_a_search_for_nothing_or_for_two_things_is_one_line(arguments: list[str], words: str) -> None:
     told = invoked(*arguments).exception
     assert isinstance(told, ValueError) and words in str(told) and "\n" not in str(told)
+
+
+def test_a_recipe_to_begin_with_says_what_y_is(tmp_path: Path) -> None:
+    x, y = blobs()
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y.astype(float))
+    of_data = ["init", str(tmp_path / "mine.toml"), "--data", str(tmp_path / "mine.npz"), "--hidden", "8"]
+    assert CliRunner().invoke(app, [*of_data, "--density", "0.4", "--task", "regression"]).exit_code == 0
+    settings = load(tmp_path / "mine.toml")
+    assert settings.found is not None and "1 quantities" in settings.found.about
+    with pytest.raises(ValueError, match="--task goes with --data"):
+        CliRunner().invoke(app, ["init", "--task", "regression"], catch_exceptions=False)
 
 
 def test_folds_are_one_test_training_each(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluators.training import memory
 from evaluators.training.data import Data
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
@@ -68,6 +69,27 @@ def test_what_a_section_says_is_taken(tmp_path: Path, section: dict[str, Any], c
     settings = on_data(tmp_path, space=section)
     assert settings.connected is connected
     assert (space_of(settings) is not None) is places
+
+
+def test_inputs_too_many_for_all_pairs_are_one_line_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).integers(256, size=(130, 49_152), dtype=np.uint8)
+    np.savez(tmp_path / "wide.npz", x_train=x, y_train=np.arange(130) % 2)
+    recipe = {**SMALL, "budget": 49_152, "training": {"data": str(tmp_path / "wide.npz"), "hidden": [8]}}
+    monkeypatch.setattr(memory, "memory", lambda: 20 << 30)
+    told = (
+        r'^49152 inputs: which are near each other takes 65 GiB, and this machine has 20: write affinity = "none" under'
+    )
+    for changes in ({}, {"space": {"input_shape": [128, 128, 3]}}):
+        with pytest.raises(ValueError, match=told):
+            validate(recipe | changes)
+    assert space_of(validate(recipe | {"space": {"affinity": "none"}})) is None
+    monkeypatch.setattr(memory, "memory", lambda: 70 << 30)
+    begun = validate(recipe).model_dump(mode="json")
+    monkeypatch.setattr(memory, "memory", lambda: 20 << 30)
+    with pytest.raises(ValueError, match=told):  # where it is resumed, though it may be reported on
+        space_of(validate(begun))
 
 
 def test_layers_need_to_be_connected_where_nothing_is_trained() -> None:

@@ -40,6 +40,12 @@ def of_another_size(cascades: list[SparseCascade], outputs: int) -> nn.Module:
     return two_layers(cascades, outputs + 1)
 
 
+def frozen(cascades: list[SparseCascade], outputs: int) -> nn.Module:
+    """Does not train the last of its cascades."""
+    cascades[-1].requires_grad_(False)
+    return two_layers(cascades, outputs)
+
+
 class Looks(nn.Module):
     """Computes with cascades that it does not own, so that no optimiser would train them."""
 

@@ -56,6 +56,34 @@ def test_inputs_are_standardised_by_the_training_part_alone() -> None:
     assert data.test.x.mean() > 3  # 50 above the others, whose deviation is about 3
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.longdouble, np.int64, np.uint32])
+def test_numbers_far_from_zero_keep_what_tells_them_apart(kind: Any) -> None:
+    """As seconds since 1970, of examples within an hour."""
+    near = np.random.default_rng(0).integers(3600, size=(400, 2))
+    for far in (1_700_000_000, 2**31):
+        x, usual = (near + far).astype(kind), near.astype(np.float32)
+        for data, same in (
+            (Data.of(x, Y, x[:50], Y[:50]), Data.of(usual, Y, usual[:50], Y[:50])),
+            (Data.of(X, x, kind="regression"), Data.of(X, usual, kind="regression")),
+        ):
+            for split in Split:
+                part, wanted = data.part(split), same.part(split)
+                assert part.x == pytest.approx(wanted.x, abs=1e-6) and part.y == pytest.approx(wanted.y, abs=1e-6)
+
+
+def test_inputs_that_all_lie_far_from_zero_change() -> None:
+    assert "never change" not in str(Data.of(X + 1e9, Y))
+
+
+def test_numbers_that_32_bits_hold_are_taken_as_they_are() -> None:
+    """So that what was found with them is found again, whatever their type."""
+    x = np.random.default_rng(0).integers(-9, 256, size=(400, 5))
+    usual = Data.of(x.astype(np.int16), Y)
+    for kind in (np.int32, np.int64, np.float32, np.float64):
+        data = Data.of(x.astype(kind), Y)
+        assert np.array_equal(data.train.x, usual.train.x) and np.array_equal(data.test.x, usual.test.x)
+
+
 def test_inputs_that_never_change_are_nothing_and_those_far_off_are_cut() -> None:
     x = np.concatenate([X, np.full((400, 1), 7.0)], axis=1)
     test = np.concatenate([X, np.full((400, 1), 1e9)], axis=1)
@@ -77,19 +105,35 @@ def test_images_of_any_layout_are_flattened_as_they_lie() -> None:
     [
         np.array(["cat", "dog", "eel"])[Y],
         np.array(["cat", "dog", "eel"], dtype=object)[Y],
+        np.array([b"cat", b"dog", b"eel"])[Y],
         np.eye(3)[Y],
         np.eye(3, dtype=int)[Y],
         Y[:, None],
         10 * Y - 3,
         Y.astype(np.uint8),
     ],
-    ids=["strings", "objects that are strings", "one-hot fractions", "one-hot", "a column", "any numbers", "bytes"],
+    ids=[
+        "strings",
+        "objects that are strings",
+        "strings of bytes",
+        "one-hot fractions",
+        "one-hot",
+        "a column",
+        "any numbers",
+        "small numbers",
+    ],
 )
 def test_labels_of_any_form_are_the_same_classes(y: Any) -> None:
     data = Data.of(X, y, X[:50], y[:50])
     usual = Data.of(X, Y, X[:50], Y[:50])
     assert np.array_equal(data.train.y, usual.train.y) and np.array_equal(data.test.y, usual.test.y)
     assert len(data.classes) == data.outputs == 3
+
+
+def test_strings_of_bytes_are_the_strings_that_they_stand_for() -> None:
+    names = np.array(["cat", "dög", "eel"])[Y]
+    data = Data.of(X, np.char.encode(names, "utf-8"), X[:50], names[:50])
+    assert data.classes == ("cat", "dög", "eel") and np.array_equal(data.test.y, Data.of(X, Y, X[:50], Y[:50]).test.y)
 
 
 def test_fractions_are_quantities_and_whole_ones_are_what_one_says() -> None:
@@ -122,9 +166,30 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "one class": ({"y_train": 0 * Y}, "of one class, 0"),
     "a class a number": ({"y_train": np.arange(400)}, "400 classes among 400 examples"),
     "whole fractions": ({"y_train": Y * 1.0}, "whole numbers written as fractions"),
-    "several labels": ({"y_train": np.stack([Y, Y], axis=1)}, "2 labels an example"),
+    "several labels": (
+        {"y_train": np.stack([Y, Y], axis=1)},
+        "2 labels an example: .* or a one-hot row; if they are quantities, say --task regression",
+    ),
+    "numbers of many classes": (
+        {"y_train": np.arange(400) % 130},
+        "class .* has so few examples .* or add more; if y are quantities, say --task regression",
+    ),
     "dates": ({"y_train": np.zeros(400, dtype="datetime64[s]")}, "y_train holds datetime64"),
     "quantities that never change": ({"y_train": np.full(400, 0.5)}, "never changes"),
+    "a quantity of one example": (
+        {"y_train": np.where(np.arange(400) == 0, 1.5, 0)},
+        "y never changes in the training",
+    ),
+    "a quantity that is too large": (
+        {"y_train": np.where(np.arange(400) == 7, 1e300, X[:, 0])},
+        "quantities are too large for 32-bit numbers",
+    ),
+    "quantities that are too large": ({"y_train": X * 1e39}, "quantities are too large for 32-bit numbers"),
+    "inputs of many bits that are too large": (
+        {"x_train": np.where(np.arange(400)[:, None] == 7, np.longdouble("1e400"), X)},
+        "inputs are too large for 32-bit numbers|not a finite number",  # the latter where such numbers have 64 bits
+    ),
+    "inputs that are too small": ({"x_train": X * 1e-39}, "no input ever changes in the training part"),
     "NaN to predict": ({"y_train": np.where(Y == 1, np.nan, 0.5)}, "y_train is not a finite number in"),
     "a class of one": ({"y_train": np.where(np.arange(400) == 0, 9, Y)}, "class 9 has so few"),
     "an unknown task": ({"kind": "ranking"}, "task = 'ranking'"),
@@ -135,6 +200,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a test part of another shape": ({"x_test": X[:, :5], "y_test": Y}, r"x_train \(8,\) and x_test \(5,\)"),
     "a test part without labels": ({"x_test": X}, "there is x_test but no y_test"),
     "a few examples": ({"x_train": X[::5], "y_train": Y[::5]}, "80 examples in x_train are too few"),
+    "five examples": ({"x_train": X[::80], "y_train": np.array([0, 1, 2, 0, 1])}, "5 examples in x_train are too few"),
     "a few tests": ({"x_test": X[::40], "y_test": Y[::40]}, "would have 10"),
 }
 
@@ -145,6 +211,11 @@ def test_what_cannot_be_learned_from_is_one_line(name: str) -> None:
     with pytest.raises(ValueError, match=told) as caught:
         Data.of(**{"x_train": X, "y_train": Y, **changes})
     assert "\n" not in str(caught.value)
+
+
+def test_names_that_are_rare_are_no_quantities() -> None:
+    with pytest.raises(ValueError, match=r"class zebra has so few examples .* or add more$"):
+        Data.of(X, np.where(np.arange(400) == 0, "zebra", np.array(["cat", "dog"])[Y % 2]))
 
 
 def test_a_class_that_is_rare_by_chance_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ from torch.nn import functional
 
 from evaluators import Fidelity, Score, Split
 from evaluators.training import Data, TrainedAccuracy, training
+from evaluators.training.data import Part
 from evaluators.training.evaluator import sizes_of
 from evaluators.training.training import alone, batch_size, error, one_cycle, train
-from tests.evaluators.training.examples import Looks, blobs, easy, of_another_size, two_layers, without_cascades
+from tests.evaluators.training.examples import Looks, blobs, easy, frozen, of_another_size, two_layers, without_cascades
 from topologies import Topology, butterfly, dense, low_rank
 
 FIDELITY = Fidelity(2, 4, (0.03,))
@@ -215,8 +218,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a cascade not trained": ({"model": Looks, "sizes": [(8, 8)]}, "ignores cascade 0 of 1"),
     "no module": ({"model": lambda *_: 3, "sizes": [(8, 8)]}, "returned a int, not a torch.nn.Module"),
     "no function": ({"model": "numpy:pi", "sizes": [(8, 8)]}, "is no function"),
-    "no such function": ({"model": "numpy:magic", "sizes": [(8, 8)]}, "model 'numpy:magic': module 'numpy' has no"),
-    "no such module": ({"model": "no_such:magic", "sizes": [(8, 8)]}, "model 'no_such:magic': No module"),
+    "no such function": (
+        {"model": "numpy:magic", "sizes": [(8, 8)]},
+        "'numpy:magic': AttributeError: module 'numpy' has no",
+    ),
+    "no such module": (
+        {"model": "no_such:magic", "sizes": [(8, 8)]},
+        "model 'no_such:magic': ModuleNotFoundError: No module",
+    ),
+    "a cascade frozen": (
+        {"model": frozen, "sizes": [(8, 8)] * 2},
+        "cascade 1 is frozen: its weights have to be trained",
+    ),
 }
 
 
@@ -225,6 +238,24 @@ def test_a_model_that_cannot_be_searched_for_is_one_line(name: str) -> None:
     arguments, told = WRONG[name]
     with pytest.raises(ValueError, match=told) as caught:
         TrainedAccuracy(DATA, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def model(cascades, outputs)", "SyntaxError: expected ':'"),
+        ("names = {}['widths']", "KeyError: 'widths'"),
+        ("len(3)", "TypeError: object of type 'int' has no len"),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
+    ],
+    ids=lambda value: value.split(":")[0] if "Error" in value else "",
+)
+def test_a_module_that_fails_is_one_line(text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failing.py").write_text(text + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=f"model 'failing:model': {told}") as caught:
+        TrainedAccuracy(DATA, model="failing:model", sizes=[(8, 8)])
     assert "\n" not in str(caught.value)
 
 
@@ -245,6 +276,14 @@ def test_what_decides_scores_is_in_the_identity() -> None:
     ]
     assert len({one.identity for one in found}) == len(found)
     assert TrainedAccuracy(easy(), [8]).identity == found[0].identity
+
+
+def test_a_part_whose_quantities_are_all_at_the_mean_has_an_error_of_one() -> None:
+    x, _ = blobs()
+    data = Data.of(x, x[:, 0])
+    at_the_mean = replace(data, test=Part(data.test.x, np.zeros_like(data.test.y)))
+    found = TrainedAccuracy(at_the_mean, [8]).evaluate(dense(8, 8), FIDELITY, Split.TEST, 0)
+    assert set(found.errors) == {1.0}
 
 
 def test_more_edges_learn_more() -> None:

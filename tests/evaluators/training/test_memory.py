@@ -62,6 +62,17 @@ def test_examples_are_drawn_at_random_and_labels_with_them(tmp_path: Path) -> No
     assert Data.of(X, Y, examples=9999).fingerprint == Data.of(X, Y).fingerprint
 
 
+@pytest.mark.parametrize("of_test", [0, 5000])
+def test_a_class_that_is_lost_where_examples_are_drawn_is_not_said_to_be_rare(of_test: int) -> None:
+    x, y = blobs(examples=50_000, classes=100)
+    test = {"x_test": x[:: 50_000 // of_test], "y_test": y[:: 50_000 // of_test]} if of_test else {}
+    with pytest.raises(ValueError, match=r"^200 of 50000 examples are taken, and class \d+ is not among those trained"):
+        Data.of(x, y, **test, examples=200)
+    assert Data.of(x, y, **test, examples=20_000).outputs == 100
+    with pytest.raises(ValueError, match="y_test has classes that y_train has not: 100"):
+        Data.of(x, y, x[:500], np.full(500, 100), examples=20_000)
+
+
 def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
     first = Data.read(str(written(tmp_path)))
     assert Data.read(str(tmp_path / "mine.npz")) is first
@@ -74,9 +85,9 @@ def test_compressed_data_need_more_than_those_that_stay_in_their_file(
     monkeypatch.setattr(memory, "LARGE", 1 << 14)
     needed = 3500 * 8 * 4
     for write, examples, fits in (
-        (np.savez, None, needed + 2**16),
-        (np.savez_compressed, None, 3 * needed + 2**17),
-        (np.savez, 300, 600 * 8 * 4 + 2**16),
+        (np.savez, None, 2 * needed + 2**16),
+        (np.savez_compressed, None, 4 * needed + 2**17),
+        (np.savez, 300, 2 * 600 * 8 * 4 + 2**16),
     ):
         name = str(written(tmp_path, write))
         monkeypatch.setattr(memory, "memory", lambda fits=fits: fits)
@@ -90,6 +101,38 @@ def test_compressed_data_need_more_than_those_that_stay_in_their_file(
 
 def test_memory_that_is_left_is_less_than_there_is_and_more_than_nothing() -> None:
     assert 2**26 < memory.memory() < 2**50
+
+
+def test_inputs_need_room_twice_because_ray_keeps_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LARGE", 1 << 10)
+    name = str(written(tmp_path, x_train=X.astype(np.float32), x_test=X[:500].astype(np.float32)))
+    monkeypatch.setattr(memory, "memory", lambda: 2 * 3500 * 8 * 4)
+    with pytest.raises(ValueError, match=r"needs 0\.0 GiB of memory"):
+        files.arrays_of(name)
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "freed"),
+    [
+        (".", "memory.max", "memory.current", "inactive_file"),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_container_has_no_more_left_than_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, limit: str, used: str, freed: str
+) -> None:
+    monkeypatch.setattr(memory, "CONTAINERS", tmp_path)
+    whole, place = memory.memory(), tmp_path / folder
+    place.mkdir(exist_ok=True)
+    (place / limit).write_text("3000000\n")
+    (place / used).write_text("1000000\n")
+    (place / "memory.stat").write_text(f"cache 7\n{freed} 500\nactive_file 9\n")
+    assert memory.memory() == 2_000_500 < whole
+    (place / used).write_text("4000000\n")
+    assert memory.memory() == 0
+    (place / limit).write_text("max\n")
+    assert memory.memory() > 2**26
 
 
 def test_work_in_blocks_gives_the_bits_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

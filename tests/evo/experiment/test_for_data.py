@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from evaluators.training import TrainedAccuracy
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import for_data
-from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen
+from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen, plain_recipe
 from evo.experiment.plan import plan, seconds_per_step
 from evo.recipe import validate
 from evo.storage.pools import evaluator_of
@@ -73,9 +74,37 @@ def test_data_that_are_too_large_are_drawn_from(data: str, monkeypatch: pytest.M
     examples = one.settings.training.examples
     assert examples is not None and 500 <= examples < 4800
     assert one.seconds_per_epoch == pytest.approx(9.0 * examples / 4800)
-    assert "are taken" in told(one)
+    assert f"drawn from the file: at most {examples}" in " ".join(told(one).split())
     with pytest.raises(ValueError, match=r"--minutes 15: .* at least \d+ minutes are needed"):
         found(data, monkeypatch, 5000.0)
+
+
+@pytest.mark.parametrize("of_test", [0, 3000])
+def test_where_examples_are_cut_to_few_tests_there_is_cross_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_test: int
+) -> None:
+    x, y = blobs(examples=10_000, inputs=32)
+    test = {"x_test": x[:of_test], "y_test": y[:of_test]} if of_test else {}
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **test)
+    whole, cut = (found(str(tmp_path / "mine.npz"), monkeypatch, seconds) for seconds in (0.1, 16.0))
+    assert whole.settings.training is not None and whole.settings.training.folds is None
+    training = cut.settings.training
+    assert training is not None and training.examples is not None and 500 <= training.examples < 1000
+    assert training.folds == cut.settings.fidelity.test_targets == 5 and cut.expected_minutes <= 15.01
+
+
+@pytest.mark.parametrize("examples", [300, 350, None])
+@pytest.mark.parametrize("seconds", [7.0, 20.0, 2900.0])
+def test_the_minutes_that_are_said_to_be_needed_are_enough_and_fewer_are_not(
+    data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, examples: int | None
+) -> None:
+    options = {"epochs": 40, "examples": examples}
+    with pytest.raises(ValueError, match=r"--minutes 1: .* at least \d+ minutes are needed") as caught:
+        found(data, monkeypatch, seconds, minutes=1, **options)
+    needed = int(str(caught.value).split("at least ")[1].split()[0])
+    assert found(data, monkeypatch, seconds, minutes=needed, **options).expected_minutes <= needed
+    with pytest.raises(ValueError, match=f"at least {needed} minutes are needed"):
+        found(data, monkeypatch, seconds, minutes=needed - 1, **options)
 
 
 def test_the_recipe_repeats_the_choice(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,6 +146,20 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
 
 
+def test_what_y_is_may_be_said_where_the_data_do_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = blobs(inputs=32)
+    path = str(tmp_path / "mine.npz")
+    np.savez(path, x_train=x, y_train=y.astype(float))
+    with pytest.raises(ValueError, match=r"if they are classes, say --task classification, or in a recipe task = "):
+        found(path, monkeypatch, 0.01)
+    for task, outputs in (("classification", 3), ("regression", 1)):
+        settings = found(path, monkeypatch, 0.01, task=task).settings
+        assert settings.found is not None and settings.found.outputs == outputs
+        again = chosen(Wanted(path, (32, 32)), 2, [f"training.task={task}"]).settings
+        assert again == settings == validate(tomllib.loads(as_toml(found(path, monkeypatch, 0.01, task=task).values)))
+        assert plain_recipe(Wanted(path, (32,), task=task))[0]["training"]["task"] == task
+
+
 def told(one: Chosen) -> str:
     console = Console(width=80, file=io.StringIO(), record=True)
     show_choice(one, 2, console)
@@ -130,7 +173,10 @@ def told(one: Chosen) -> str:
         ({"density": 1.5}, "--density 1.5: the share"),
         ({"density": 0.01}, "--density 0.01 makes budget = 20: between"),
         ({"epochs": 1}, "--epochs 1: at least 2"),
+        ({"examples": 0}, "--examples 0: at least 100"),
+        ({"examples": -5}, "--examples -5: at least 100"),
         ({"minutes": 0.5}, "--minutes 0.5: at least 0.8 are needed"),
+        ({"minutes": float("nan")}, "--minutes nan: at least 0.8 are needed"),
         ({"data": "none.npz"}, 'data = "none.npz": is not there'),
     ],
     ids=str,
@@ -139,6 +185,11 @@ def test_options_that_do_not_fit_are_one_line(data: str, options: dict[str, Any]
     with pytest.raises(ValueError, match=words) as caught:
         chosen(Wanted(**{"data": data, "hidden": (32, 32), **options}), 2)
     assert "\n" not in str(caught.value)
+
+
+def test_a_budget_that_is_set_is_not_said_to_be_made_by_the_density(data: str) -> None:
+    with pytest.raises(ValueError, match=r"^budget = 9000: between"):
+        chosen(Wanted(data, (32, 32)), 2, ["budget=9000"])
 
 
 def test_a_density_is_of_all_places_together() -> None:

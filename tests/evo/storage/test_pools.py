@@ -153,7 +153,7 @@ def test_a_run_that_goes_on_is_proved_once_and_not_checked_again(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nowhere:Mine", "No module named 'nowhere'"),
+        ("nowhere:Mine", "ModuleNotFoundError: No module named 'nowhere'"),
         ("tests.fakes:Mine", "has no attribute 'Mine'"),
         ("tests.fakes:SEED", "it has no method `evaluate"),
         ("tests.fakes:ShufflingPool", "missing 1 required positional argument"),
