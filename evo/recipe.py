@@ -1,11 +1,12 @@
-"""Recipes as they are read: TOML and overrides to settings, and every mistake refused in one line."""
+"""Recipes as they are read, TOML and overrides to settings, with every mistake refused in one line; and as written."""
 
 from __future__ import annotations
 
 import copy
 import difflib
+import json
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +66,21 @@ def overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, An
     for override in overrides:
         _apply(values, override)
     return values
+
+
+def as_toml(values: Mapping[str, Any]) -> str:
+    """Plain values as the text of a recipe: what is no section first, then the sections."""
+    plain = [f"{key} = {_literal(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
+    parts = ["\n".join(plain)] if plain else []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            parts.append(f"[{key}]\n{as_toml(value)}".rstrip("\n"))
+    return "\n\n".join(parts) + "\n"
+
+
+def _literal(value: Any) -> str:
+    """A value as TOML has it: JSON's form is TOML's, for strings, numbers, truth values and arrays of these."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

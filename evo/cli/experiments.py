@@ -94,7 +94,7 @@ def search(
     for seed in range(settings.seed, settings.seed + seeds):
         seeded, text = settings.model_copy(update={"seed": seed}), None
         if made is not None:
-            from evo.experiment.for_data import as_toml
+            from evo.recipe import as_toml
 
             text = as_toml({**made, "seed": seed})
         tables[seed] = search_and_show(seeded, None, console, as_json, text, progress_console()).table

@@ -6,7 +6,6 @@ the same on any machine and when it is resumed, only not always in the same time
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,21 +143,6 @@ def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:
 def budget_of(density: float, sizes: Sequence[tuple[int, int]]) -> int:
     """The trainable edges, of all places together, that a density of the dense layers makes."""
     return round(density * sum(n_in * n_out for n_in, n_out in sizes))
-
-
-def as_toml(values: Mapping[str, Any]) -> str:
-    """Plain values as the text of a recipe: what is no section first, then the sections."""
-    plain = [f"{key} = {_literal(value)}" for key, value in values.items() if not isinstance(value, Mapping)]
-    parts = ["\n".join(plain)] if plain else []
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            parts.append(f"[{key}]\n{as_toml(value)}".rstrip("\n"))
-    return "\n\n".join(parts) + "\n"
-
-
-def _literal(value: Any) -> str:
-    """A value as TOML has it: JSON's form is TOML's, for strings, numbers, truth values and arrays of these."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 
 def _base(wanted: Wanted, data: Data) -> dict[str, Any]:

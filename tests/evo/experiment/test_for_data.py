@@ -16,9 +16,9 @@ from evaluators.training import TrainedAccuracy
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import for_data
-from evo.experiment.for_data import Chosen, Wanted, as_toml, budget_of, chosen, plain_recipe
+from evo.experiment.for_data import Chosen, Wanted, budget_of, chosen, plain_recipe
 from evo.experiment.plan import plan, seconds_per_step
-from evo.recipe import validate
+from evo.recipe import as_toml, validate
 from evo.storage.pools import evaluator_of
 from tests.evaluators.training.examples import blobs, easy
 from topologies import butterfly
