@@ -21,7 +21,7 @@ _COLOURS = {Verdict.BETTER: "green", Verdict.WORSE: "red", Verdict.LEVEL: "yello
 def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     """The rows of a comparison on test targets, the least error first, each a line that begins with its name.
 
-    No line is wrapped. Members have a column where ``width`` leaves room for all of them, and else a paragraph below.
+    No line is wrapped. Members have a column where ``width`` leaves room for all of them, and else a line each below.
     ``words`` are those for what the evaluator finds.
     """
     rows = table.by_error
@@ -45,7 +45,8 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
         text.append(f"  {member}" if beside and member else "", "dim").append("\n")
     text.append("\n" + "\n".join(_legend(table, words)), "dim")
     if any(members) and not beside:
-        text.append("\n" + "\n".join(_filled("members: " + "; ".join(filter(None, members)), width)), "dim")
+        told = [line for row in rows if row.label for line in _filled(f"{row.name}: {row.label}", width)]
+        text.append("\n" + "\n".join(told), "dim")
     return text
 
 
@@ -149,7 +150,7 @@ def _legend(table: FinalTable, words: Words) -> Sequence[str]:
 
 
 def _filled(words: str, width: int) -> list[str]:
-    """Lines of members that are no longer than a width, broken between members alone."""
+    """Lines that are no longer than a width, broken behind semicolons alone."""
     lines = [""]
     for one in words.split("; "):
         if lines[-1] and len(lines[-1]) + len(one) + 3 > width:
