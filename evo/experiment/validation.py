@@ -140,8 +140,7 @@ def _told(settings: Settings, one: Chosen) -> Finalist:
     finalist, topology = one.finalist, one.finalist.topology
     widths = settings.places.about_widths(topology.sizes) if settings.places and isinstance(topology, Stack) else ""
     beyond = remark(settings.fidelity.validation, one.validation) if settings.training is not None else ""
-    label = ", ".join(filter(None, (finalist.label, widths)))
-    return replace(finalist, label="; ".join(filter(None, (label, beyond))))
+    return replace(finalist, label="; ".join(filter(None, (finalist.label, widths, beyond))))
 
 
 def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:
