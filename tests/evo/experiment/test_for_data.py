@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
+from torch import nn
 
 from evaluators.task import Split
 from evaluators.training import TrainedAccuracy
+from evaluators.training import pace as timing
+from evaluators.training.data import Part
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import for_data
@@ -196,12 +201,25 @@ def test_a_density_is_of_all_places_together() -> None:
     assert budget_of(0.05, [(784, 256), (256, 100)]) == round(0.05 * (784 * 256 + 256 * 100))
 
 
-def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str) -> None:
-    short, long = (pace(TrainedAccuracy(easy(examples=count), [8]), butterfly(8, 3), 0.1) for count in (400, 4000))
-    assert 0 < short.scoring < short.training < 0.01
-    assert 0.1 < long.training / short.training < 4
+def test_a_step_is_timed_whatever_the_number_of_examples_is(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def takes(each: float, fixed: float) -> Callable[..., None]:
+        def work(model: nn.Module, part: Part, *_: object) -> None:
+            nonlocal now
+            now += each * len(part) + fixed
+
+        return work
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: now))
+    monkeypatch.setattr(timing, "train", takes(2e-5, 1e-4))  # the optimiser has to be made
+    monkeypatch.setattr(timing, "error", takes(1e-6, 0.0))
+    for count in (400, 4000):
+        found = pace(TrainedAccuracy(easy(examples=count), [8]), butterfly(8, 3), 0.1)
+        assert found.training == pytest.approx(2e-5, rel=0.1) and found.scoring == pytest.approx(1e-6)
     settings = validate({"budget": 102, "training": {"data": data, "hidden": [32, 32]}})
     evaluator = evaluator_of(settings)
     assert isinstance(evaluator, TrainedAccuracy)
-    one = pace(evaluator, butterfly(32, 5), 0.1).training * len(evaluator.data.train)
-    assert 0.02 < seconds_per_step(settings)[Split.SEARCH] / one < 50
+    trained, scored = len(evaluator.data.train), len(evaluator.data.search)
+    seconds = seconds_per_step(settings)[Split.SEARCH]
+    assert seconds == pytest.approx(2e-5 * trained, rel=0.2, abs=1e-6 * scored)
