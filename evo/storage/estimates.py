@@ -73,7 +73,7 @@ def estimate(
     if are_equal and is_cross_validation and count > 1 and values[0] != 0:
         return Estimate(float(values[0]), float(values[0]) ** 2 * (1 / count + 1 / (count - 1)), count - 1)
     if count < 2 or (examples is None and are_equal):
-        return Estimate(float(values[0]) if are_equal else mean, 0.0, 1.0)
+        return Estimate(float(values[0]), 0.0, 1.0)
     spread = float(np.var(values, ddof=1))
     if is_cross_validation:
         return Estimate(mean, spread * (1 / count + 1 / (count - 1)), count - 1)
