@@ -155,6 +155,7 @@ def _controlled(topology: AnyTopology) -> Controlled:
 
 
 def numbers_in_words(history: History, table: FinalTable) -> str:
+    """The champion's error beside the baseline's, their difference with its interval, and on what they were measured."""
     champion, baseline = table.first, table.baseline
     apart = champion.minus(baseline)
     share = ratio(champion.error.mean, baseline.error.mean)
@@ -182,7 +183,7 @@ def about_controls(history: History, table: FinalTable) -> str:
         },
         SHUFFLED: {
             Verdict.BETTER: f"How the champion is wired counts: its own {moved} do worse.",
-            Verdict.LEVEL: f"It does **not show that its wiring counts**: its own {moved} are not told apart from it.",
+            Verdict.LEVEL: f"The champion does **not show that its wiring counts**: its own {moved} are level with it.",
             Verdict.WORSE: f"How the champion is wired **does not count**: its own {moved} do better.",
         },
     }
