@@ -155,7 +155,7 @@ def _controlled(topology: AnyTopology) -> Controlled:
 
 
 def numbers_in_words(history: History, table: FinalTable) -> str:
-    """The champion's error beside the baseline's, their difference with its interval, and what they were measured on."""
+    """The champion's error beside the baseline's, their difference with its interval, and what was measured on."""
     champion, baseline = table.first, table.baseline
     apart = champion.minus(baseline)
     share = ratio(champion.error.mean, baseline.error.mean)
