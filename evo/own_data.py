@@ -69,7 +69,8 @@ class TrainingSettings(Section):
     """By default 256, or fewer where that makes less than 25 steps an epoch."""
     folds: Annotated[int, Field(ge=2, le=20)] | None = None
     """Folds of a cross-validation that takes the place of the test part, for small data: there is one test training a
-    fold, and together they test every example once by which nothing was chosen (:mod:`evaluators.training.folds`)."""
+    fold, and together they test every example once by whose error nothing was chosen
+    (:mod:`evaluators.training.folds`)."""
     examples: Annotated[int, Field(ge=FEWEST_EXAMPLES)] | None = None
     """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
 

@@ -27,8 +27,9 @@ def entries(mask: Any) -> Entries:
     ValueError
         For anything else, another number of dimensions, or values other than 0, 1 and 2 (True is 1, 1.0 too).
     """
-    if hasattr(mask, "detach"):
-        mask = mask.detach().cpu()
+    if hasattr(mask, "detach"):  # a tensor, perhaps of a layout or a type of numbers that NumPy does not have
+        mask = mask.detach().cpu().to_dense()
+        mask = mask.float() if mask.is_floating_point() else mask
     if hasattr(mask, "tocoo"):
         coo = mask.tocoo()
         _check(np.asarray(coo.data), len(coo.shape), f"a sparse one of {coo.dtype}")

@@ -6,6 +6,7 @@ Weights are one array of shape ``(n_edges,)`` a layer, constants included, in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from itertools import accumulate
 from typing import Any
 
@@ -31,7 +32,7 @@ def with_ones(topology: Topology, trainable: NDArray[Any]) -> list[NDArray[Any]]
 
 def product(topology: Topology, weights: Weights) -> NDArray[Any]:
     """The matrix of the whole cascade, ``S_1 ⊙ M_1 ⋯ S_L ⊙ M_L`` (paper, Eq. 4), shape ``(n_in, n_out)``."""
-    return _carried((matrix.T for matrix in _matrices(topology, weights)), np.eye(topology.n_in))[-1].T
+    return reduce(lambda carried, matrix: matrix.T @ carried, _matrices(topology, weights), np.eye(topology.n_in)).T
 
 
 def factors(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from topologies.stack import AnyTopology, Stack
 from topologies.topology import Layer, Topology
@@ -42,7 +43,15 @@ def _shuffled(layer: Layer, draw: np.random.Generator) -> Layer:
             one, other = order[: edges.size // 2], order[edges.size // 2 : edges.size // 2 * 2]
             crossed = np.stack((targets[other] * layer.n_in + sources[one], targets[one] * layer.n_in + sources[other]))
             there = np.concatenate((targets * layer.n_in + sources, crossed.ravel()))
-            fine = (np.bincount(there)[crossed] == 1).all(axis=0)
+            fine = there_once(crossed, there).all(axis=0)
             one, other = one[fine], other[fine]
             targets[one], targets[other] = targets[other].copy(), targets[one].copy()
     return Layer(layer.n_in, layer.n_out, sources, targets, layer.trainable)
+
+
+def there_once(some: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some edges' numbers are there exactly once, in time and memory in proportion to the edges."""
+    if numbers.max() < 32 * numbers.size:
+        return np.asarray(np.bincount(numbers)[some] == 1)
+    ordered = np.sort(numbers)
+    return np.asarray(np.searchsorted(ordered, some, "right") - np.searchsorted(ordered, some, "left") == 1)

@@ -75,5 +75,9 @@ def _choices(topology: Topology) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     choices = int(inputs_of.sum(axis=1) @ outputs_of.sum(axis=1))
     if choices > MAX_CHOICES:
         raise ValueError(f"{topology!r}: {choices} pairs of an edge and an entry, at most {MAX_CHOICES} are matched")
-    edges, inputs, outputs = np.nonzero(inputs_of[:, :, None] & outputs_of[:, None, :])
-    return edges, inputs * topology.n_out + outputs
+    found = [
+        np.add.outer(np.flatnonzero(before) * topology.n_out, np.flatnonzero(after)).ravel()
+        for before, after in zip(inputs_of, outputs_of, strict=True)
+    ]
+    edges = np.repeat(np.arange(len(found)), [one.size for one in found])
+    return edges, np.concatenate([np.zeros(0, np.int64), *found])

@@ -61,7 +61,7 @@ def fit(
     topology:
         Of the matrix's sizes; or its name, as :func:`topologies.names.resolve` takes it.
     matrix:
-        ``(n_in, n_out)``: an ``nn.Linear`` keeps it turned, ``linear.weight.T``.
+        ``(n_in, n_out)``, an array or a tensor: an ``nn.Linear`` keeps it turned, ``linear.weight.T``.
     steps:
         Of the one-cycle schedule.
     rates:
@@ -84,7 +84,8 @@ def fit(
     """
     from evaluators.reconstruction.cpu import train
 
-    wanted = np.asarray(matrix, dtype=np.float32)
+    tensor = matrix.detach().cpu().float() if hasattr(matrix, "detach") else matrix
+    wanted = np.asarray(tensor, dtype=np.float32)
     topology = topology if isinstance(topology, Topology) else resolve(topology)
     if wanted.shape != (topology.n_in, topology.n_out):
         sizes = f"{topology.n_in} x {topology.n_out} and the matrix is of shape {wanted.shape}"
@@ -94,6 +95,8 @@ def fit(
     if steps < 1 or restarts < 1 or not rates or not all(0 < rate < np.inf for rate in rates):
         raise ValueError(f"steps={steps}, restarts={restarts}, rates={tuple(rates)}: all must be above 0, and there")
     energy = float(np.square(wanted, dtype=np.float64).sum())
+    if energy == 0 and (zero := _zero(topology, _start(topology, seed, 0))) is not None:
+        return FittedWeights(zero, 0.0, float(rates[0]))
     scale = float(np.sqrt(energy / wanted.size)) or 1.0
     factor = _factors(topology, scale)
     goal = wanted if factor is None else wanted / np.float32(scale)
@@ -105,7 +108,7 @@ def fit(
     best = int(np.argmin(losses))
     found = weights[best] if factor is None else (weights[best] * factor).astype(np.float32)
     left = float(losses[best]) * (1.0 if factor is None else scale**2)
-    error = left / energy if energy else 0.0
+    error = left / energy if energy else float("inf")
     if error >= 1:
         warnings.warn(
             f"the fit is no nearer to the matrix than zero is (relative error {error:.2f}): "
@@ -127,6 +130,18 @@ def _factors(topology: Topology, scale: float) -> NDArray[np.float64] | None:
     each = scale ** (1 / sum(free))
     counts = [layer.n_trainable for layer in topology.layers]
     return np.repeat([each if is_free else 1.0 for is_free in free], counts)
+
+
+def _zero(topology: Topology, start: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Weights whose product is 0: those of the last layer without constants are, and the others can still be trained.
+
+    None where every layer has constants.
+    """
+    free = [place for place, layer in enumerate(topology.layers) if layer.n_trainable == layer.n_edges]
+    if not free:
+        return None
+    of_layer = np.repeat(np.arange(topology.depth), [layer.n_trainable for layer in topology.layers])
+    return np.where(of_layer == free[-1], np.float32(0), start)
 
 
 def _start(topology: Topology, seed: int, restart: int) -> NDArray[np.float32]:

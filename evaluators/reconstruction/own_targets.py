@@ -92,8 +92,10 @@ class OwnTargets:
 
     @staticmethod
     def of(given: Mapping[str, NDArray[Any]]) -> OwnTargets:
-        """Matrices ``(n_in, n_out)``, all of one size, by name."""
-        matrices = {name: _normalised(np.asarray(matrix), name) for name, matrix in sorted(given.items())}
+        """Matrices ``(n_in, n_out)``, all of one size, by name; of equal ones, such as tied weights, the first."""
+        named = {name: _normalised(np.asarray(matrix), name) for name, matrix in sorted(given.items())}
+        first = {(matrix.shape, matrix.tobytes()): name for name, matrix in reversed(named.items())}
+        matrices = {name: named[name] for name in sorted(first.values())}
         sizes = Counter(matrix.shape for matrix in matrices.values())
         if len(sizes) > 1:
             told = ", ".join(f"{n_in} x {n_out} ({count})" for (n_in, n_out), count in sizes.most_common())

@@ -17,9 +17,10 @@ def train(
     rates: NDArray[np.float64],
     schedule: Schedule,
 ) -> tuple[NDArray[np.float64], NDArray[np.floating]]:
-    """Train independent problems one after the other; arguments and results as in ``reconstruction_cpu.train``.
+    """Train independent problems one after the other.
 
-    The arithmetic is done in the precision of ``weights``.
+    Arguments and results are those of :func:`evaluators.reconstruction.cpu.train`. The arithmetic is done in the
+    precision of ``weights``.
     """
     runs = [
         _train_one(topology, start, target, float(rate), schedule)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,14 @@ class Data:
         sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
         still = int((self.train.x == 0).all(axis=0).sum())
         unchanging = f"; {still} inputs never change" if still else ""
-        return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}"
+        again = f"; {self.repeated} test examples are also in another part" if self.repeated else ""
+        return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}{again}"
+
+    @cached_property
+    def repeated(self) -> int:
+        """Test examples whose inputs equal those of an example of another part, so that their errors prove less."""
+        others = {hash(row.tobytes()) for part in (self.train, self.search, self.validation) for row in part.x}
+        return sum(hash(row.tobytes()) in others for row in self.test.x)
 
     @staticmethod
     def read(name: str, kind: Kind | None = None, examples: int | None = None) -> Data:

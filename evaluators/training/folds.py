@@ -2,7 +2,8 @@
 
 What is tested once each are the examples of the training and of the test part. Those of the search and of the
 validation part, by whose errors topologies, rates and weight decays were chosen, are trained on in every fold and never
-tested on. Inputs stay standardised as they are, by the training part.
+tested on. The search has trained on the examples of the training part, and inputs are standardised, and may be called
+near, by that part: nothing was chosen by their errors, but the topology has seen them.
 """
 
 from __future__ import annotations

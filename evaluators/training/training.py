@@ -47,7 +47,12 @@ def batch_size(examples: int) -> int:
 
 
 def one_cycle(steps: int) -> list[tuple[float, float]]:
-    """The learning rate of every step relative to the peak, and beta 1: half a cosine up, half a cosine down."""
+    """The learning rate of every step relative to the peak, and beta 1: half a cosine up, half a cosine down.
+
+    A single step is at the peak.
+    """
+    if steps == 1:
+        return [(1.0, BETA_1_AT_PEAK)]
     top = WARM_UP * steps - 1
     found = []
     for step in range(steps):

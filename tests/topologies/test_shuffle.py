@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.evaluators.random_topologies import topologies
 from topologies import butterfly, clos, dense
-from topologies.shuffle import shuffled
+from topologies.shuffle import shuffled, there_once
 from topologies.stack import Stack
 from topologies.topology import Topology
 
@@ -52,3 +52,10 @@ def test_every_place_of_a_stack_is_shuffled_by_itself() -> None:
     other = shuffled(stack, np.random.default_rng(0))
     assert other.sizes == stack.sizes and other.n_trainable == stack.n_trainable
     assert len({stack.places[0].digest, *(place.digest for place in other.places)}) == 3
+
+
+def test_edges_are_counted_alike_where_there_is_room_for_many_more() -> None:
+    draw = np.random.default_rng(0)
+    few = draw.integers(0, 40, 60)
+    some = draw.choice(few, (2, 30))
+    assert np.array_equal(there_once(some, few), there_once(some * 10**12, few * 10**12))

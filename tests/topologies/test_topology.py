@@ -167,13 +167,18 @@ def test_sparse_masks_are_read_without_making_them_dense(given_masks: list[np.nd
     assert Layer.from_mask(sparse.coo_array(([1, 2], ([5, 0], [0, 7])), shape=(MAX_WIDTH, MAX_WIDTH))).n_edges == 2
 
 
-def test_of_a_pruned_model_the_masks_of_weights_are_read() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 4))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn], ids=str)
+def test_of_a_pruned_model_the_masks_of_weights_are_read(dtype: torch.dtype) -> None:
+    mask = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    assert (
+        Topology.from_masks([mask.to(dtype)]) == Topology.from_masks([mask.to_sparse()]) == Topology.from_masks([mask])
+    )
+    model = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 4)).bfloat16()
     for linear in model:
         torch.nn.utils.prune.random_unstructured(linear, "weight", 0.5)
     topology = Topology.from_masks(model.state_dict(), transpose=True)
     assert topology.widths == (6, 5, 4)
-    assert np.array_equal(topology.masks()[0].T, model[0].weight_mask)
+    assert np.array_equal(topology.masks()[0].T, model[0].weight_mask.float())
 
 
 def test_masks_that_fit_only_the_other_way_round_say_so() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from topologies.families.arguments import side, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import evenly
+from topologies.shuffle import there_once
 from topologies.topology import Layer, Topology
 
 _Numbers = NDArray[np.integer]
@@ -157,7 +158,7 @@ def switched(sources: _Numbers, targets: _Numbers, n_in: int, n_out: int, genera
     one, other = order[:half], order[half : 2 * half]
     crossed = np.stack((targets[one] * n_in + sources[other], targets[other] * n_in + sources[one]))
     there_or_wanted = np.concatenate((targets * n_in + sources, crossed.ravel()))
-    free = (np.bincount(there_or_wanted)[crossed] == 1).all(axis=0)
+    free = there_once(crossed, there_or_wanted).all(axis=0)
     one, other = one[free], other[free]
     changed = sources.copy()
     changed[one], changed[other] = sources[other], sources[one]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -54,6 +56,14 @@ class TestMatching:
     @pytest.mark.parametrize("name", FIGURE_7)
     def test_figure_7_serves_three_of_four(self, name: str) -> None:
         assert ConstraintMatching().analyse(FIGURE_7[name]).count == 3
+
+    def test_memory_is_in_proportion_to_the_choices_alone(self) -> None:
+        tracemalloc.start()
+        try:
+            ConstraintMatching().analyse(low_rank(128, 128, 1))
+            assert tracemalloc.get_traced_memory()[1] < 2**21  # 256 edges x 128 x 128 would be 4 MB
+        finally:
+            tracemalloc.stop()
 
     def test_it_counts_greed_as_much_as_fairness(self) -> None:
         """The same number of entries, once spread over all outputs and once all at one (the paper's objection)."""

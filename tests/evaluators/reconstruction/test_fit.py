@@ -13,7 +13,7 @@ from torch import nn
 import topologies.models as tm
 from evaluators.reconstruction import fit
 from tests.topologies.models.cascades import matrix, small
-from topologies import butterfly, clos, dense, low_rank, parallel_butterfly, random_regular
+from topologies import clos, dense, low_rank, parallel_butterfly, random_regular
 from topologies.topology import Topology
 
 TOPOLOGIES = {
@@ -80,9 +80,26 @@ def test_a_fit_that_is_worse_than_nothing_says_so_and_why() -> None:
         assert fit(clos(24, 4, 3, 5, 20), target(clos(24, 4, 3, 5, 20), 0.02), steps=50).error > 1
 
 
-def test_the_zero_matrix() -> None:
-    fitted = fit(butterfly(8, 6, diagonal=True), np.zeros((8, 8)), steps=300)
-    assert fitted.error == 0 and np.isfinite(fitted.weights).all()
+@pytest.mark.parametrize("name", ["square", "not square", "one layer"])
+def test_the_zero_matrix_is_met_exactly_and_can_be_trained_away_from(name: str) -> None:
+    topology = TOPOLOGIES[name]
+    nothing = np.zeros((topology.n_in, topology.n_out))
+    cascade = tm.SparseCascade(topology, bias=False)
+    with torch.no_grad():
+        cascade.edge_weight.copy_(torch.from_numpy(fit(topology, nothing, steps=10).weights))
+    assert not cascade.weight.any()
+    cascade(torch.ones(1, topology.n_in)).sum().backward()
+    assert cascade.edge_weight.grad is not None and cascade.edge_weight.grad.any()
+
+
+def test_a_topology_that_cannot_be_zero_says_so() -> None:
+    with pytest.warns(UserWarning, match="every layer of the topology has constant edges"):
+        assert fit(clos(24, 4, 3, 5, 20), np.zeros((24, 20)), steps=20).error == np.inf
+
+
+def test_the_weight_of_a_layer_in_training_is_taken_as_it_is() -> None:
+    weight = nn.Linear(24, 20).bfloat16().weight
+    assert fit(TOPOLOGIES["not square"], weight.T, steps=5).weights.any()
 
 
 @pytest.mark.parametrize(

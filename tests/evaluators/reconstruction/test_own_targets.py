@@ -49,6 +49,12 @@ def test_several_are_split_and_no_one_is_in_two_splits() -> None:
         assert "for test" in str(own)
 
 
+def test_equal_matrices_are_one_so_that_nothing_is_tested_on_what_it_was_searched_with() -> None:
+    tied = {f"{name}.tied": matrix for name, matrix in SIX.items()}
+    assert OwnTargets.of({**tied, **SIX}).fingerprint == OwnTargets.of(SIX).fingerprint
+    assert not OwnTargets.of({"a": np.eye(3), "b": np.eye(3), "c": 2 * np.eye(3)}).holds_out
+
+
 def test_one_is_fitted_as_it_is_and_said_so() -> None:
     own = OwnTargets.of({"only": DRAW.normal(size=(5, 4))})
     assert not own.holds_out and "nothing is held out" in str(own)
@@ -86,7 +92,7 @@ def test_a_topology_of_another_size_is_refused() -> None:
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "two": ({"a": np.ones((2, 2)), "b": np.ones((2, 2))}, "two matrices, a and b: three or more"),
+    "two": ({"a": np.ones((2, 2)), "b": np.eye(2)}, "two matrices, a and b: three or more"),
     "two sizes": ({"a": np.ones((2, 3)), "b": np.ones((3, 2))}, r"several sizes, inputs x outputs: 2 x 3 \(1\), 3 x 2"),
     "zeros": ({"a": np.zeros((2, 2))}, "a is zero everywhere"),
     "NaN": ({"a": np.full((2, 2), np.nan)}, "a holds what is not a finite number"),

@@ -32,6 +32,12 @@ def test_no_example_is_in_two_parts_and_none_is_lost() -> None:
     assert [data.part(split) for split in Split] == parts[1:]
 
 
+def test_test_examples_that_are_elsewhere_too_are_told() -> None:
+    assert "also in another part" not in str(numbered(1000))
+    x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
+    assert str(Data.of(x, y, x[:30], y[:30])).endswith("30 for test; 30 test examples are also in another part")
+
+
 @pytest.mark.parametrize(("examples", "size"), [(60_000, 6000), (50_000, 5000), (30_000, 5000), (1000, 200)])
 def test_search_and_validation_have_five_thousand_examples_where_there_are_enough(examples: int, size: int) -> None:
     x = np.arange(examples, dtype=np.float32)[:, None] * [1, 2]

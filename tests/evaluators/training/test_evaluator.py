@@ -87,6 +87,10 @@ def test_the_cycle_is_pytorchs(steps: int) -> None:
     assert len(one_cycle(steps)) == steps and all(0 < rate <= 1 for rate, _ in one_cycle(steps))
 
 
+def test_a_single_step_is_at_the_peak() -> None:
+    assert one_cycle(1)[0][0] == 1
+
+
 def test_equal_arguments_give_equal_bits_whatever_ran_before() -> None:
     one, other = TrainedAccuracy(DATA, [8, 8]), TrainedAccuracy(easy(), [8, 8])
     found = one.evaluate(butterfly(8, 3), FIDELITY, Split.SEARCH, 3)
