@@ -3,6 +3,8 @@
 Three sources of uncertainty are told apart by what was repeated:
 
 - *Independent targets or trainings* (reconstruction, evaluators of the user's own): Student's interval over them.
+  Differences that are all equal are certain only where the errors themselves never vary; where they do, few and coarse
+  ones may be equal by chance, which is no proof: their spread is then taken to be as great as their mean.
 - *Trainings from S seeds, all tested on the same N examples.* Errors vary with the seed, with the example, and with
   both together. In the two-way analysis of variance with crossed random effects (Searle, Casella & McCulloch, Variance
   Components, 1992, section 4.3), with mean squares MS of seeds, of examples and of the rest, the variance of the
@@ -13,8 +15,8 @@ Three sources of uncertainty are told apart by what was repeated:
   and never less than that of the seeds alone or of the examples alone. Its degrees of freedom are Satterthwaite's.
 - *Cross-validation with k folds.* The folds' test examples differ, so their spread holds both sources, but their
   training examples overlap, so that they are not independent: the variance of the mean is s^2 (1 / k + 1 / (k - 1))
-  with Student's interval (Nadeau & Bengio, Inference for the Generalization Error, 2003). Folds of few examples may be
-  equal by chance, which is no proof: their spread is then taken to be as great as their mean.
+  with Student's interval (Nadeau & Bengio, Inference for the Generalization Error, 2003). Equal ones are no proof here
+  either.
 
 Where many comparisons are made at once, :func:`holm` says which of them hold together.
 """
@@ -55,7 +57,10 @@ class Estimate:
 
 
 def estimate(
-    values: NDArray[np.float64], examples: NDArray[np.float64] | None = None, is_cross_validation: bool = False
+    values: NDArray[np.float64],
+    examples: NDArray[np.float64] | None = None,
+    is_cross_validation: bool = False,
+    varies: bool = False,
 ) -> Estimate:
     """The mean of errors or of paired differences of errors.
 
@@ -67,14 +72,15 @@ def estimate(
         The same of every example, shape ``(trainings, examples)``, where all trainings were tested on the same ones.
     is_cross_validation:
         Whether ``values`` are those of folds.
+    varies:
+        Whether what they are the differences of varies, so that equal ones may be so by chance.
     """
-    count, mean = values.size, float(np.mean(values))
     are_equal = bool(np.all(values == values[0]))
-    if are_equal and is_cross_validation and count > 1 and values[0] != 0:
-        return Estimate(float(values[0]), float(values[0]) ** 2 * (1 / count + 1 / (count - 1)), count - 1)
-    if count < 2 or (examples is None and are_equal):
-        return Estimate(float(values[0]), 0.0, 1.0)
-    spread = float(np.var(values, ddof=1))
+    count, mean = values.size, float(values[0] if are_equal else np.mean(values))
+    is_chance = are_equal and mean != 0 and (is_cross_validation or (varies and examples is None))
+    if count < 2 or (are_equal and examples is None and not is_chance):
+        return Estimate(mean, 0.0, 1.0)
+    spread = mean**2 if is_chance else float(np.var(values, ddof=1))
     if is_cross_validation:
         return Estimate(mean, spread * (1 / count + 1 / (count - 1)), count - 1)
     if examples is None or examples.shape[1] < 2:

@@ -110,7 +110,8 @@ class Row:
         if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
             mean = float(np.mean(differences))
             differences = np.full_like(differences, mean if abs(mean) > rounding else 0.0)
-        return estimate(differences, examples, self.is_cross_validated)
+        varies = max(np.ptp(self.errors), np.ptp(other.errors)) > rounding
+        return estimate(differences, examples, self.is_cross_validated, bool(varies))
 
 
 @dataclass(frozen=True)

@@ -88,14 +88,27 @@ def test_no_difference_at_all_is_said_in_a_word() -> None:
     assert difference(nothing) == difference_and_ends(nothing) == "equal"
 
 
-def test_differences_that_are_equal_but_for_rounding_are_no_sample() -> None:
-    errors = np.random.default_rng(0).random(12)
+@pytest.mark.parametrize(
+    ("errors", "text"),
+    [
+        (np.full(12, 0.3), "+0.1000, deterministic"),
+        (0.2 + np.resize([0, 3e-17], 12), "equal"),
+        (0.3 + np.resize([0, 6e-17], 12), "+0.1000, deterministic"),
+    ],
+)
+def test_differences_that_are_equal_but_for_rounding_are_no_sample(errors: np.ndarray, text: str) -> None:
     one, other = (Finalist("", butterfly(4, 2)) for _ in range(2))
-    scores = [("shifted", one, Score(errors + 0.1)), ("base", other, Score(errors))]
+    scores = [("shifted", one, Score(errors)), ("base", other, Score(np.full(12, 0.2)))]
     shifted, base = final_table(scores, "base").rows
     assert shifted.difference == shifted.minus(base)
-    constant = shifted.minus(base)
-    assert difference(constant) == difference_and_ends(constant) == "+0.1000, deterministic"
+    assert difference(shifted.minus(base)) == difference_and_ends(shifted.minus(base)) == text
+
+
+def test_equal_differences_of_errors_that_vary_are_a_sample() -> None:
+    errors = np.random.default_rng(0).integers(0, 9, 3).astype(float)
+    one, other = (Finalist("", butterfly(4, 2)) for _ in range(2))
+    shifted, base = final_table([("shifted", one, Score(errors + 1)), ("base", other, Score(errors))], "base").rows
+    assert not shifted.minus(base).is_deterministic and shifted.minus(base).low < 0
 
 
 def test_intervals_of_samples_are_told_with_few_digits() -> None:

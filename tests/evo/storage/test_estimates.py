@@ -100,6 +100,18 @@ def test_holm_holds_what_holds_together() -> None:
     assert holm({"a": 0.05}) == {"a"} and holm({"a": 0.03, "b": 0.03}) == set() and holm({}) == set()
 
 
+def test_coarse_errors_that_are_equally_far_apart_by_chance_prove_nothing() -> None:
+    """Two that are as good as each other, with 20 examples a target and a few targets."""
+    draw, false = np.random.default_rng(0), 0
+    for _ in range(2000):
+        one, other = (draw.binomial(20, 0.3, size=2).astype(float) for _ in range(2))
+        varies = max(np.ptp(one), np.ptp(other)) > 0
+        false += bool(varies and estimate(one - other, varies=True).p_value < 0.05 / 13)
+    assert false <= 0.01 * 2000
+    assert estimate(np.full(128, 0.1), varies=True).p_value < 1e-9
+    assert estimate(np.zeros(5), varies=True).half_width == 0
+
+
 def test_folds_that_are_equal_by_chance_prove_nothing() -> None:
     for folds in (2, 5, 10):
         found = estimate(np.full(folds, -0.02), is_cross_validation=True)
