@@ -65,7 +65,7 @@ class Result:
     table: FinalTable
     digest: str
     founder: str | None = None
-    """The family of the champion, where it is a member of the initial population as that was given."""
+    """The family of the champion, where it is a member of the initial population."""
     best_row_file: Path | None = None
     """The topology of the best row of the table, where that is not the champion."""
 

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluators.controllability.evaluator import Controllability
+from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, FOUNDERS, OWN, RANDOM_SEARCH, SHUFFLED
+from evo.storage.names import EVOLVED, EVOLVED_LAW, FOUNDERS, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Verdict, interval
 from topologies.stack import AnyTopology
@@ -71,21 +72,21 @@ def error_name(evaluator: str) -> str:
 
 
 def founder_words(table: FinalTable, founder: str | None) -> str | None:
-    """What to use where a champion is a founder, the family or name of which is ``founder``, or not better than one.
+    """What to use where a champion is a founder, the family of which is ``founder``, or not better than what is known.
 
-    None where it is better than every founder that has a row, and where the table is not about a champion.
+    None where it is better than every row that needs no search, and where the table is not about a champion.
     """
     if table.first.name != EVOLVED:
         return None
     if founder is not None:
-        what = "one of your own topologies" if founder == OWN else f"a {founder.replace('_', ' ')}"
-        return f"The champion is {what} of the initial population, as given: evolution found nothing better."
+        what = {OWN: "one of your own", LAW: EVOLVED_LAW, SAMPLED: "sampled at random", **ROWS}[founder]
+        return f"The champion is of the initial population ({what}): evolution found nothing better."
     rows = [row for row in table.others if row.name in FOUNDERS]
     best = min(rows, key=lambda row: row.error.mean, default=None)
     if best is None or table.verdicts[best.name] is Verdict.BETTER:
         return None
     beside = {Verdict.LEVEL: "level with", Verdict.WORSE: "worse than"}[table.verdicts[best.name]]
-    return f"The champion is {beside} its best founder, the {best.name} {best.label}: use that."
+    return f"The champion is {beside} the best that needs no search, the {best.name} {best.label}: use that."
 
 
 def best_row_words(table: FinalTable) -> str | None:
@@ -121,9 +122,10 @@ def verdict_in_words(table: FinalTable) -> str:
 
 
 class Controlled(NamedTuple):
-    """How many ratios of inputs a topology controls, and how unevenly; of a stack the sum and the greatest."""
+    """Ratios of inputs that a topology controls, of how many, and how unevenly; of a stack sums, and the greatest."""
 
     total: float
+    ratios: int
     unfairness: float
 
 
@@ -133,12 +135,12 @@ def retrained_words(history: History) -> str:
     if not pairs:
         return ""
     gaps = [after.error - before.error for before, after in pairs]
-    told = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
+    gap = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
     means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
     return (
         f"Search error of the {plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
         f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
-        f"part {significant(means[1])}: a gap of {told}."
+        f"part {significant(means[1])}: {f'a gap of {gap}' if any(gaps) else 'no gap'}."
     )
 
 
@@ -151,7 +153,8 @@ def controls(history: History) -> dict[str, Controlled]:
 
 def _controlled(topology: AnyTopology) -> Controlled:
     found = [Controllability("uniform").analyse(place) for place in topology.places]
-    return Controlled(sum(one.total for one in found), max(one.unfairness for one in found))
+    ratios = sum(place.n_out * (place.n_in - 1) for place in topology.places)
+    return Controlled(sum(one.total for one in found), ratios, max(one.unfairness for one in found))
 
 
 def numbers_in_words(history: History, table: FinalTable) -> str:
@@ -159,7 +162,9 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
     champion, baseline = table.first, table.baseline
     apart = champion.minus(baseline)
     share = ratio(champion.error.mean, baseline.error.mean)
-    change = "" if share is None else f"{abs(100 * share - 100):.1f} % {'less' if share < 1 else 'more'}, "
+    more = "" if share is None else f"{abs(100 * share - 100):.1f} % {'less' if share < 1 else 'more'}, "
+    are_equal = apart.is_deterministic and not apart.mean
+    change = "they are equal" if are_equal else f"{more}a difference of {difference_and_ends(apart)}"
     errors, targets, steps = words_of(history.header.evaluator)
     over = f"{targets} and test examples" if champion.example_errors else targets
     uncertain = "" if apart.is_deterministic else f" In parentheses are 95 % intervals, paired over the {over}."
@@ -167,7 +172,7 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
         f"{_task(history)}: on {len(champion.errors)} test {targets}, trained for "
         f"{history.settings['fidelity']['validation_steps']} {steps}, the evolved champion's {errors} is "
         f"**{significant(champion.error.mean)}**, that of the {history.baseline} `{baseline.label}` "
-        f"**{significant(baseline.error.mean)}**: {change}a difference of {difference_and_ends(apart)}.{uncertain}"
+        f"**{significant(baseline.error.mean)}**: {change}.{uncertain}"
     )
 
 
@@ -184,7 +189,7 @@ def about_controls(history: History, table: FinalTable) -> str:
         SHUFFLED: {
             Verdict.BETTER: f"How the champion is wired counts: its own {moved} do worse.",
             Verdict.LEVEL: f"The champion does **not show that its wiring counts**: its own {moved} are level with it.",
-            Verdict.WORSE: f"How the champion is wired **does not count**: its own {moved} do better.",
+            Verdict.WORSE: f"How the champion is wired **counts against it**: its own {moved} do better.",
         },
     }
     return " ".join(words[table.verdicts[row]] for row, words in told.items() if row in table.verdicts)
@@ -193,11 +198,11 @@ def about_controls(history: History, table: FinalTable) -> str:
 def control_in_words(history: History) -> str:
     """How many ratios of inputs the champion and the baseline control, and how evenly (paper, section VI)."""
     told = [
-        f"the {name} controls {control.total:.0f} ratios of inputs (unfairness {control.unfairness:.3f})"
+        f"the {name} controls {control.total:.0f} of {control.ratios} ratios of inputs "
+        f"(unfairness {control.unfairness:.3f})"
         for name, control in controls(history).items()
     ]
-    ratios = sum(n_out * (n_in - 1) for n_in, n_out in history.sizes)
-    return f"Of the {ratios} there are, {_list(told)}, in the uniform reading of controllability."
+    return f"In the uniform reading of controllability {_list(told)}."
 
 
 def files_of(history: History) -> dict[str, str]:

@@ -167,7 +167,7 @@ class History:
 
     @property
     def founder(self) -> str | None:
-        """The family of the champion where it is a member of the initial population as that was given; else None."""
+        """The family of the champion where it is a member of the initial population; else None."""
         origin = self.champion.origin if self.champion else None
         return origin.family if origin and origin.operator == INITIAL else None
 

@@ -47,7 +47,7 @@ row of its own, as those that the recipe names; the last is the control of the c
 :func:`topologies.shuffle.shuffled`."""
 
 FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), EVOLVED_LAW, BEST_FOUNDER)
-"""The rows of topologies that a search was given or began with."""
+"""The rows of topologies that need no search: hand-derived ones, the law's, and what the search was given."""
 
 OWN = "own"
 """The family of the topologies that a recipe names."""

@@ -68,10 +68,11 @@ def run_records(history: History) -> tuple[RunRecord, ...]:
 
 
 def model_name(history: History) -> str:
-    """What the champion is registered as: one name for all searches for the same size, budget and kind of error."""
+    """What the champion is registered as: one name for all searches of one size, budget, kind of error and data."""
     evaluator = history.header.evaluator
     usual = Settings.model_fields["evaluator"].default
     suffix = "" if evaluator == usual else "-" + evaluator.partition(":")[2]
+    suffix += f"-{found['fingerprint'][:8]}" if (found := history.settings.get("found")) else ""
     return f"evofabric-{history.size}-b{history.settings['budget']}{suffix}"
 
 

@@ -64,7 +64,7 @@ def points(history: History) -> tuple[Point, ...]:
 def beside_controls(history: History) -> dict[str, Interval]:
     """By series, the mean difference of all its points from the same with their edges shuffled, paired point by point.
 
-    A point at another value is one more training, or target, with a wiring of its own.
+    A point at another value has a wiring of its own, so that the interval is over points wherever there are several.
     """
     settings = settings_of(history)
     pairs = _pairs(settings, _known(history))
@@ -94,12 +94,14 @@ def _pairs(settings: FigureSettings, known: Mapping[int, ScoreRecord]) -> dict[i
 
 
 def _apart(pairs: Sequence[tuple[Score, Score]]) -> Interval:
-    """The mean difference (first - second) of paired scores."""
-    errors = np.concatenate([np.subtract(mine.errors, other.errors) for mine, other in pairs])
+    """The mean difference (first - second) of paired scores: of one pair over its targets, of several over them."""
+    apart = [np.subtract(mine.errors, other.errors) for mine, other in pairs]
+    errors = apart[0] if len(pairs) == 1 else np.array([one.mean() for one in apart])
     examples = None
     if all(one.example_errors is not None for pair in pairs for one in pair):
-        examples = np.concatenate([_examples(mine) - _examples(other) for mine, other in pairs])
-    found = estimate(errors, examples)
+        of_examples = [_examples(mine) - _examples(other) for mine, other in pairs]
+        examples = of_examples[0] if len(pairs) == 1 else np.stack([one.mean(axis=0) for one in of_examples])
+    found = estimate(errors, examples, varies=any(np.ptp(one.errors) > 0 for pair in pairs for one in pair))
     return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)
 
 

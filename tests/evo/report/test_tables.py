@@ -101,10 +101,10 @@ def test_a_champion_that_is_no_better_than_a_founder_is_reported_as_that_founder
     level = table_of(with_test_errors(finished, worse | {"Clos": table.first.errors}))
     clos = level.get("Clos")
     assert clos is not None
-    assert f"level with its best founder, the Clos {clos.label}: use that" in verdict(level)
+    assert f"level with the best that needs no search, the Clos {clos.label}: use that" in verdict(level)
     sampled = table_of(with_test_errors(finished, worse | {"random search": table.first.errors}))
     assert "founder" not in verdict(sampled)
-    assert "is a clos of the initial population, as given" in verdict(won, "clos")
+    assert "is of the initial population (Clos): evolution found" in verdict(won, "clos")
 
 
 def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, tmp_path: Path) -> None:

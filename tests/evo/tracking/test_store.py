@@ -20,7 +20,7 @@ from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
 from evo.recipe import validate_as
 from evo.storage.history import History
-from evo.storage.records import EndRecord, GenerationRecord, ScoreRecord
+from evo.storage.records import EndRecord, GenerationRecord, Header, ScoreRecord
 from evo.storage.results import FinalTable
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.report import FILES
@@ -303,6 +303,18 @@ def test_a_search_whose_baseline_makes_no_error_is_filed_and_its_champion_regist
     query += "join model_version_tags t on t.version = v.version and t.key = 'error_over_baseline'"
     ((name, of_champion),) = rows(runs, query)
     assert name == "evofabric-8x8-b40-Formula" and float(of_champion) < 10
+
+
+def test_champions_of_other_data_are_other_models(finished: History) -> None:
+    header, *others = finished.records
+    assert isinstance(header, Header)
+
+    def name(fingerprint: str) -> str:
+        found = {"found": {"fingerprint": fingerprint, "about": "", "outputs": 3}}
+        of_data = header.model_copy(update={"settings": header.settings | found})
+        return model_name(History(finished.folder, (of_data, *others)))
+
+    assert name("0123456789abcdef") == model_name(finished) + "-01234567" != name("ffffffffffffffff")
 
 
 def test_scores_of_another_evaluator_are_filed_as_theirs(finished: History) -> None:
