@@ -1,9 +1,9 @@
 """Evolution beside other searchers: the same space, evaluator, founders and core time, errors on test targets.
 
-Rivals are random search, a plain (mu + lambda) evolution, and Optuna's TPE and CMA-ES on the statistics of layers
-(depth, widths, constants, shares of the budget; the wiring is drawn at random). Every candidate is trained on 8 targets
-at one learning rate, and on 32 where it would join the best eight, of which the validation targets choose one. Needs
-`pip install evofabric[bench]`; one core:
+Rivals are evolution with more candidates in flight, random search, a plain (mu + lambda) evolution, and Optuna's TPE
+and CMA-ES on the statistics of layers (depth, widths, constants, shares of the budget; the wiring is drawn at random).
+Every candidate is trained on 8 targets at one learning rate, and on 32 where it would join the best eight, of which the
+validation targets choose one. Needs `pip install evofabric[bench]`; one core:
 
     python -m tests.benchmarks.searchers --budgets 160 640 --seeds 5 --seconds 30 60 --out lines.csv
     python -m tests.benchmarks.searchers.table lines.csv --picture searchers.png

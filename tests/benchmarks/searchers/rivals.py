@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import optuna
 
 from evaluators.rng import generator
-from evo.algorithm.individual import Individual
+from evo.algorithm.individual import Candidate, Individual
 from evo.algorithm.inheritance import inherited
 from evo.algorithm.nsga2 import Policy, Rules, State, ask, promotion_threshold, tell
 from evo.settings import LoopSettings
@@ -26,21 +27,26 @@ Searcher = Callable[[Problem, Elite, int], Iterator[None]]
 """Scores one candidate after the other for as long as it is asked to."""
 
 
-def _evolving(policy: Policy) -> Searcher:
+def _evolving(policy: Policy, offspring: int = 2) -> Searcher:
+    """The search of ``runs/quick.toml``, or with other generations: so many are bred before the first is told."""
+
     def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
-        rules = Rules(policy, of.n_in, of.n_out, of.bounds, LoopSettings().offspring, LoopSettings().population,
+        rules = Rules(policy, of.n_in, of.n_out, of.bounds, offspring, LoopSettings().population,
                       DEFAULT.finalists, of.limits, of.founders, seed, grid=GRID)  # fmt: skip
-        state = State()
-        generation = 0
+        state, generation = State(), 0
+        sent: deque[tuple[Sequence[Candidate], float | None]] = deque()
         while True:
-            state, born = ask(state, rules, generation)
-            threshold = promotion_threshold(state, rules, DEFAULT.targets)
+            while len(sent) < LoopSettings().max_pending_generations:
+                state, born = ask(state, rules, generation)
+                sent.append((born, promotion_threshold(state, rules, DEFAULT.targets)))
+                generation += 1
             told = []
+            born, threshold = sent.popleft()
             for one in born:
                 rate = None if one.inherited is None else one.inherited.learning_rate
                 told.append(Individual(one, raced(one.topology.places[0], rate, threshold, elite.seed)))
                 yield
-            state, generation = tell(state, rules, told), generation + 1
+            state = tell(state, rules, told)
             elite.known = [(one.topology.places[0], one.score) for one in state.elite if one.score is not None]
 
     return search
@@ -128,6 +134,7 @@ def _topology(params: dict[str, float], of: Problem, key: np.random.Generator) -
 
 SEARCHERS: dict[str, Searcher] = {
     "evolution": _evolving(Policy.EVOLUTION),
+    "evolution, 32 in flight": _evolving(Policy.EVOLUTION, offspring=8),
     "random search": _evolving(Policy.RANDOM),
     "(mu + lambda)": plain,
     "TPE": _by_optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
