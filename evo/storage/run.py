@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,11 +10,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from cluster.pool import Pool
-from cluster.ray_session import in_ray_job
 from evaluators.function import Function, as_evaluator
 from evaluators.task import Evaluator
 from evo.run_settings import RunSettings
 from evo.storage.evaluations import Evaluations
+from evo.storage.folders import made_folder
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
 from evo.storage.journal import Journal, PausedError, is_begun
 from evo.storage.log import log_event, log_file
@@ -81,7 +80,11 @@ class Run(Generic[SettingsT]):
 
 @contextmanager
 def open_run(
-    settings: SettingsT, evaluator: Evaluator | Function | None, folder: Path | None, watcher: Watcher
+    settings: SettingsT,
+    evaluator: Evaluator | Function | None,
+    folder: Path | None,
+    watcher: Watcher,
+    named: Mapping[str, AnyTopology] | None = None,
 ) -> Iterator[Run[SettingsT]]:
     """Create a run, or resume the one that the folder holds; however the block is left, the journal says how.
 
@@ -95,6 +98,8 @@ def open_run(
         Where the run lives; it is made where it is not there. By default a new one in ``settings.runs``.
     watcher:
         See :data:`Watcher`.
+    named:
+        The topologies that the recipe of a new run names, by default what the names stand for now.
 
     Raises
     ------
@@ -107,22 +112,26 @@ def open_run(
     if folder is not None and is_begun(folder / JOURNAL):
         opened = resume(settings, given, folder, watcher)
     else:
-        opened = create(settings, given, folder, watcher)
+        opened = create(settings, given, folder, watcher, named)
     with opened as run:
         yield run
 
 
 @contextmanager
 def create(
-    settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
+    settings: SettingsT,
+    evaluator: Evaluator | None,
+    folder: Path | None,
+    watcher: Watcher,
+    named: Mapping[str, AnyTopology] | None = None,
 ) -> Iterator[Run[SettingsT]]:
     """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
     judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
-    given = named_topologies(settings)
+    given = named_topologies(settings) if named is None else named
     check_evaluator(judge, settings)
     with (
-        _made(folder, settings) as place,
+        made_folder(folder, settings) as place,
         open_pool(settings, judge) as (pool, backend),
         Journal(place / JOURNAL, new_header(settings, evaluator, given, backend)) as journal,
         _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run,
@@ -207,42 +216,3 @@ def _reused(settings: RunSettings) -> list[list[Record]]:
         return [records_of(folder) for folder in settings.reuse_from]
     except ValueError as error:
         raise ValueError(f"reuse_from: {error}") from None
-
-
-@contextmanager
-def _made(folder: Path | None, settings: RunSettings) -> Iterator[Path]:
-    """The folder, or a new one; what was made goes again if the run never came to have a journal."""
-    if folder is None:
-        folder = new_folder(settings)
-        made = [folder]
-    else:
-        made = [one for one in (folder, *folder.parents) if not one.exists()]
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
-    try:
-        yield folder.resolve()
-    finally:
-        for one in made:
-            if not any(one.iterdir()):
-                one.rmdir()
-
-
-def new_folder(settings: RunSettings) -> Path:
-    """A new folder for a run of this recipe; names sort by recipe, then by time."""
-    if in_ray_job() and not settings.runs.is_absolute():
-        raise ValueError(
-            f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
-            "give an absolute one that stays, for example --set runs=/shared/runs"
-        )
-    stem = f"{settings.label}-{time.strftime('%Y%m%d-%H%M%S')}"
-    try:
-        settings.runs.mkdir(parents=True, exist_ok=True)
-        for name in (stem, *(f"{stem}-{count}" for count in range(2, 100))):
-            with suppress(FileExistsError):  # another search that began in the same second
-                (settings.runs / name).mkdir()
-                return settings.runs.resolve() / name
-    except OSError as error:
-        raise ValueError(f"the runs folder {settings.runs} cannot be written: {error.strerror}") from None
-    raise ValueError(f"{settings.runs} has a hundred runs called {stem}")

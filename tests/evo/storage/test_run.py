@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from evo.storage.run import new_folder
+from evo.storage.folders import new_folder
 from tests.fakes import recipe
 
 
