@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from evo.storage.records import (
     key_of_note,
 )
 from topologies.stack import AnyTopology
+
+_log = logging.getLogger(__name__)
 
 SettingsT = TypeVar("SettingsT", bound=RunSettings)
 """A recipe's settings: a search's or a study's."""
@@ -145,7 +148,7 @@ def resume(
 ) -> Iterator[Run[SettingsT]]:
     """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
     judge = evaluator_of(settings, evaluator)
-    reused = _reused(settings)
+    reused = _still_reused(settings)
     with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()
         try:
@@ -216,3 +219,14 @@ def _reused(settings: RunSettings) -> list[list[Record]]:
         return [records_of(folder) for folder in settings.reuse_from]
     except ValueError as error:
         raise ValueError(f"reuse_from: {error}") from None
+
+
+def _still_reused(settings: RunSettings) -> list[list[Record]]:
+    """The journals of those that are still there when a run goes on: their scores can be computed as well."""
+    found = []
+    for folder in settings.reuse_from:
+        try:
+            found.append(records_of(folder))
+        except ValueError as error:
+            _log.warning("reuse_from: %s; the run goes on without its scores", error)
+    return found

@@ -305,6 +305,21 @@ def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> No
         run(tmp_path / "wrong", small(reuse_from=[str(tmp_path)]))
 
 
+def test_a_run_goes_on_though_the_one_whose_scores_it_used_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, folder = tmp_path / "other", tmp_path / "run"
+    run(other, small())
+    settings = small(reuse_from=[str(other)])
+    whole, _ = run(folder, settings)
+    lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    (folder / JOURNAL).write_bytes(b"".join(lines[:30]))
+    other.rename(tmp_path / "elsewhere")
+    again, evaluator = run(folder, settings)
+    assert again.digest == whole.digest and evaluator.calls
+    assert f"reuse_from: {other} is not the folder of a run" in caplog.text
+
+
 SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(12)]
 LOW = Fidelity(2, 5, (0.1, 0.3))
 
