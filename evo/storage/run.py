@@ -133,13 +133,13 @@ def create(
     reused = _reused(settings)
     given = named_topologies(settings) if named is None else named
     check_evaluator(judge, settings)
-    with (
-        made_folder(folder, settings) as place,
-        open_pool(settings, judge) as (pool, backend),
-        Journal(place / JOURNAL, new_header(settings, evaluator, given, backend)) as journal,
-        _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run,
-    ):
-        yield run
+    with made_folder(folder, settings) as place, open_pool(settings, judge) as (pool, backend):
+        header = new_header(settings, evaluator, given, backend)
+        with Journal(place / JOURNAL, header) as journal:
+            if journal.header is not header:
+                raise ValueError(f"{place}: another process began a run here meanwhile: choose another folder")
+            with _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run:
+                yield run
 
 
 @contextmanager
