@@ -45,7 +45,7 @@ SettingsT = TypeVar("SettingsT", bound=RunSettings)
 Watcher = Callable[[RunEvent], None]
 """Is shown every record of the journal, old ones first, and what else happens (:data:`evo.storage.records.RunEvent`).
 
-Watchers see; nothing they do influences a search.
+Watchers see; nothing they do influences a search, but that one whose reader has gone (BrokenPipeError) stops it.
 """
 
 
@@ -198,8 +198,8 @@ def _under_way(
         try:
             yield run
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError)
-            with suppress(PausedError):
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError | BrokenPipeError)
+            with suppress(PausedError, BrokenPipeError):
                 run.end("KILLED" if stopped else "FAILED", str(error))
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
                 raise PausedError(folder, error) from error
