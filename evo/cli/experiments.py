@@ -113,7 +113,8 @@ def resume(
     as_json: Json = False,
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
-        int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
+        int | None,
+        typer.Option(help="Drop a damaged record of the journal and all after it; intact scores stay known."),
     ] = None,
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again.

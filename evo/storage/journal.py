@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,8 @@ from evo.storage.records import Header, Record, from_text, to_text
 
 VERSION = 2
 """The version of the format; 1 was that of evofabric 0.1."""
+DAMAGED = ".damaged"
+"""What the name of a journal as it was before it was cut ends with, perhaps with a number."""
 _log = logging.getLogger(__name__)
 
 
@@ -136,12 +138,18 @@ def cut(path: Path, record: int) -> None:
             raise ValueError(
                 f"{path} cannot be cut before record {record}: only intact records after the header can stay"
             )
-        names = (f"{path.name}.damaged{number}" for number in ("", *range(2, 100)))
+        names = (f"{path.name}{DAMAGED}{number}" for number in ("", *range(2, 100)))
         copy = next(one for name in names if not (one := path.with_name(name)).exists())
         with copy.open("xb", buffering=0) as new:
             write(new, data)
         file.truncate(sum(map(len, kept)))
         os.fsync(file.fileno())
+
+
+def intact(path: Path) -> Iterator[Record]:
+    """The whole records of a journal as it was before it was cut, also those after the damage."""
+    with path.open("rb") as file:
+        yield from (from_text(text) for line in file if (text := _content(line)) is not None)
 
 
 class Journal:

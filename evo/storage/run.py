@@ -17,7 +17,7 @@ from evo.run_settings import RunSettings
 from evo.storage.evaluations import Evaluations
 from evo.storage.folders import made_folder
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
-from evo.storage.journal import Journal, PausedError, is_begun
+from evo.storage.journal import DAMAGED, Journal, PausedError, intact, is_begun
 from evo.storage.log import log_event, log_file
 from evo.storage.pools import check_evaluator, evaluator_of, open_pool
 from evo.storage.records import (
@@ -183,9 +183,11 @@ def _under_way(
         counting = current(records)
         evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
+        for cut in folder.glob(f"{JOURNAL}{DAMAGED}*"):
+            evaluations.learn(one for one in intact(cut) if _is_reusable(one))
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):
-                evaluations.learn(one for one in others if isinstance(one, ScoreRecord) and not one.failure)
+                evaluations.learn(one for one in others if _is_reusable(one))
         notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord | RuleRecord))
         noted = {key_of_note(note) for note in notes}
         run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
@@ -205,6 +207,11 @@ def _under_way(
                 raise PausedError(folder, error) from error
             raise
         run.end("FINISHED")
+
+
+def _is_reusable(record: Record) -> bool:
+    """Whether a record is a score that another journal may take over."""
+    return isinstance(record, ScoreRecord) and not record.failure
 
 
 def _judge(header: Record) -> tuple[str, str, int]:
