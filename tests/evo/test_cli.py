@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evo.cli.options import placed
 from evo.recipe import load as load_recipe
 from evo.recipe import validate
 from tests.commands import Commands
@@ -151,6 +152,13 @@ def test_with_v_a_mistake_says_where_it_was_found(command: Commands, folder: Pat
     done = command(folder, "search", "missing.toml", "-v")
     assert done.returncode == 2 and done.stderr.startswith("Traceback")
     assert done.stderr.splitlines()[-1].startswith("evofabric: no recipe at missing.toml")
+
+
+def test_a_run_that_was_begun_on_a_cluster_goes_on_in_a_local_ray_if_that_is_asked_for() -> None:
+    settings = validate({"cluster": {"address": "head:6379"}})
+    assert placed(settings, None, None).cluster.address == "head:6379"
+    assert placed(settings, None, None, "ray").cluster.address is None
+    assert placed(settings, "other:6379", None, "ray").cluster.address == "other:6379"
 
 
 def test_the_version_is_told_and_words_are_completed(command: Commands, folder: Path) -> None:
