@@ -9,11 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster.ray_session import usable_cores
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
-from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.plan import plan, planned_workers, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
@@ -49,11 +48,11 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
     per_step = seconds_per_step(settings)
-    workers = settings.cluster.workers or usable_cores()
+    workers = planned_workers(settings)
     seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
     console.print(
-        f"about {duration(seconds)} on {workers} workers as fast as this machine is now, measured on one evaluation "
-        "of a large topology; starting and filing the results takes some seconds more"
+        f"about {duration(seconds)} on {workers} worker{'s' * (workers > 1)} as fast as this machine is now, measured "
+        "on one evaluation of a large topology; starting and filing the results takes some seconds more"
     )
     if (told := advice(seconds, settings)) is not None:
         console.print(f"[yellow]{told}[/yellow]")

@@ -189,5 +189,12 @@ def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> No
 
 def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
-    assert done.returncode == 0 and '"seed": 7' in done.stdout and "minutes on" in done.stdout
+    assert done.returncode == 0 and '"seed": 7' in done.stdout
+    assert "minutes on 1 worker as" in " ".join(done.stdout.split())
     assert not (folder / "runs").exists()
+
+
+def test_a_search_on_data_is_planned_for_the_workers_it_will_have(command: Commands, folder: Path) -> None:
+    elsewhere = ("--ray-address", "localhost:1")  # where nothing answers, so that it ends before it begins
+    done = command(folder, "search", "--data", "digits", "--hidden", "16", "--set", "cluster.workers=7", *elsewhere)
+    assert "on 7 cores (--minutes changes it)" in " ".join(done.stdout.split())
