@@ -129,11 +129,14 @@ def resume(
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
+    from evo.storage.kinds import check_is_search
 
     begin()
     if before_record is not None:
         cut(run, before_record)
     recipe = header.recipe_of(run.resolve(), generations)
+    if as_json:
+        check_is_search(run, recipe, "--json")
 
     def begun(model: type[_SettingsT]) -> tuple[_SettingsT, Path]:
         """The settings to go on by, and the folder to go on in: the run's, or a copy."""

@@ -20,6 +20,7 @@ from evo.storage import names
 from evo.storage.header import JOURNAL, given_in
 from evo.storage.history import History
 from evo.storage.journal import first as first_record
+from evo.storage.kinds import check_is_search
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from evo.storage.records import Header, PhaseStarted
@@ -93,6 +94,7 @@ def _of_run(folder: Path, overrides: Sequence[str], budget: int = 0) -> Settings
     header = first_record(folder / JOURNAL)
     if not isinstance(header, Header) or header.from_python:
         return None
+    check_is_search(folder, header.settings)
     recipe = {**header.settings, "initial_population": [], "reuse_from": [str(folder)]}
     recipe["budget"] = max(budget, header.settings["budget"])
     return validate(overridden(recipe, overrides))

@@ -12,6 +12,7 @@ from evo.report.html.page import SHOWN, report_page
 from evo.report.text import FILES, REPORT
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
+from evo.storage.kinds import check_is_search
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks
@@ -28,8 +29,7 @@ def write_report(folder: Path) -> Path:
         When the folder is not a search's, or cannot be written.
     """
     history = History.of(folder)
-    if history.is_study:
-        raise ValueError(f"{folder} is a study of scores, not a search: its tables are in MLflow, evofabric track")
+    check_is_search(folder, history.settings)
     try:
         write_artifacts(history, history.folder)
     except OSError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from evo.report.final_table import verdict
 from evo.report.numbers import difference, ratio, significant
 from evo.storage.history import History
+from evo.storage.kinds import check_is_search
 from evo.storage.results import FinalTable, Row
 
 _TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets", "training", "found")
@@ -29,8 +30,7 @@ def side_by_side(first: History, second: History) -> Iterator[RenderableType]:
     """
     runs = {"A": first, "B": second}
     for history in runs.values():
-        if history.is_study:
-            raise ValueError(f"{history.folder} is a study of scores, not a search: only searches are compared")
+        check_is_search(history.folder, history.settings)
     for letter, history in runs.items():
         yield f"[bold]{letter}[/bold]  {escape(history.folder.name)}: {_found(history)}"
     yield ""
