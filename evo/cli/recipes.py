@@ -58,7 +58,7 @@ def init(
         raise ValueError(f"{file} is there already and is left as it is: choose another name") from None
     except OSError as error:
         raise ValueError(f"cannot write to {file}: {error.strerror}") from None
-    console.print(f"written to {file}; begin with: evofabric search {file}", soft_wrap=True)
+    console.print(f"written to {file}; begin with: evofabric search {file}", soft_wrap=True, markup=False)
 
 
 def settings(as_json: Annotated[bool, typer.Option("--json", help="As a JSON schema, for editors.")] = False) -> None:

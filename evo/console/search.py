@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
@@ -99,8 +100,10 @@ def search_and_show(
     except KeyboardInterrupt:
         if where is not None:
             best = where / CHAMPION
-            kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
-            how = f'[bold]evofabric resume "{where}"[/bold]'
+            kept = (
+                f"the best topology so far is kept in {escape(str(best))}" if best.exists() else "nothing was bred yet"
+            )
+            how = f'[bold]evofabric resume "{escape(str(where))}"[/bold]'
             console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
         else:
             console.print("Stopped before the search began; nothing was written.")
@@ -118,7 +121,7 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
     console.print()
     if settings.found is not None:
-        console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
+        console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True, markup=False)
     print_whole(console, verdict(result.table, result.founder))
     if told := retrained_words(history):
         print_whole(console, told)

@@ -43,7 +43,7 @@ budgets = [40]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "a folder"
+    folder = tmp_path / "a [b] folder"
     folder.mkdir()
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "study.toml").write_text(STUDY)
@@ -117,6 +117,7 @@ def test_a_search_is_listed_verified_and_resumed(command: Commands, folder: Path
     done = command(folder, "search", "recipe.toml", "--set", 'initial_population=["clos(8, 2, 3, 2)"]')
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "runs").glob("tiny-8x8-b40-s1-*")
+    assert f"results in {run}\n" in done.stdout and f'ui --runs "{run.parent}"' in done.stdout
     champion = run / "champion.safetensors"
     assert load(champion).n_trainable == 40
     digest = done.stdout.partition("Result digest: ")[2].split()[0]
@@ -178,13 +179,15 @@ def test_a_recipe_is_written_once(command: Commands, folder: Path) -> None:
 
 
 def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> None:
-    assert command(folder, "show", "butterfly(8, 3)", "--out", "pictures").returncode == 0
-    assert {path.suffix for path in (folder / "pictures").iterdir()} == {".png"}
+    drawn = command(folder, "show", "butterfly(8, 3)", "--out", "pictures [old]")
+    assert drawn.returncode == 0 and "drawn to pictures [old]/butterfly-8-3.png\n" in drawn.stdout
+    assert {path.suffix for path in (folder / "pictures [old]").iterdir()} == {".png"}
     asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
     assert command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked).returncode == 0
     assert {path.name for path in folder.glob("*.png")} == {"k.png", "s.png", "e.png"}
-    assert command(folder, "export", "butterfly(8, 3)", "b.safetensors").returncode == 0
-    assert load(folder / "b.safetensors") == butterfly(8, 3)
+    assert "written to b[1].safetensors\n" in command(folder, "export", "butterfly(8, 3)", "b[1].safetensors").stdout
+    assert load(folder / "b[1].safetensors") == butterfly(8, 3)
+    assert "b[1].safetensors" in command(folder, "show", "b[1].safetensors").stdout.splitlines()[0]
 
 
 def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:
