@@ -190,6 +190,16 @@ def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> No
     assert "b[1].safetensors" in command(folder, "show", "b[1].safetensors").stdout.splitlines()[0]
 
 
+def test_champions_of_several_runs_are_drawn_to_files_of_their_own(command: Commands, folder: Path) -> None:
+    files = [f"{run}/champion.safetensors" for run in ("one", "other")]
+    for file in files:
+        (folder / file).parent.mkdir()
+        butterfly(4, 2).save(folder / file)
+    assert command(folder, "show", *files).returncode == 0
+    stems = ("one-champion", "one-champion-masks", "other-champion", "other-champion-masks")
+    assert sorted(path.stem for path in folder.glob("*.png")) == sorted(stems)
+
+
 def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
     assert done.returncode == 0 and '"seed": 7' in done.stdout
