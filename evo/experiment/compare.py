@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -211,7 +212,9 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
 
 
 def expected_seconds(path: Path) -> float | None:
-    """The seconds that the run of a champion took for what :func:`verify` does; None where its journal is not there."""
+    """The seconds that the run of a champion took for what :func:`verify` does; None where no journal tells them."""
     run = run_of([path])
-    record = History.of(run).scores(names.test(names.EVOLVED)) if run is not None else ()
-    return record[0].seconds if record else None
+    with suppress(ValueError):  # of a journal that is damaged, or of another version
+        record = History.of(run).scores(names.test(names.EVOLVED)) if run is not None else ()
+        return record[0].seconds if record else None
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.experiment.compare import for_scores, for_tuning, scores, tuning, verify
+from evo.experiment.compare import expected_seconds, for_scores, for_tuning, scores, tuning, verify
 from evo.experiment.known import with_known_scores
 from evo.experiment.search import search
 from evo.settings import Settings
@@ -114,6 +114,13 @@ def test_a_run_whose_journal_is_damaged_is_passed_over(tmp_path: Path) -> None:
     lines = (newer / JOURNAL).read_bytes().splitlines(keepends=True)
     (newer / JOURNAL).write_bytes(b"".join([*lines[:5], b"damaged\n", *lines[6:]]))
     assert with_known_scores(settings).reuse_from == (older,)
+
+
+def test_a_champion_needs_no_journal_to_be_verified(tmp_path: Path) -> None:
+    run = search(named(runs=str(tmp_path))).folder
+    assert expected_seconds(run) is not None
+    (run / JOURNAL).write_bytes(b"damaged\nall of it\n")
+    assert expected_seconds(run) is None and verify(run).agrees
 
 
 class FailsWhereDeep(HashEvaluator):
