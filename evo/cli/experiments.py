@@ -231,7 +231,7 @@ def _is_of_rules(recipe: Path) -> bool:
     from evo.shipped import recipe_file
 
     try:
-        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8"))
+        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False
 
