@@ -69,7 +69,7 @@ class StudyProgress:
                     self._bar.remove_task(self._task)
                 self._task = self._bar.add_task(phase, total=count)
                 if not self._console.is_terminal:
-                    self._console.print(f"{phase} ({count})")
+                    self._console.print(phase if count is None else f"{phase} ({count})")
             case ScoreRecord() | ProxyRecord() if self._task is not None:  # not what the journal knew
                 self._bar.advance(self._task)
                 if isinstance(event, ScoreRecord) and event.failure:
