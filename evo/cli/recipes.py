@@ -36,6 +36,8 @@ def init(
         raise ValueError("--hidden goes with --data: it says how wide the layers are that are trained on them")
     if data is None and task is not None:
         raise ValueError("--task goes with --data: it says whether their y are classes or quantities")
+    if data is not None and size is not None:
+        raise ValueError("--size goes without --data: the size follows from them, and from --hidden")
     if data is None:
         given, settings = _for_size(size, budget, density)
     else:

@@ -63,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
         (["init", "--size", "8"], "inputs and outputs are wanted, as 64x48"),
         (["init", "--size", "8x8"], "say by --budget or --density"),
+        (["init", "--data", "digits", "--size", "9x9"], "--size goes without --data"),
         (["init", "nowhere/r.toml"], "cannot write to nowhere/r.toml"),
         (["search", "recipe.toml", "--set", "budgett=3"], "did you mean 'budget'?"),
         (["search", "recipe.toml", "--set", "loop.broods=3"], "since version 0.2 it is called 'loop.generations'"),
