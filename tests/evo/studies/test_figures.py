@@ -292,6 +292,7 @@ def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
             {"network": {"data": "digits"}, "n_in": None, "n_out": None, "picture": "requirements"},
             "leave the section [network] out",
         ),
+        ({"network": {"data": "digits"}, "evaluator": "mine:Mine"}, "evaluator = 'mine:Mine' beside [network]"),
         ({"network": {"data": "digits"}}, "test_targets: fidelity.targets is the number of trainings"),
         ({"network": {"data": "digits", "kind": "cnn"}, "test_targets": None}, "network.kind = 'cnn': one of"),
     ],
