@@ -13,7 +13,7 @@ from evo.storage.history import History
 from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records
-from evo.tracking.registry import _write_model, register
+from evo.tracking.registry import register, write_model
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison.
@@ -164,7 +164,7 @@ class Store:
             folder = Path(name)
             write_artifacts(history, folder)
             if history.table:
-                _write_model(history, folder / "model")
+                write_model(history, folder / "model")
             self._client.log_artifacts(run_id, name)
         if history.table:
             register(self._client, history, run_id)
