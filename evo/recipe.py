@@ -40,7 +40,7 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
         In one line: a missing file, text that is not TOML, an unknown key (with the nearest valid one), a bad value.
     """
     try:
-        values = tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8"))
+        values = tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         beside = sorted(str(path) for path in recipe.parent.glob("*.toml"))
         there = f"there are {', '.join(beside)}; " if beside else ""

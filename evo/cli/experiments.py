@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -78,12 +78,12 @@ def search(
             raise ValueError(f"{recipe} is a search for a rule: it takes --set, --ray-address, --workers and --pool")
         _search_rules(recipe, overrides or (), ray_address, workers, pool)
         return
+    place = partial(placed, address=ray_address, workers=workers, pool=pool)
     if data is not None and recipe is None:
         one_thread()
-        settings, made = _for_data(data, given, overrides or (), workers)
+        settings, made = _for_data(data, given, overrides or (), place)
     else:
-        settings = _load(recipe, data, given, overrides or ())
-    settings = placed(settings, ray_address, workers, pool)
+        settings = place(_load(recipe, data, given, overrides or ()))
     from evo.console.search import search_and_show, show_plan
 
     begin("estimating the cost" if dry_run else None)
@@ -113,7 +113,8 @@ def resume(
     as_json: Json = False,
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
-        int | None, typer.Option(help="Drop a damaged record of the journal and all after it.")
+        int | None,
+        typer.Option(help="Drop a damaged record of the journal and all after it; intact scores stay known."),
     ] = None,
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again.
@@ -128,11 +129,14 @@ def resume(
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
+    from evo.storage.kinds import check_is_search
 
     begin()
     if before_record is not None:
         cut(run, before_record)
     recipe = header.recipe_of(run.resolve(), generations)
+    if as_json:
+        check_is_search(run, recipe, "--json")
 
     def begun(model: type[_SettingsT]) -> tuple[_SettingsT, Path]:
         """The settings to go on by, and the folder to go on in: the run's, or a copy."""
@@ -227,7 +231,7 @@ def _is_of_rules(recipe: Path) -> bool:
     from evo.shipped import recipe_file
 
     try:
-        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8"))
+        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False
 
@@ -264,16 +268,18 @@ def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overr
 
 
 def _for_data(
-    data: str, given: Mapping[str, Any], overrides: Sequence[str], workers: int | None
+    data: str, given: Mapping[str, Any], overrides: Sequence[str], place: Callable[[Settings], Settings]
 ) -> tuple[Settings, Mapping[str, Any]]:
     """The settings of a search on data that ends in time, and the recipe's plain values; says what was chosen."""
     options = {name.removeprefix("--"): value for name, value in given.items() if name != "--hidden"}
-    from cluster.ray_session import usable_cores
     from evo.console.for_data import show_choice
     from evo.experiment.for_data import Wanted, chosen
+    from evo.experiment.plan import planned_workers
+    from evo.recipe import overridden, validate
 
-    wanted, cores = Wanted(data, widths(given.get("--hidden")), **options), workers or usable_cores()
+    wanted = Wanted(data, widths(given.get("--hidden")), **options)
+    cores = planned_workers(place(validate({"cluster": overridden({}, overrides).get("cluster", {})})))
     begin("reading the data and timing a training step", say=True)
     found = chosen(wanted, cores, overrides)
     show_choice(found, cores, console)
-    return found.settings, found.values
+    return place(found.settings), found.values

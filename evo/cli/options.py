@@ -61,7 +61,8 @@ Overrides = Annotated[
 Address = Annotated[str | None, typer.Option("--ray-address", help="Join a Ray cluster: auto or HOST:PORT.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Evaluators at work; by default one a core.")]
 PoolName = Annotated[
-    Literal["ray", "in-process"] | None, typer.Option("--pool", help="Evaluate in Ray actors or in this process.")
+    Literal["ray", "in-process"] | None,
+    typer.Option("--pool", help="Evaluate in Ray actors (of a local Ray, without an address) or in this process."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print results as a line of JSON; all else goes to stderr.")]
 Names = Annotated[
@@ -98,9 +99,11 @@ def one_thread() -> None:
 
 
 def placed(settings: _SettingsT, address: str | None, workers: int | None, pool: str | None = None) -> _SettingsT:
-    """The settings with the command line's word on where to evaluate."""
+    """The settings with the command line's word on where to evaluate; a Ray without an address is a local one."""
     if address is not None and pool == "in-process":
         raise ValueError("--ray-address joins a cluster and --pool in-process uses none: leave one of them out")
     asked = {"pool": pool if address is None else "ray", "address": address, "workers": workers}
-    changes = {name: value for name, value in asked.items() if value is not None}
+    changes: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
+    if pool == "ray" and address is None:
+        changes["address"] = None
     return settings.model_copy(update={"cluster": settings.cluster.model_copy(update=changes)})

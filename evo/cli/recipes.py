@@ -36,6 +36,8 @@ def init(
         raise ValueError("--hidden goes with --data: it says how wide the layers are that are trained on them")
     if data is None and task is not None:
         raise ValueError("--task goes with --data: it says whether their y are classes or quantities")
+    if data is not None and size is not None:
+        raise ValueError("--size goes without --data: the size follows from them, and from --hidden")
     if data is None:
         given, settings = _for_size(size, budget, density)
     else:
@@ -58,7 +60,7 @@ def init(
         raise ValueError(f"{file} is there already and is left as it is: choose another name") from None
     except OSError as error:
         raise ValueError(f"cannot write to {file}: {error.strerror}") from None
-    console.print(f"written to {file}; begin with: evofabric search {file}", soft_wrap=True)
+    console.print(f"written to {file}; begin with: evofabric search {file}", soft_wrap=True, markup=False)
 
 
 def settings(as_json: Annotated[bool, typer.Option("--json", help="As a JSON schema, for editors.")] = False) -> None:

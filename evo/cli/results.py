@@ -26,7 +26,7 @@ def runs(folder: Runs = Path("runs"), as_json: Json = False) -> None:
     elif found:
         console.print(runs_table(found))
     else:
-        console.print(f"no runs in {folder}: start one with `evofabric search quick`")
+        console.print(f"no runs in {folder}: start one with `evofabric search quick`", markup=False)
 
 
 def report(

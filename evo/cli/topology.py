@@ -71,7 +71,7 @@ def show(
     asked = any((controllability, errors, spectrum))
     together = draw_together(topologies, controllability, errors, spectrum, reading)
     for path in together if asked else draw_each(topologies, out):
-        console.print(f"drawn to {path}")
+        console.print(f"drawn to {path}", soft_wrap=True, markup=False)
 
 
 def score(
@@ -167,7 +167,7 @@ def generalise(
         highlight=False,
     )
     file = save(topology, out or Path(f"generalised-{n_in}x{n_out}-b{edges}.safetensors"))
-    console.print(f"written to {file}; compare it: evofabric score {file}", soft_wrap=True, highlight=False)
+    console.print(f"written to {file}; compare it: evofabric score {file}", soft_wrap=True, markup=False)
 
 
 def export(
@@ -185,4 +185,4 @@ def export(
     writers = {".npz": save_masks, ".safetensors": save}
     if file.suffix not in writers:
         raise ValueError(f"{file}: the name ends in .npz (dense masks) or .safetensors (a topology file)")
-    console.print(f"written to {writers[file.suffix](resolve(name), file)}")
+    console.print(f"written to {writers[file.suffix](resolve(name), file)}", soft_wrap=True, markup=False)

@@ -61,7 +61,7 @@ class ProgressDisplay:
         """Take notice of an event."""
         match event:
             case RunOpened(_, folder, workers):
-                self._say(f"{workers} workers ready" + f"; results in {folder}" * self._leaves_folder)
+                self._say(f"{workers} workers ready" + f"; results in {escape(str(folder))}" * self._leaves_folder)
             case PhaseStarted(phase):
                 if not self._announced:
                     self._announced, self._known, self._started = True, self._done, time.monotonic()

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
-from cluster.ray_session import usable_cores
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
-from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.plan import plan, planned_workers, seconds_per_step
 from evo.experiment.search import Result, search
 from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
@@ -49,11 +49,11 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print(plan_table(phases))
     console.print("[dim]measuring one evaluation ...[/dim]")
     per_step = seconds_per_step(settings)
-    workers = settings.cluster.workers or usable_cores()
+    workers = planned_workers(settings)
     seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
     console.print(
-        f"about {duration(seconds)} on {workers} workers as fast as this machine is now, measured on one evaluation "
-        "of a large topology; starting and filing the results takes some seconds more"
+        f"about {duration(seconds)} on {workers} worker{'s' * (workers > 1)} as fast as this machine is now, measured "
+        "on one evaluation of a large topology; starting and filing the results takes some seconds more"
     )
     if (told := advice(seconds, settings)) is not None:
         console.print(f"[yellow]{told}[/yellow]")
@@ -100,8 +100,10 @@ def search_and_show(
     except KeyboardInterrupt:
         if where is not None:
             best = where / CHAMPION
-            kept = f"the best topology so far is kept in {best}" if best.exists() else "nothing was bred yet"
-            how = f'[bold]evofabric resume "{where}"[/bold]'
+            kept = (
+                f"the best topology so far is kept in {escape(str(best))}" if best.exists() else "nothing was bred yet"
+            )
+            how = f'[bold]evofabric resume "{escape(str(where))}"[/bold]'
             console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
         else:
             console.print("Stopped before the search began; nothing was written.")
@@ -119,7 +121,7 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
     console.print()
     if settings.found is not None:
-        console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True)
+        console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True, markup=False)
     print_whole(console, verdict(result.table, result.founder))
     if told := retrained_words(history):
         print_whole(console, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +25,14 @@ def draw_each(topologies: Mapping[str, AnyTopology], out: Path) -> Iterator[Path
     """
     from topologies.draw import draw_masks, draw_topology
 
+    stems = Counter(map(_file_stem, topologies))
     for name, topology in topologies.items():
+        stem = _file_stem(name)
+        if stems[stem] > 1:
+            stem = _without_signs(str(Path(name).with_suffix("")))
         title = name if is_expression(name) else Path(name).name
         for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
-            path = out / f"{_file_stem(name)}{suffix}.png"
+            path = out / f"{stem}{suffix}.png"
             with _writing(out):
                 out.mkdir(parents=True, exist_ok=True)
                 draw(topology, title).savefig(path)
@@ -70,9 +75,11 @@ def _label(name: str) -> str:
 
 def _file_stem(name: str) -> str:
     """A file's own name, or an expression without what file names should not hold."""
-    return (
-        Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else re.sub(r"[^\w.=]+", "-", name).strip("-")
-    )
+    return Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else _without_signs(name)
+
+
+def _without_signs(name: str) -> str:
+    return re.sub(r"[^\w.=]+", "-", name).strip("-")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,9 +18,10 @@ from evo.own_data import completed
 from evo.recipe import load, overridden, validate
 from evo.settings import Settings
 from evo.storage import names
-from evo.storage.header import JOURNAL
+from evo.storage.header import JOURNAL, given_in
 from evo.storage.history import History
 from evo.storage.journal import first as first_record
+from evo.storage.kinds import check_is_search
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from evo.storage.records import Header, PhaseStarted
@@ -83,7 +85,9 @@ def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) 
 def for_tuning(recipe: Path, overrides: Sequence[str]) -> Settings:
     """The settings of a recipe, or of a run's folder, with the scores of the families that a run's journal holds."""
     found = _of_run(recipe, overrides) if (recipe / JOURNAL).is_file() else None
-    return with_known_scores(load(recipe, overrides)) if found is None else found
+    if found is None:
+        return with_known_scores(load(recipe, overrides))
+    return found.model_copy(update={"baseline": None})  # whose file may be gone, and which tuning does without
 
 
 def _of_run(folder: Path, overrides: Sequence[str], budget: int = 0) -> Settings | None:
@@ -91,6 +95,7 @@ def _of_run(folder: Path, overrides: Sequence[str], budget: int = 0) -> Settings
     header = first_record(folder / JOURNAL)
     if not isinstance(header, Header) or header.from_python:
         return None
+    check_is_search(folder, header.settings)
     recipe = {**header.settings, "initial_population": [], "reuse_from": [str(folder)]}
     recipe["budget"] = max(budget, header.settings["budget"])
     return validate(overridden(recipe, overrides))
@@ -112,7 +117,8 @@ def _check_one_size(topologies: Mapping[str, AnyTopology]) -> None:
 def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: Watcher) -> FinalTable:
     """The final table for topologies by name, all of the recipe's size; the baseline comes first.
 
-    Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget.
+    Learning rates are chosen on the validation targets, as in a search. The baseline is tuned at the recipe's budget,
+    or is the one that the recipe names; of a run's recipe, as it was when the run began.
 
     Raises
     ------
@@ -120,7 +126,8 @@ def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: W
         When there is no baseline at the budget.
     """
     wanted = {name: _at_places(settings, name, topology).canonical for name, topology in topologies.items()}
-    with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher) as run:
+    named = _as_kept(settings, run_of(topologies))
+    with tempfile.TemporaryDirectory() as folder, open_run(settings, None, Path(folder), watcher, named) as run:
         baseline, best = _baseline(run)
         run.show(PhaseStarted("validation"))
         chosen: dict[str, Chosen | None] = {baseline: best}
@@ -130,6 +137,13 @@ def scores(settings: Settings, topologies: Mapping[str, AnyTopology], watcher: W
         if missing := [name for name in wanted if table.get(name) is None]:
             raise ValueError(f"{', '.join(missing)} could not be evaluated: {run.evaluations.last_failure}")
         return table
+
+
+def _as_kept(settings: Settings, run: Path | None) -> dict[str, AnyTopology] | None:
+    """The topologies that the settings name, as a run keeps them; None unless the settings are those of the run."""
+    header = first_record(run / JOURNAL) if run is not None and run in settings.reuse_from else None
+    kept = given_in(header) if isinstance(header, Header) else {}
+    return {name: kept[name] for name in settings.topologies} if kept.keys() >= set(settings.topologies) else None
 
 
 def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopology:
@@ -198,7 +212,9 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
 
 
 def expected_seconds(path: Path) -> float | None:
-    """The seconds that the run of a champion took for what :func:`verify` does; None where its journal is not there."""
+    """The seconds that the run of a champion took for what :func:`verify` does; None where no journal tells them."""
     run = run_of([path])
-    record = History.of(run).scores(names.test(names.EVOLVED)) if run is not None else ()
-    return record[0].seconds if record else None
+    with suppress(ValueError):  # of a journal that is damaged, or of another version
+        record = History.of(run).scores(names.test(names.EVOLVED)) if run is not None else ()
+        return record[0].seconds if record else None
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -115,8 +115,10 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
         In one line, for data that cannot be used, or options that do not fit them.
     """
     overrides = tuple(overrides)
-    task = overridden({"training": {"task": wanted.task}}, overrides)["training"]["task"]
-    data = Data.read(wanted.data, task, wanted.examples)
+    asked = overridden({"training": {"task": wanted.task, "examples": wanted.examples}}, overrides)["training"]
+    if isinstance(asked["examples"], int):  # what is no number is refused with the recipe
+        wanted = replace(wanted, examples=asked["examples"])
+    data = Data.read(wanted.data, asked["task"], wanted.examples)
     made = _base(wanted, data)
     base = overridden(made, overrides)
     seconds = seconds_per_epoch(_valid(base, wanted, made["budget"]))

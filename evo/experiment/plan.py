@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import cast
 
+from cluster.ray_session import usable_cores
 from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
 from evo.algorithm.nsga2 import Policy
@@ -161,6 +162,11 @@ def _size_of(family: str, n_in: int, n_out: int, layout: Layout | None, budget: 
 def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
     """So many targets at one learning rate and weight decay, as they are after one evaluation has chosen them."""
     return fidelity.promoted(targets, Score((0.0,), fidelity.rates[0], fidelity.weight_decays[0]))
+
+
+def planned_workers(settings: Settings) -> int:
+    """The workers among which a search is divided, as far as that is known before it begins."""
+    return 1 if settings.cluster.pool == "in-process" else settings.cluster.workers or usable_cores()
 
 
 def seconds_per_step(settings: Settings) -> dict[Split, float]:

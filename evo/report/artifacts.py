@@ -12,7 +12,7 @@ from evo.report.html.page import SHOWN, report_page
 from evo.report.text import FILES, REPORT
 from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
-from evo.storage.records import EndRecord
+from evo.storage.kinds import check_is_search
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks
@@ -29,8 +29,7 @@ def write_report(folder: Path) -> Path:
         When the folder is not a search's, or cannot be written.
     """
     history = History.of(folder)
-    if history.is_study:
-        raise ValueError(f"{folder} is a study of scores, not a search: its tables are in MLflow, evofabric track")
+    check_is_search(folder, history.settings)
     try:
         write_artifacts(history, history.folder)
     except OSError as error:
@@ -61,10 +60,9 @@ def write_artifacts(history: History, folder: Path) -> None:
 
 
 def is_up_to_date(history: History) -> bool:
-    """Whether a run's folder has a report that is younger than all that was found."""
+    """Whether a finished run's folder has the report of its result, whose digest is on the page."""
     page = history.folder / REPORT
-    latest = max(record.time for record in history.records if not isinstance(record, EndRecord))
-    return page.is_file() and page.stat().st_mtime > latest
+    return history.result is not None and page.is_file() and history.result.digest in page.read_text(encoding="utf-8")
 
 
 def _write_champion(history: History, folder: Path) -> None:

@@ -12,7 +12,9 @@ from rich.table import Table
 
 from evo.report.final_table import verdict
 from evo.report.numbers import difference, ratio, significant
+from evo.report.text import WORDS
 from evo.storage.history import History
+from evo.storage.kinds import check_is_search
 from evo.storage.results import FinalTable, Row
 
 _TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets", "training", "found")
@@ -29,8 +31,7 @@ def side_by_side(first: History, second: History) -> Iterator[RenderableType]:
     """
     runs = {"A": first, "B": second}
     for history in runs.values():
-        if history.is_study:
-            raise ValueError(f"{history.folder} is a study of scores, not a search: only searches are compared")
+        check_is_search(history.folder, history.settings)
     for letter, history in runs.items():
         yield f"[bold]{letter}[/bold]  {escape(history.folder.name)}: {_found(history)}"
     yield ""
@@ -105,5 +106,5 @@ def _champions(first: History, second: History) -> str:
     if not same or any(first.settings.get(name) != second.settings.get(name) for name in _TESTED_ON):
         return "They were tested on different targets: compare the parts of the baselines' errors."
     apart = champion.minus(other)
-    told = {"better": "better than", "level": "not told apart from", "worse": "worse than"}[apart.verdict]
-    return f"The champion of A is {told} that of B: {difference(apart)}, paired over the same test targets."
+    told = f"The champion of A is {WORDS[apart.verdict]} that of B: {difference(apart)}"
+    return f"{told}, paired over the same test targets."

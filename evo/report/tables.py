@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from evaluators.controllability.flow import flow_bound
@@ -53,7 +54,7 @@ def families_table() -> Table:
 def summary_table(name: str, topology: Topology) -> Table:
     """What can be said of a topology by counting."""
     summary = summarise(topology)
-    table = Table(title=name, title_justify="left", show_header=False)
+    table = Table(title=escape(name), title_justify="left", show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
     pairs = topology.n_in * topology.n_out
@@ -82,7 +83,7 @@ def requirements_table(name: str, topology: Topology) -> Table:
     matching = ConstraintMatching().analyse(topology).count
     connected = float((path_counts(topology) > 0).mean())
     of_ratios = f"of {pairs - topology.n_out} ratios of inputs at most, {reached}"
-    table = Table(title=f"{name}: the paper's requirements (VII-E)", title_justify="left")
+    table = Table(title=f"{escape(name)}: the paper's requirements (VII-E)", title_justify="left")
     table.add_column("requirement")
     table.add_column("found", overflow="fold")
     table.add_column("met")
@@ -128,7 +129,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     for run in runs:
         share = ratio(run.best, run.baseline) if run.best is not None and run.baseline else None
         of_baseline = "" if share is None else f"{share:.1%}"
-        table.add_row(run.name, run.state, significant(run.best), of_baseline, (run.digest or "")[:8])
+        table.add_row(escape(run.name), run.state, significant(run.best), of_baseline, (run.digest or "")[:8])
     return table
 
 

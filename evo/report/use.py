@@ -20,7 +20,8 @@ def how_to_use(result: Result, settings: Settings, store: str | None) -> str:
 
     ``store`` is the tracking store, None for the database in the folder of runs.
     """
-    look = f"in {store}" if store else f'[bold]make ui[/bold], or evofabric ui --runs "{result.folder.parent}"'
+    runs = escape(str(result.folder.parent))
+    look = escape(f"in {store}") if store else f'[bold]make ui[/bold], or evofabric ui --runs "{runs}"'
     other = other_words(result.table, result.best_row_file, settings)
     parts = (
         f"Champion: [bold]{escape(str(result.champion_file))}[/bold]",

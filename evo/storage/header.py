@@ -19,6 +19,7 @@ from evo.recipe import validate
 from evo.run_settings import RunSettings
 from evo.settings import Settings
 from evo.storage.journal import VERSION, Journal, read
+from evo.storage.kinds import check_is_search
 from evo.storage.names import is_of_the_end
 from evo.storage.pools import evaluator_of
 from evo.storage.records import (
@@ -141,15 +142,15 @@ def recipe_of(folder: Path, generations: int | None = None) -> Plain:
     Raises
     ------
     ValueError
-        When it is not the folder of a run, the run has more generations than are wanted, or its evaluator was given
-        from Python.
+        When it is not the folder of a run, the run has more generations than are wanted or is a study, or its evaluator
+        was given from Python.
     """
     records = records_of(folder)
     recipe, header = settings_of(records), header_of(records)
     planned = recipe.get("loop", {}).get("generations", 0)
-    if generations is not None and "cases" in recipe:
-        raise ValueError("--generations: a search for a rule has compared its champion at the end, and stays as it is")
-    if generations is not None and (generations < planned or "loop" not in recipe):
+    if generations is not None:
+        check_is_search(folder, recipe, "--generations")
+    if generations is not None and generations < planned:
         raise ValueError(f"--generations {generations}: the run has {planned}, and can only be extended")
     _check_evaluator_is_named(folder, header)
     means = header.model_dump(include=set(_MEANS))

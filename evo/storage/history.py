@@ -30,7 +30,10 @@ class History:
 
     @staticmethod
     def of(folder: Path) -> History:
-        """The history of a run's folder. A run that ended without a word, and that no process has open, was killed.
+        """The history of a run's folder.
+
+        One that ended without a word, and that no process has open, was killed; one that was stopped or failed, and
+        that a process has open, goes on.
 
         Raises
         ------
@@ -39,7 +42,12 @@ class History:
         """
         records = records_of(folder)
         history = History(folder.resolve(), tuple(current(records)))
-        if history.status == "RUNNING" and not in_use(folder / JOURNAL):
+        if history.status == "FINISHED":
+            return history
+        is_held, last = in_use(folder / JOURNAL), history.records[-1]
+        if is_held and isinstance(last, EndRecord):
+            return History(history.folder, history.records[:-1])
+        if not is_held and not isinstance(last, EndRecord):
             end = EndRecord(status="KILLED", why="the process died", time=records[-1].time)
             return History(history.folder, (*history.records, end))
         return history

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,8 @@ from evo.storage.records import Header, Record, from_text, to_text
 
 VERSION = 2
 """The version of the format; 1 was that of evofabric 0.1."""
+DAMAGED = ".damaged"
+"""What the name of a journal as it was before it was cut ends with, perhaps with a number."""
 _log = logging.getLogger(__name__)
 
 
@@ -125,14 +127,29 @@ def cut(path: Path, record: int) -> None:
     Raises
     ------
     ValueError
-        When there are not as many intact records, or none would be left.
+        When there are not as many intact records, none would be left, or a process has the journal open.
     """
-    data = path.read_bytes()
-    lines = data.splitlines(keepends=True)
-    if not 1 <= record <= len(lines) or any(_content(line) is None for line in lines[:record]):
-        raise ValueError(f"{path} cannot be cut before record {record}: only intact records after the header can stay")
-    path.with_suffix(path.suffix + ".damaged").write_bytes(data)
-    path.write_bytes(b"".join(lines[:record]))
+    with path.open("r+b", buffering=0) as file:
+        _lock(file, path)
+        data = file.read()
+        lines = data.splitlines(keepends=True)
+        kept = lines[:record]
+        if not 1 <= record <= len(lines) or any(_content(line) is None for line in kept):
+            raise ValueError(
+                f"{path} cannot be cut before record {record}: only intact records after the header can stay"
+            )
+        names = (f"{path.name}{DAMAGED}{number}" for number in ("", *range(2, 100)))
+        copy = next(one for name in names if not (one := path.with_name(name)).exists())
+        with copy.open("xb", buffering=0) as new:
+            write(new, data)
+        file.truncate(sum(map(len, kept)))
+        os.fsync(file.fileno())
+
+
+def intact(path: Path) -> Iterator[Record]:
+    """The whole records of a journal as it was before it was cut, also those after the damage."""
+    with path.open("rb") as file:
+        yield from (from_text(text) for line in file if (text := _content(line)) is not None)
 
 
 class Journal:
@@ -160,7 +177,7 @@ class Journal:
         except OSError as error:
             raise ValueError(f"{path} cannot be written: {error.strerror}") from None
         try:
-            self._lock(path)
+            _lock(self._file, path)
             self._recovered, self.size = read(path)
             if self.size < path.stat().st_size:
                 _log.warning("%s: the last record was cut off and is dropped", path)
@@ -210,11 +227,12 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def _lock(self, path: Path) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(f"{path} is in use: another process is running this search") from None
+
+def _lock(file: FileIO, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise ValueError(f"{path} is in use: another process is running this search") from None
 
 
 def _format(record: Record) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from cluster.pool import Pool
-from cluster.ray_session import in_ray_job
 from evaluators.function import Function, as_evaluator
 from evaluators.task import Evaluator
 from evo.run_settings import RunSettings
 from evo.storage.evaluations import Evaluations
+from evo.storage.folders import made_folder
 from evo.storage.header import JOURNAL, agree, current, given_in, named_topologies, new_header, records_of
-from evo.storage.journal import Journal, PausedError, is_begun
+from evo.storage.journal import DAMAGED, Journal, PausedError, intact, is_begun
 from evo.storage.log import log_event, log_file
 from evo.storage.pools import check_evaluator, evaluator_of, open_pool
 from evo.storage.records import (
@@ -37,13 +37,15 @@ from evo.storage.records import (
 )
 from topologies.stack import AnyTopology
 
+_log = logging.getLogger(__name__)
+
 SettingsT = TypeVar("SettingsT", bound=RunSettings)
 """A recipe's settings: a search's or a study's."""
 
 Watcher = Callable[[RunEvent], None]
 """Is shown every record of the journal, old ones first, and what else happens (:data:`evo.storage.records.RunEvent`).
 
-Watchers see; nothing they do influences a search.
+Watchers see; nothing they do influences a search, but that one whose reader has gone (BrokenPipeError) stops it.
 """
 
 
@@ -81,7 +83,11 @@ class Run(Generic[SettingsT]):
 
 @contextmanager
 def open_run(
-    settings: SettingsT, evaluator: Evaluator | Function | None, folder: Path | None, watcher: Watcher
+    settings: SettingsT,
+    evaluator: Evaluator | Function | None,
+    folder: Path | None,
+    watcher: Watcher,
+    named: Mapping[str, AnyTopology] | None = None,
 ) -> Iterator[Run[SettingsT]]:
     """Create a run, or resume the one that the folder holds; however the block is left, the journal says how.
 
@@ -95,6 +101,8 @@ def open_run(
         Where the run lives; it is made where it is not there. By default a new one in ``settings.runs``.
     watcher:
         See :data:`Watcher`.
+    named:
+        The topologies that the recipe of a new run names, by default what the names stand for now.
 
     Raises
     ------
@@ -107,27 +115,31 @@ def open_run(
     if folder is not None and is_begun(folder / JOURNAL):
         opened = resume(settings, given, folder, watcher)
     else:
-        opened = create(settings, given, folder, watcher)
+        opened = create(settings, given, folder, watcher, named)
     with opened as run:
         yield run
 
 
 @contextmanager
 def create(
-    settings: SettingsT, evaluator: Evaluator | None, folder: Path | None, watcher: Watcher
+    settings: SettingsT,
+    evaluator: Evaluator | None,
+    folder: Path | None,
+    watcher: Watcher,
+    named: Mapping[str, AnyTopology] | None = None,
 ) -> Iterator[Run[SettingsT]]:
     """Begin a run in a new folder, or in one that holds no run; arguments and errors as for :func:`open_run`."""
     judge = evaluator_of(settings, evaluator)
     reused = _reused(settings)
-    given = named_topologies(settings)
+    given = named_topologies(settings) if named is None else named
     check_evaluator(judge, settings)
-    with (
-        _made(folder, settings) as place,
-        open_pool(settings, judge) as (pool, backend),
-        Journal(place / JOURNAL, new_header(settings, evaluator, given, backend)) as journal,
-        _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run,
-    ):
-        yield run
+    with made_folder(folder, settings) as place, open_pool(settings, judge) as (pool, backend):
+        header = new_header(settings, evaluator, given, backend)
+        with Journal(place / JOURNAL, header) as journal:
+            if journal.header is not header:
+                raise ValueError(f"{place}: another process began a run here meanwhile: choose another folder")
+            with _under_way(settings, place, journal, pool, journal.recovered(), reused, watcher) as run:
+                yield run
 
 
 @contextmanager
@@ -136,7 +148,7 @@ def resume(
 ) -> Iterator[Run[SettingsT]]:
     """Go on with the run that a folder holds; arguments and errors as for :func:`open_run`."""
     judge = evaluator_of(settings, evaluator)
-    reused = _reused(settings)
+    reused = _still_reused(settings)
     with open_pool(settings, judge) as (pool, _), Journal(folder / JOURNAL) as journal:
         recovered = journal.recovered()
         try:
@@ -171,9 +183,11 @@ def _under_way(
         counting = current(records)
         evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
+        for cut in folder.glob(f"{JOURNAL}{DAMAGED}*"):
+            evaluations.learn(one for one in intact(cut) if _is_reusable(one))
         for others in reused:
             if _judge(others[0]) == _judge(journal.header):
-                evaluations.learn(one for one in others if isinstance(one, ScoreRecord) and not one.failure)
+                evaluations.learn(one for one in others if _is_reusable(one))
         notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord | RuleRecord))
         noted = {key_of_note(note) for note in notes}
         run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
@@ -186,13 +200,18 @@ def _under_way(
         try:
             yield run
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError)
-            with suppress(PausedError):
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError | BrokenPipeError)
+            with suppress(PausedError, BrokenPipeError):
                 run.end("KILLED" if stopped else "FAILED", str(error))
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
                 raise PausedError(folder, error) from error
             raise
         run.end("FINISHED")
+
+
+def _is_reusable(record: Record) -> bool:
+    """Whether a record is a score that another journal may take over."""
+    return isinstance(record, ScoreRecord) and not record.failure
 
 
 def _judge(header: Record) -> tuple[str, str, int]:
@@ -209,40 +228,12 @@ def _reused(settings: RunSettings) -> list[list[Record]]:
         raise ValueError(f"reuse_from: {error}") from None
 
 
-@contextmanager
-def _made(folder: Path | None, settings: RunSettings) -> Iterator[Path]:
-    """The folder, or a new one; what was made goes again if the run never came to have a journal."""
-    if folder is None:
-        folder = new_folder(settings)
-        made = [folder]
-    else:
-        made = [one for one in (folder, *folder.parents) if not one.exists()]
+def _still_reused(settings: RunSettings) -> list[list[Record]]:
+    """The journals of those that are still there when a run goes on: their scores can be computed as well."""
+    found = []
+    for folder in settings.reuse_from:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"the folder {folder} cannot be made: {error.strerror}") from None
-    try:
-        yield folder.resolve()
-    finally:
-        for one in made:
-            if not any(one.iterdir()):
-                one.rmdir()
-
-
-def new_folder(settings: RunSettings) -> Path:
-    """A new folder for a run of this recipe; names sort by recipe, then by time."""
-    if in_ray_job() and not settings.runs.is_absolute():
-        raise ValueError(
-            f"inside a Ray job {settings.runs} is a folder that Ray deletes with the job's files: "
-            "give an absolute one that stays, for example --set runs=/shared/runs"
-        )
-    stem = f"{settings.label}-{time.strftime('%Y%m%d-%H%M%S')}"
-    try:
-        settings.runs.mkdir(parents=True, exist_ok=True)
-        for name in (stem, *(f"{stem}-{count}" for count in range(2, 100))):
-            with suppress(FileExistsError):  # another search that began in the same second
-                (settings.runs / name).mkdir()
-                return settings.runs.resolve() / name
-    except OSError as error:
-        raise ValueError(f"the runs folder {settings.runs} cannot be written: {error.strerror}") from None
-    raise ValueError(f"{settings.runs} has a hundred runs called {stem}")
+            found.append(records_of(folder))
+        except ValueError as error:
+            _log.warning("reuse_from: %s; the run goes on without its scores", error)
+    return found

@@ -22,7 +22,8 @@ def run_and_show(run: Callable[[Watcher], Path], console: Console) -> Path:
             return run(progress)
     except KeyboardInterrupt:
         if progress.folder is not None:
-            console.print(f'Stopped. Continue with: [bold]evofabric resume "{progress.folder}"[/bold]', soft_wrap=True)
+            how = f'[bold]evofabric resume "{escape(str(progress.folder))}"[/bold]'
+            console.print(f"Stopped. Continue with: {how}", soft_wrap=True)
         raise
 
 
@@ -32,7 +33,9 @@ def file_and_say(track: Callable[[Path], str], folder: Path, console: Console) -
         with console.status("filing in MLflow ..."):
             track(folder)
     except ValueError as error:
-        console.print(f'[yellow]{error}; catch up with: evofabric track "{folder}"', soft_wrap=True)
+        console.print(
+            f'{error}; catch up with: evofabric track "{folder}"', style="yellow", markup=False, soft_wrap=True
+        )
 
 
 class StudyProgress:
@@ -60,13 +63,13 @@ class StudyProgress:
         match event:
             case RunOpened(_, folder, workers):
                 self.folder = folder
-                self._console.print(f"{workers} workers ready; results in {folder}", soft_wrap=True)
+                self._console.print(f"{workers} workers ready; results in {folder}", soft_wrap=True, markup=False)
             case PhaseStarted(phase, count):
                 if self._task is not None:
                     self._bar.remove_task(self._task)
                 self._task = self._bar.add_task(phase, total=count)
                 if not self._console.is_terminal:
-                    self._console.print(f"{phase} ({count})")
+                    self._console.print(phase if count is None else f"{phase} ({count})")
             case ScoreRecord() | ProxyRecord() if self._task is not None:  # not what the journal knew
                 self._bar.advance(self._task)
                 if isinstance(event, ScoreRecord) and event.failure:

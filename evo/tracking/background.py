@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -72,15 +73,16 @@ class Tracker:
         self._news.set()
 
     def close(self, timeout: float = CLOSING) -> None:
-        """File what is left. Where that fails, or takes more than ``timeout`` seconds, say how to catch up."""
+        """File what is left. Where that fails, is interrupted, or takes ``timeout`` seconds, say how to catch up."""
         if not self._records:
             return
         self._closing.set()
         self._news.set()
-        self._thread.join(min(3.0, timeout))
-        if self._thread.is_alive() and timeout > 3.0:
-            _log.warning("writing the last records to MLflow; Ctrl-C leaves them for later")
-            self._thread.join(timeout - 3.0)
+        with suppress(KeyboardInterrupt):  # the search itself has ended, and its result is still to be told
+            self._thread.join(min(3.0, timeout))
+            if self._thread.is_alive() and timeout > 3.0:
+                _log.warning("writing the last records to MLflow; Ctrl-C leaves them for later")
+                self._thread.join(timeout - 3.0)
         if not self._done.is_set():
             _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"', self._folder)
 

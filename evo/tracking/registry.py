@@ -75,7 +75,7 @@ def resolve(name: str) -> AnyTopology:
     return load_champion(model)
 
 
-def _write_model(history: History, folder: Path) -> None:
+def write_model(history: History, folder: Path) -> None:
     """The champion as an MLflow model: the topology file, and the module that loads it."""
     import numpy as np
     from mlflow.models import Model, ModelSignature

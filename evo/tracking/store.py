@@ -13,7 +13,7 @@ from evo.storage.history import History
 from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records
-from evo.tracking.registry import _write_model, register
+from evo.tracking.registry import register, write_model
 
 _EXPERIMENT_NOTE = """Searches for sparse topologies. One row is one search; below it (press +) are the hand-derived
 families as they were tuned for comparison.
@@ -58,7 +58,7 @@ class _Filed:
     """What a store is known to hold of a record."""
 
     run_id: str
-    params: set[str]
+    params: dict[str, str]
     tags: dict[str, str] = field(default_factory=dict)
     points: set[Point] = field(default_factory=set)
     state: tuple[str, float | None] | None = None
@@ -121,22 +121,29 @@ class Store:
             tags, start = {"evofabric.run": record.key, **tags}, _milliseconds(record.start)
             found = self._client.search_runs([self._experiment], f"tags.`evofabric.run` = '{record.key}'")
             run = found[0] if found else self._client.create_run(self._experiment, start, tags, record.name)
-            self._filed[record.key] = _Filed(run.info.run_id, set(run.data.params))
+            self._filed[record.key] = _Filed(run.info.run_id, dict(run.data.params))
         return self._filed[record.key]
 
     def _file(self, record: RunRecord, filed: _Filed) -> None:
-        """Add parameters, tags and points; of a parameter the first value stays, as MLflow wants it."""
+        """Add parameters, tags and points.
+
+        Of a parameter the first value stays, as MLflow wants it; another one, as the digest of a search that was
+        extended, becomes a tag of the same name.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
-        tags = [RunTag(name, value[:8000]) for name, value in record.tags.items() if filed.tags.get(name) != value]
-        params = [Param(name, value[:6000]) for name, value in record.params.items() if name not in filed.params]
+        values = {name: value[:6000] for name, value in record.params.items()}
+        changed = {name: value for name, value in values.items() if filed.params.get(name, value) != value}
+        wanted = {**record.tags, **changed}
+        tags = [RunTag(name, value[:8000]) for name, value in wanted.items() if filed.tags.get(name) != value]
+        params = [Param(name, value) for name, value in values.items() if name not in filed.params]
         points = [point for point in record.points if point not in filed.points]
         metrics = [Metric(point.name, point.value, _milliseconds(point.time), point.step) for point in points]
         for start in range(0, max(len(tags), len(params), len(metrics)), 100):
             some = slice(start, start + 100)
             self._client.log_batch(filed.run_id, metrics[some], params[some], tags[some])
-        filed.tags |= record.tags
-        filed.params.update(record.params)
+        filed.tags |= wanted
+        filed.params = values | filed.params
         filed.points.update(points)
 
     def _close(self, record: RunRecord, filed: _Filed) -> None:
@@ -157,7 +164,7 @@ class Store:
             folder = Path(name)
             write_artifacts(history, folder)
             if history.table:
-                _write_model(history, folder / "model")
+                write_model(history, folder / "model")
             self._client.log_artifacts(run_id, name)
         if history.table:
             register(self._client, history, run_id)

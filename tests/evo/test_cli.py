@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from evo.cli.options import placed
 from evo.recipe import load as load_recipe
 from evo.recipe import validate
 from tests.commands import Commands
@@ -42,7 +43,7 @@ budgets = [40]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "a folder"
+    folder = tmp_path / "a [b] folder"
     folder.mkdir()
     (folder / "recipe.toml").write_text(RECIPE)
     (folder / "study.toml").write_text(STUDY)
@@ -62,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
         (["search", "missing.toml"], "no recipe at missing.toml: there are recipe.toml"),
         (["init", "--size", "8"], "inputs and outputs are wanted, as 64x48"),
         (["init", "--size", "8x8"], "say by --budget or --density"),
+        (["init", "--data", "digits", "--size", "9x9"], "--size goes without --data"),
         (["init", "nowhere/r.toml"], "cannot write to nowhere/r.toml"),
         (["search", "recipe.toml", "--set", "budgett=3"], "did you mean 'budget'?"),
         (["search", "recipe.toml", "--set", "loop.broods=3"], "since version 0.2 it is called 'loop.generations'"),
@@ -116,6 +118,7 @@ def test_a_search_is_listed_verified_and_resumed(command: Commands, folder: Path
     done = command(folder, "search", "recipe.toml", "--set", 'initial_population=["clos(8, 2, 3, 2)"]')
     assert done.returncode == 0, done.stderr
     (run,) = (folder / "runs").glob("tiny-8x8-b40-s1-*")
+    assert f"results in {run}\n" in done.stdout and f'ui --runs "{run.parent}"' in done.stdout
     champion = run / "champion.safetensors"
     assert load(champion).n_trainable == 40
     digest = done.stdout.partition("Result digest: ")[2].split()[0]
@@ -153,6 +156,13 @@ def test_with_v_a_mistake_says_where_it_was_found(command: Commands, folder: Pat
     assert done.stderr.splitlines()[-1].startswith("evofabric: no recipe at missing.toml")
 
 
+def test_a_run_that_was_begun_on_a_cluster_goes_on_in_a_local_ray_if_that_is_asked_for() -> None:
+    settings = validate({"cluster": {"address": "head:6379"}})
+    assert placed(settings, None, None).cluster.address == "head:6379"
+    assert placed(settings, None, None, "ray").cluster.address is None
+    assert placed(settings, "other:6379", None, "ray").cluster.address == "other:6379"
+
+
 def test_the_version_is_told_and_words_are_completed(command: Commands, folder: Path) -> None:
     assert command(folder, "--version").stdout == f"evofabric {version('evofabric')}\n"
     for words, wanted in (("evofabric fam", "families"), ("evofabric search qu", "quick")):
@@ -170,16 +180,35 @@ def test_a_recipe_is_written_once(command: Commands, folder: Path) -> None:
 
 
 def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> None:
-    assert command(folder, "show", "butterfly(8, 3)", "--out", "pictures").returncode == 0
-    assert {path.suffix for path in (folder / "pictures").iterdir()} == {".png"}
+    drawn = command(folder, "show", "butterfly(8, 3)", "--out", "pictures [old]")
+    assert drawn.returncode == 0 and "drawn to pictures [old]/butterfly-8-3.png\n" in drawn.stdout
+    assert {path.suffix for path in (folder / "pictures [old]").iterdir()} == {".png"}
     asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
     assert command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked).returncode == 0
     assert {path.name for path in folder.glob("*.png")} == {"k.png", "s.png", "e.png"}
-    assert command(folder, "export", "butterfly(8, 3)", "b.safetensors").returncode == 0
-    assert load(folder / "b.safetensors") == butterfly(8, 3)
+    assert "written to b[1].safetensors\n" in command(folder, "export", "butterfly(8, 3)", "b[1].safetensors").stdout
+    assert load(folder / "b[1].safetensors") == butterfly(8, 3)
+    assert "b[1].safetensors" in command(folder, "show", "b[1].safetensors").stdout.splitlines()[0]
+
+
+def test_champions_of_several_runs_are_drawn_to_files_of_their_own(command: Commands, folder: Path) -> None:
+    files = [f"{run}/champion.safetensors" for run in ("one", "other")]
+    for file in files:
+        (folder / file).parent.mkdir()
+        butterfly(4, 2).save(folder / file)
+    assert command(folder, "show", *files).returncode == 0
+    stems = ("one-champion", "one-champion-masks", "other-champion", "other-champion-masks")
+    assert sorted(path.stem for path in folder.glob("*.png")) == sorted(stems)
 
 
 def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
-    assert done.returncode == 0 and '"seed": 7' in done.stdout and "minutes on" in done.stdout
+    assert done.returncode == 0 and '"seed": 7' in done.stdout
+    assert "minutes on 1 worker as" in " ".join(done.stdout.split())
     assert not (folder / "runs").exists()
+
+
+def test_a_search_on_data_is_planned_for_the_workers_it_will_have(command: Commands, folder: Path) -> None:
+    elsewhere = ("--ray-address", "localhost:1")  # where nothing answers, so that it ends before it begins
+    done = command(folder, "search", "--data", "digits", "--hidden", "16", "--set", "cluster.workers=7", *elsewhere)
+    assert "on 7 cores (--minutes changes it)" in " ".join(done.stdout.split())

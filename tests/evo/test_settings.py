@@ -220,6 +220,12 @@ def test_text_that_is_not_toml_is_one_line_with_the_file(tmp_path: Path, text: s
     assert str(caught.value).startswith(str(path))
 
 
+def test_a_recipe_may_begin_with_the_mark_that_some_editors_write(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(b"\xef\xbb\xbfseed = 9")
+    assert load(path).seed == 9
+
+
 def test_bytes_that_are_not_text_are_not_toml(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(b"\xff\xfe\x00")

@@ -27,7 +27,7 @@ def draw_and_show(settings: FigureSettings, folder: Path | None, console: Consol
     with console.status("drawing ..."):
         files = write(history, ended)
     for path in files:
-        console.print(f"written to {path}", soft_wrap=True)
+        console.print(f"written to {path}", soft_wrap=True, markup=False)
     if not files:
         console.print("[yellow]Every evaluation failed: there is nothing to draw.")
     file_and_say(track, ended, console)

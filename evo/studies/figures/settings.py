@@ -145,6 +145,10 @@ class FigureSettings(RunSettings):
                 raise ValueError(f"series {one.name!r} has no values, and the recipe has none for all")
             if self.network is None and (one.layer != "cascade" or one.width or one.first or one.spread):
                 raise ValueError(f"series {one.name!r}: layer, width, first and spread need a section [network]")
+        if self.network is not None and self.evaluator != TRAINING:
+            raise ValueError(
+                f"evaluator = {self.evaluator!r} beside [network], which is trained: leave one of them out"
+            )
         if self.network is not None and self.picture == "requirements":
             raise ValueError("picture = 'requirements' is of single topologies: leave the section [network] out")
         if self.network is not None:

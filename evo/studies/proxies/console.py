@@ -27,5 +27,5 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
         console.print(table)
     with console.status("drawing ..."):
         write(history, ended)
-    console.print(f"Tables and pictures are in {ended}", soft_wrap=True)
+    console.print(f"Tables and pictures are in {ended}", soft_wrap=True, markup=False)
     file_and_say(track, ended, console)

@@ -77,7 +77,7 @@ def findings_tables(found: tuple[Finding, ...]) -> Iterator[Table]:
             told = f"{one.from_null_model.value:.0%}" if one.pairs else "–"
             name = f"[dim]{one.score}[/dim]" if one.trains else one.score
             numbers = (_signed(one.spearman), ends, _signed(one.kendall), _signed(one.at_equal_rank))
-            table.add_row(name, *numbers, told, f"{one.cost:.2%}" if one.cost < 10 else f"{one.cost:.0f} x")
+            table.add_row(name, *numbers, told, _cost(one.cost))
         yield table
 
 
@@ -137,6 +137,13 @@ def _note(history: History, found: tuple[Finding, ...]) -> str:
 
 def _signed(estimate: Estimate) -> str:
     return f"{estimate.value:+.2f}" if np.isfinite(estimate.value) else "–"
+
+
+def _cost(part: float) -> str:
+    """What a score costs, as a part of what an error does; unknown where no error was computed."""
+    if np.isnan(part):
+        return "–"
+    return f"{part:.2%}" if part < 10 else f"{part:.0f} x"
 
 
 def _list(names: list[object] | list[str]) -> str:

@@ -34,4 +34,4 @@ def search_rules_and_show(settings: RuleSettings, folder: Path | None, console: 
     best = champion(history)
     if best is not None:
         console.print(words(rule_of(best)), soft_wrap=True, highlight=False)
-    console.print(f"The law, tables and a picture are in {ended}", soft_wrap=True)
+    console.print(f"The law, tables and a picture are in {ended}", soft_wrap=True, markup=False)

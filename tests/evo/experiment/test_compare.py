@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluators.task import Fidelity, Score, Split
-from evo.experiment.compare import for_scores, scores, tuning, verify
+from evo.experiment.compare import expected_seconds, for_scores, for_tuning, scores, tuning, verify
 from evo.experiment.known import with_known_scores
 from evo.experiment.search import search
 from evo.settings import Settings
@@ -92,6 +92,21 @@ def test_what_a_run_of_the_same_recipe_evaluated_is_not_evaluated_again(tmp_path
     assert tried and not any(one.seconds for one in tried)  # they were known
 
 
+def test_a_runs_own_baseline_is_the_one_that_it_began_with(tmp_path: Path) -> None:
+    file = tmp_path / "base.safetensors"
+    base = parse("butterfly(8, 3)")
+    base.save(file)
+    run = search(named(runs=str(tmp_path / "runs"), baseline=str(file))).folder
+    parse("clos(8, 2, 3, 2)").save(file)
+    for change in (None, file.unlink):  # another topology under the same name, then none at all
+        if change is not None:
+            change()
+        settings = for_scores({str(run): resolve(run)}, ())
+        table = scores(settings, {str(run): resolve(run)}, lambda event: None)
+        assert table.baseline.topology == base.canonical
+    assert tuning(for_tuning(run, ()), "clos", lambda event: None)
+
+
 def test_a_run_whose_journal_is_damaged_is_passed_over(tmp_path: Path) -> None:
     settings = named(runs=str(tmp_path))
     older, newer = search(settings).folder, search(settings).folder
@@ -99,6 +114,13 @@ def test_a_run_whose_journal_is_damaged_is_passed_over(tmp_path: Path) -> None:
     lines = (newer / JOURNAL).read_bytes().splitlines(keepends=True)
     (newer / JOURNAL).write_bytes(b"".join([*lines[:5], b"damaged\n", *lines[6:]]))
     assert with_known_scores(settings).reuse_from == (older,)
+
+
+def test_a_champion_needs_no_journal_to_be_verified(tmp_path: Path) -> None:
+    run = search(named(runs=str(tmp_path))).folder
+    assert expected_seconds(run) is not None
+    (run / JOURNAL).write_bytes(b"damaged\nall of it\n")
+    assert expected_seconds(run) is None and verify(run).agrees
 
 
 class FailsWhereDeep(HashEvaluator):

@@ -236,7 +236,9 @@ def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: 
     assert not list(tmp_path.glob("checkpoint-*")), "they tell of what was cut"
     assert path.read_bytes() == b"".join(lines[:40])
     assert path.with_name("journal.jsonl.damaged").read_bytes() == b"".join(lines)
-    assert run(tmp_path, small())[0].digest == whole.digest
+    again, evaluator = run(tmp_path, small())
+    assert again.digest == whole.digest
+    assert len(evaluator.calls) <= 1, "what was intact behind the damage is known"
 
 
 @pytest.mark.parametrize("go_on", [fork, recipe_of, History.of, lambda folder: cut(folder, 1)])
@@ -303,6 +305,21 @@ def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> No
     assert other[1].calls and other[0].digest != first.digest
     with pytest.raises(ValueError, match=r"reuse_from: .* is not the folder of a run"):
         run(tmp_path / "wrong", small(reuse_from=[str(tmp_path)]))
+
+
+def test_a_run_goes_on_though_the_one_whose_scores_it_used_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, folder = tmp_path / "other", tmp_path / "run"
+    run(other, small())
+    settings = small(reuse_from=[str(other)])
+    whole, _ = run(folder, settings)
+    lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    (folder / JOURNAL).write_bytes(b"".join(lines[:30]))
+    other.rename(tmp_path / "elsewhere")
+    again, evaluator = run(folder, settings)
+    assert again.digest == whole.digest and evaluator.calls
+    assert f"reuse_from: {other} is not the folder of a run" in caplog.text
 
 
 SOME = [random_regular(6, 6, 6, 3, 3, seed) for seed in range(12)]

@@ -141,6 +141,16 @@ def test_epochs_settings_and_folds_are_as_asked(data: str, monkeypatch: pytest.M
     assert few.training is not None and few.training.folds == few.fidelity.test_targets == 5
 
 
+def test_examples_that_a_setting_asks_for_are_those_that_are_timed(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(for_data, "seconds_per_epoch", lambda settings: 0.2)
+    option, setting = (
+        chosen(Wanted(data, (32,), examples=300), 2),
+        chosen(Wanted(data, (32,)), 2, ["training.examples=300"]),
+    )
+    assert setting.settings == option.settings
+    assert (setting.seconds_per_epoch, setting.expected_minutes) == (0.2, option.expected_minutes)
+
+
 def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one = found(data, monkeypatch, 0.2)
     text, loop = told(one), one.settings.loop

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Split
-from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.plan import plan, planned_workers, seconds_per_step
 from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.header import records_of
@@ -125,3 +125,8 @@ def test_cost_counts_steps_over_targets_and_rates() -> None:
 def test_the_speed_is_measured_on_the_recipes_own_evaluator(settings: Settings) -> None:
     slow = settings.model_copy(update={"evaluator": "tests.fakes:SleepyEvaluator"})
     assert 1.0 <= seconds_per_step(slow)[Split.SEARCH] / 1e-4 < 20.0
+
+
+def test_the_process_of_the_search_is_one_worker() -> None:
+    assert planned_workers(recipe(cluster={"pool": "in-process", "workers": 7})) == 1
+    assert planned_workers(recipe(cluster={"pool": "ray", "workers": 7})) == 7

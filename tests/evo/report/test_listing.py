@@ -87,6 +87,8 @@ def test_a_run_is_running_while_a_process_holds_its_journal_and_killed_when_none
     with pytest.raises(KeyboardInterrupt):
         begun(tmp_path / "a", StopsAfter(30, KeyboardInterrupt()))
     journal = tmp_path / "a" / JOURNAL
+    with Journal(journal):  # it goes on, and has no new record yet
+        assert only(tmp_path).state == "running"
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:-1]))  # as if the process had died without a word
     assert only(tmp_path).state == "stopped"

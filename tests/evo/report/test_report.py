@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -107,6 +108,21 @@ def test_it_is_made_again_the_same_and_copied_for_others(reported: Path, tmp_pat
     write_artifacts(History.of(reported), tmp_path)
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()}.items() <= before.items()
     assert (tmp_path / "report.html").is_file()
+
+
+def test_the_page_of_a_shorter_search_is_not_taken_for_that_of_the_longer_whatever_the_clock_says(
+    finished: History, reported: Path, tmp_path: Path
+) -> None:
+    records, result = list(finished.records), finished.result
+    assert result is not None
+    records[records.index(result)] = result.model_copy(update={"digest": "longer"})
+    history = rewritten(finished, tmp_path / "run", records)
+    page = tmp_path / "run" / "report.html"
+    page.write_bytes((reported / "report.html").read_bytes())
+    os.utime(page, (2**32, 2**32))  # made long after the journal's records
+    (tmp_path / "copy").mkdir()
+    write_artifacts(history, tmp_path / "copy")
+    assert ">longer<" in (tmp_path / "copy" / "report.html").read_text()
 
 
 def test_names_are_text_whatever_they_hold(finished: History, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.storage.journal import VERSION, Journal, in_use, read
+from evo.storage.journal import VERSION, Journal, cut, in_use, read
 from evo.storage.records import EndRecord, Header, Record, from_text
 from tests.evo.storage.any_records import BY_CLASS, a_generation, a_header, a_score, later
 
@@ -178,6 +178,23 @@ def test_one_holder_at_a_time(path: Path) -> None:
     assert not in_use(path)
     with Journal(path, HEADER) as journal:
         assert journal.recovered() == RECORDS
+
+
+def test_a_journal_that_a_process_has_open_is_not_cut(path: Path) -> None:
+    before = path.read_bytes()
+    with Journal(path, HEADER), pytest.raises(ValueError, match="is in use: another process is running this search"):
+        cut(path, 2)
+    assert path.read_bytes() == before and [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_what_was_cut_is_kept_however_often_a_journal_is_cut(path: Path) -> None:
+    before = path.read_bytes()
+    for record in (3, 2, 1):
+        cut(path, record)
+        assert read(path)[0] == RECORDS[:record]
+    kept = {one.name: one.read_bytes().count(b"\n") for one in path.parent.glob("*.damaged*")}
+    assert kept == {"journal.jsonl.damaged": 5, "journal.jsonl.damaged2": 3, "journal.jsonl.damaged3": 2}
+    assert path.with_name("journal.jsonl.damaged").read_bytes() == before
 
 
 def test_a_killed_process_holds_nothing(path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,13 @@ from rich.console import Console
 from scipy import stats
 
 from evaluators import Fidelity, Score, Split
+from evo.experiment.compare import for_scores, for_tuning
 from evo.recipe import load_as, validate_as
+from evo.report.artifacts import write_report
+from evo.report.side_by_side import side_by_side
 from evo.storage import header
 from evo.storage import run as runs_module
+from evo.storage.header import recipe_of
 from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.figures import console as figures_console
@@ -28,6 +33,7 @@ from evo.studies.figures.findings import beside_controls
 from evo.studies.figures.report import record, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
+from tests.commands import Commands
 from tests.fakes import SEED, HashEvaluator, ShufflingPool
 from topologies import Topology, butterfly
 from topologies.stack import Stack
@@ -113,6 +119,33 @@ def test_values_that_are_not_all_whole_have_steps_of_their_own(tmp_path: Path) -
     assert [one.step for one in filed.points] == [0, 1, 2, 3]
     filed = record(History.of(study(tiny(tmp_path), HashEvaluator())))
     assert [one.step for one in filed.points] == [3, 4, 6, 2]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda figure: for_tuning(figure, ()),
+        lambda figure: for_scores({str(figure / "figure.png"): butterfly(8, 3)}, ()),
+        lambda figure: recipe_of(figure, 5),
+        write_report,
+        lambda figure: list(side_by_side(History.of(figure), History.of(figure))),
+    ],
+    ids=["tune", "score", "resume --generations", "report", "compare"],
+)
+def test_what_is_asked_of_searches_is_refused_in_one_line(tmp_path: Path, asked: Callable[[Path], object]) -> None:
+    named = tiny(tmp_path, evaluator="tests.fakes:HashEvaluator")
+    figure = study(named)
+    before = sorted(figure.iterdir())
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(str(figure))} is a study of a figure, not a search for a topology$"
+    ):
+        asked(figure)
+    assert sorted(figure.iterdir()) == before
+
+
+def test_a_study_has_no_result_as_json(tmp_path: Path, command: Commands) -> None:
+    done = command(tmp_path, "resume", str(study(tiny(tmp_path, evaluator="tests.fakes:HashEvaluator"))), "--json")
+    assert done.returncode == 2 and done.stderr.startswith("evofabric: --json: ") and done.stdout == ""
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
@@ -260,6 +293,7 @@ def test_the_recipes_of_the_figures_can_be_followed(recipe: Path) -> None:
             {"network": {"data": "digits"}, "n_in": None, "n_out": None, "picture": "requirements"},
             "leave the section [network] out",
         ),
+        ({"network": {"data": "digits"}, "evaluator": "mine:Mine"}, "evaluator = 'mine:Mine' beside [network]"),
         ({"network": {"data": "digits"}}, "test_targets: fidelity.targets is the number of trainings"),
         ({"network": {"data": "digits", "kind": "cnn"}, "test_targets": None}, "network.kind = 'cnn': one of"),
     ],

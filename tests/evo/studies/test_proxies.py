@@ -201,6 +201,12 @@ def test_tables_have_a_row_a_score_and_fit_a_terminal(studied: History) -> None:
     assert all(text.count(f" {name} ") == 2 for name in (*QUICK, "reconstruction 2x5"))
 
 
+def test_a_cost_is_left_open_where_no_error_was_computed(studied: History) -> None:
+    (one, *_) = findings(samples(studied))
+    (table,) = findings_tables((replace(one, cost=float("nan")),))
+    assert list(table.columns[-1].cells) == ["–"]
+
+
 def test_pictures_show_every_budget(studied: History) -> None:
     found = samples(studied)
     figure = best_scores(found, findings(found))

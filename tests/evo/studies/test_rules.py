@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from cluster.pool import Pool
 from evaluators.task import Evaluator, Fidelity, Score, Split
 from evo.recipe import load_as, validate_as
 from evo.storage import run as storage_run
 from evo.storage.history import History
-from evo.storage.records import GenerationRecord, RuleRecord, RunEvent, ScoreRecord
+from evo.storage.records import GenerationRecord, PhaseStarted, RuleRecord, RunEvent, ScoreRecord
+from evo.studies.console import StudyProgress
 from evo.studies.rules import report
 from evo.studies.rules.study import CHAMPION, RULES, RuleSettings, search_rules
 from tests.fakes import ShufflingPool
@@ -70,6 +73,14 @@ def test_evolution_finds_better_rules_and_stops_bad_ones(found: Path) -> None:
     assert rules[0].fitness is not None and best[-1] < min(best[0], np.exp(rules[0].fitness))  # 0 is the guess
     assert any(one.fitness is None and len(one.ratios) == 4 for one in rules)  # stopped after the first heat
     assert all(len(one.ratios) == 5 for one in rules if one.fitness is not None)
+
+
+def test_without_a_terminal_a_phase_is_told_by_its_name_alone_where_its_length_is_unknown() -> None:
+    said = io.StringIO()
+    progress = StudyProgress(Console(file=said))
+    progress(PhaseStarted("rules, generation 0 of 60"))
+    progress(PhaseStarted("test", 12))
+    assert said.getvalue() == "rules, generation 0 of 60\ntest (12)\n"
 
 
 def test_a_stopped_search_ends_as_an_undisturbed_one(found: Path, tmp_path: Path) -> None:

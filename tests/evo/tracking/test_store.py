@@ -20,7 +20,7 @@ from evaluators import Controllability
 from evo.algorithm.nsga2 import Policy
 from evo.recipe import validate_as
 from evo.storage.history import History
-from evo.storage.records import EndRecord, GenerationRecord, Header, ScoreRecord
+from evo.storage.records import EndRecord, ExtendedRecord, GenerationRecord, Header, ScoreRecord
 from evo.storage.results import FinalTable
 from evo.studies.proxies import study as proxies
 from evo.studies.proxies.report import FILES
@@ -348,11 +348,15 @@ def test_a_search_that_was_extended_is_registered_as_what_it_found_at_last(finis
     before = rows(runs, query)
     shutil.rmtree(folder)
     better = with_test_errors(finished, {"evolved champion": [0.01] * 12})
-    rewritten(finished, folder, better.records)
+    digests = [one.model_copy(update={"digest": "another"}) if one is better.result else one for one in better.records]
+    more = ExtendedRecord(generations=7, time=digests[1].time)
+    rewritten(finished, folder, [digests[0], more, *digests[1:]])
     assert track(folder) == run_id and rows(runs, "select count(*) from model_versions") == [(1,)]
     over = 0.01 / table_of(finished).baseline.error.mean
     assert rows(runs, query) == [(f"{over:.6f}",)] != before
     assert "better" in rows(runs, "select description from model_versions")[0][0]
+    tags = dict(rows(runs, "select key, value from tags where run_uuid = ?", run_id))
+    assert (tags["result_digest"], tags["loop.generations"]) == ("another", "7")
 
 
 def test_a_run_that_was_killed_is_shown_so_and_goes_on_in_the_same_record(finished: History, runs: Path) -> None:

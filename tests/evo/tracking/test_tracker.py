@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -18,7 +20,7 @@ from evo.storage.records import RunEvent, RunOpened
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
 from evo.tracking.client import local_uri
-from evo.tracking.store import track
+from evo.tracking.store import Store, track
 from tests.evo.histories import Formula, rewritten, small
 from tests.evo.tracking.databases import contents, rows
 
@@ -72,6 +74,25 @@ def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
     first, last = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
     assert "the search goes on" in first and uri in first and "refused" in first
     assert f'evofabric track "{finished.folder}"' in last
+
+
+def test_ctrl_c_leaves_the_last_records_for_later_and_the_search_ended_well(
+    finished: History, runs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history, answers, asked = rewritten(finished, runs / "run"), threading.Event(), threading.Event()
+
+    def hang(store: Store, history: History) -> str:
+        asked.set()
+        answers.wait(60)
+        return ""
+
+    with Tracker(small(runs), hang) as tracker:
+        for event in watched(history):
+            tracker(event)
+        assert asked.wait(60)
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    answers.set()
+    assert f'catch up with: evofabric track "{history.folder}"' in caplog.text
 
 
 def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
