@@ -17,6 +17,7 @@ from evaluators.training.data import Data
 from evaluators.training.evaluator import sizes_of
 from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
+from evo.experiment.care import BATCH, CARES, MOST_CANDIDATES, Care, values_of
 from evo.experiment.plan import plan, seconds_per_epoch
 from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
@@ -31,7 +32,6 @@ _FEW_TESTS = 1000
 _FOLDS = 5
 _STEPS = 2500
 """Training steps that the claimed number of epochs should have on small data, where epochs are short."""
-_FEWEST_GENERATIONS, MOST_GENERATIONS = 4, 96
 _FEWEST_EXAMPLES = 500
 
 
@@ -79,35 +79,11 @@ class Chosen:
     expected_minutes: float
 
 
-@dataclass(frozen=True)
-class _Care:
-    """How carefully a search is made: the counts and grids of a recipe that cost time, beside its generations."""
-
-    finalists: int
-    trials: int
-    rates: Sequence[float]
-    race: int
-    validations: int
-    grid: Sequence[float]
-    decays: Sequence[float]
-    tests: int
-
-
-_CARES = (
-    _Care(8, 16, (0.003, 0.01, 0.03), 3, 3, (0.003, 0.01, 0.03), (0.0, 0.1, 0.3), 5),
-    _Care(5, 8, (0.005, 0.02), 3, 2, (0.003, 0.01, 0.03), (0.0, 0.1), 5),
-    _Care(3, 6, (0.01,), 3, 1, (0.003, 0.01, 0.03), (0.0, 0.1), 5),
-    _Care(2, 4, (0.01,), 2, 1, (0.005, 0.02), (0.0,), 3),
-    _Care(1, 2, (0.01,), 2, 1, (0.01,), (0.0,), 2),
-)
-"""From careful to cheap."""
-
-
 def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chosen:
     """The recipe of a search that ends in time on so many workers as fast as this machine is now.
 
     The most careful search is taken that leaves half of the time to evolution and random search, with as many
-    generations as fill it. Where not even the cheapest fits, epochs are fewer, and then examples.
+    candidates as fill it. Where not even the cheapest fits, epochs are fewer, and then examples.
 
     Raises
     ------
@@ -190,21 +166,21 @@ def _fitting(
     workers: int,
     overrides: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
-    """Recipes that end in time, the longest trainings and then the most careful first, filled with generations."""
+    """Recipes that end in time, the longest trainings and then the most careful first, filled with candidates."""
     for long, short in epochs:
-        for care in _CARES if (long, short) == epochs[-1] else _CARES[:-1]:
+        for care in CARES if (long, short) == epochs[-1] else CARES[:-1]:
 
-            def length(generations: int, care: _Care = care, long: int = long, short: int = short) -> float:
-                values = _values(base, care, long, short, generations, overrides)
+            def length(candidates: int, care: Care = care, long: int = long, short: int = short) -> float:
+                values = values_of(base, care, long, short, candidates, workers, overrides)
                 return seconds * sum(phase.length(workers) for phase in plan(validate(values)))
 
-            without, least = length(0), length(_FEWEST_GENERATIONS)
-            if least > time or (care is not _CARES[-1] and without > time / 2):
+            without, least = length(0), length(BATCH)
+            if least > time or (care is not CARES[-1] and without > time / 2):
                 continue
-            generations = _FEWEST_GENERATIONS
-            while generations < MOST_GENERATIONS and length(generations + 4) <= time:
-                generations += 4
-            yield _values(base, care, long, short, generations, overrides)
+            candidates = BATCH
+            while candidates < MOST_CANDIDATES and length(candidates + BATCH) <= time:
+                candidates += BATCH
+            yield values_of(base, care, long, short, candidates, workers, overrides)
 
 
 def _with_fewer_examples(
@@ -224,7 +200,7 @@ def _with_fewer_examples(
 
     def cut(base: dict[str, Any]) -> tuple[float, dict[str, Any], int]:
         """How long the recipe takes on all examples, the recipe on those that fit, and how many they are."""
-        values = _values(base, _CARES[-1], long, short, _FEWEST_GENERATIONS, overrides)
+        values = values_of(base, CARES[-1], long, short, BATCH, workers, overrides)
         length = seconds * sum(phase.length(workers) for phase in plan(validate(values)))
         examples = int(whole * wanted.time / length) // 100 * 100
         return length, values | {"training": values["training"] | {"examples": examples}}, examples
@@ -248,27 +224,3 @@ def _scaled(seconds: float, data: Data, settings: Settings) -> float:
     examples = settings.training.examples if settings.training else None
     whole = len(data.train) + len(data.search) + len(data.validation)
     return seconds if examples is None else seconds * min(1.0, examples / whole)
-
-
-def _values(
-    base: dict[str, Any], care: _Care, epochs: int, search_epochs: int, generations: int, overrides: Sequence[str]
-) -> dict[str, Any]:
-    fidelity = {
-        "steps": search_epochs,
-        "rates": care.rates,
-        "race_targets": care.race,
-        "finalists": care.finalists,
-        "validation_targets": care.validations,
-        "validation_steps": epochs,
-        "validation_rates": care.grid,
-        "validation_weight_decays": care.decays,
-    }
-    if "folds" not in base["training"]:
-        fidelity["test_targets"] = care.tests
-    made = {
-        **base,
-        "loop": {"generations": generations, "population": 48 if generations > 60 else 24},
-        "tuning": {"trials": care.trials},
-        "fidelity": fidelity,
-    }
-    return overridden(made, overrides)

@@ -20,7 +20,7 @@ from evaluators.training import pace as timing
 from evaluators.training.data import Part
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
-from evo.experiment import for_data
+from evo.experiment import care, for_data
 from evo.experiment.for_data import Chosen, Wanted, budget_of, chosen, plain_recipe
 from evo.experiment.plan import plan, seconds_per_step
 from evo.recipe import as_toml, validate
@@ -62,7 +62,7 @@ def test_what_is_chosen_ends_in_time_however_long_an_epoch_takes(
     fidelity = one.settings.fidelity
     assert min(fidelity.steps, fidelity.validation_steps) >= 2 and one.settings.loop.generations >= 4
     if seconds in (0.05, 0.5):
-        assert taken > 5 or one.settings.loop.generations == for_data.MOST_GENERATIONS
+        assert taken > 5 or one.settings.loop.generations * one.settings.loop.offspring == care.MOST_CANDIDATES
 
 
 def test_more_time_and_more_cores_mean_more_work(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_where_examples_are_cut_to_few_tests_there_is_cross_validation(
     x, y = blobs(examples=10_000, inputs=32)
     test = {"x_test": x[:of_test], "y_test": y[:of_test]} if of_test else {}
     np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, **test)
-    whole, cut = (found(str(tmp_path / "mine.npz"), monkeypatch, seconds) for seconds in (0.1, 16.0))
+    whole, cut = (found(str(tmp_path / "mine.npz"), monkeypatch, seconds) for seconds in (0.1, 18.0))
     assert whole.settings.training is not None and whole.settings.training.folds is None
     training = cut.settings.training
     assert training is not None and training.examples is not None and 500 <= training.examples < 1000
