@@ -14,13 +14,13 @@ from torch import Tensor
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
-    from topologies.kernel.op import run_forward
+    from topologies.kernel.compute import run_forward
 
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
 
 def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
-    from topologies.kernel.op import run_backward
+    from topologies.kernel.compute import run_backward
 
     return run_backward(arriving, x, weight, wiring, way or None)  # type: ignore[arg-type]
 
@@ -62,3 +62,6 @@ for _signature, _run, _shape in (
     _library.impl(_name, _run, "CompositeExplicitAutograd")
     torch.library.register_fake(f"evofabric::{_name}", _shape, lib=_library)
 torch.library.register_autograd("evofabric::cascade", _derive, setup_context=_keep, lib=_library)
+
+cascade = torch.ops.evofabric.cascade
+"""The operation; who computes cascades takes it from here, so that it is registered."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,11 +13,12 @@ from numba.core.errors import LoweringError
 
 from tests.topologies.models.cascades import small
 from topologies import SparseCascade, butterfly, clos
-from topologies.kernel import blocks, op
+from topologies.kernel import blocks, compute
 from topologies.kernel.way import WAYS, choose
 from topologies.kernel.wiring import Wiring
 
 CPU = torch.device("cpu")
+HOME = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -80,10 +84,31 @@ def test_kernels_that_cannot_be_compiled_are_done_without(
     def broken(*_: object) -> None:
         raise LoweringError("no such instruction\nand a long story")
 
-    monkeypatch.setattr(op, "_KERNELS", dict.fromkeys(op._KERNELS, SimpleNamespace(forward=broken)))
+    monkeypatch.setattr(compute, "_KERNELS", dict.fromkeys(compute._KERNELS, SimpleNamespace(forward=broken)))
     layer = SparseCascade(small())
     x = torch.randn(20, 12)
     torch.testing.assert_close(layer(x), x @ layer.dense())
     assert [record.getMessage() for record in caplog.records] == [
         "sparse layers are computed in plain PyTorch, several times slower, because: no such instruction"
     ]
+
+
+LOOK = "import importlib.util; assert importlib.util.find_spec('torch').origin.endswith('__init__.py')\n"
+FORGET = "sys.meta_path[:] = [finder for finder in sys.meta_path if 'topologies' not in type(finder).__module__]\n"
+
+
+@pytest.mark.parametrize(
+    "between", ["", LOOK, 2 * LOOK, FORGET], ids=["at once", "looked", "looked twice", "forgotten"]
+)
+def test_the_operation_is_there_whatever_happened_before_pytorch_was_imported(between: str) -> None:
+    program = f"""
+import sys, topologies
+{between}
+import torch
+assert ("evofabric::cascade" in torch._C._dispatch_get_all_op_names()) == {between != FORGET}
+assert not [finder for finder in sys.meta_path if "topologies" in type(finder).__module__]
+layer = topologies.SparseCascade(topologies.butterfly(4, 2))
+torch.jit.trace(layer, torch.ones(1, 4), check_trace=False)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
