@@ -95,7 +95,7 @@ class _Compiled(torch.autograd.Function):
         (x, weight), (arriving,) = ctx.saved_tensors, gradients
         of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
         if torch.is_grad_enabled():
-            return (*_differentiable(ctx, x, weight, arriving), of_bias, None, None)
+            return (*plain_gradients(arriving, x, weight, ctx.wiring), of_bias, None, None)
         leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
         return leaving, gradient, of_bias, None, None
 
@@ -106,14 +106,20 @@ def _gradients(way: Way, x: Tensor, weight: Tensor, arriving: Tensor, wiring: Wi
     return torch.from_numpy(found[0]).to(x.dtype), torch.from_numpy(found[1]).to(weight.dtype)
 
 
-def _differentiable(ctx: Any, x: Tensor, weight: Tensor, arriving: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """The same gradients as functions that can be differentiated."""
-    wanted = ctx.needs_input_grad[:2]
-    asked = [one for one, is_wanted in zip((x, weight), wanted, strict=True) if is_wanted]
-    y = by("plain", x, weight, None, ctx.wiring)
-    found = list(torch.autograd.grad(y, asked, arriving, create_graph=True)) if asked else []
-    of_x = found.pop(0) if wanted[0] else None
-    return of_x, found.pop(0) if wanted[1] else None
+def plain_gradients(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Wiring) -> tuple[Tensor | None, Tensor | None]:
+    """The same gradients, of those that want one, the plain way: where gradients are on, to be differentiated in turn.
+
+    They are taken of views, because ``x`` may have been made of ``weight``, as where a layer is applied twice: what
+    leads from one to the other is for others to follow.
+    """
+    is_followed = torch.is_grad_enabled()
+    with torch.enable_grad():
+        given = x.view_as(x), weight.view_as(weight)
+        asked = [one for one in given if one.requires_grad]
+        y = by("plain", *given, None, wiring)
+        found = iter(torch.autograd.grad(y, asked, arriving, create_graph=is_followed) if asked else ())
+    of_x, of_weight = (next(found) if one.requires_grad else None for one in given)
+    return of_x, of_weight
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

@@ -60,6 +60,11 @@ def penalised(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor
     return list(torch.autograd.grad(penalty, tensors, materialize_grads=True))
 
 
+def of_its_own_making(apply: Function) -> Function:
+    """The same layer where the input is made of the parameters, as where a layer is applied twice."""
+    return lambda parameters, x: apply(parameters, x * sum(tensor.sum() for tensor in parameters.values()).cos())
+
+
 class Derivatives(Layer):
     """Derivatives beyond a backward pass in eager mode."""
 
@@ -108,3 +113,13 @@ class Derivatives(Layer):
         parameters = dict(module.named_parameters())
         x = self.inputs(module, rows).requires_grad_()
         assert_close(penalised(function(module), parameters, x), penalised(self.twin(module), parameters, x), factor=10)
+
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_a_gradient_penalty_where_the_input_is_made_of_the_weights(self, way: str | None, rows: int) -> None:
+        module = self.usual(way)
+        parameters = dict(module.named_parameters())
+        x = self.inputs(module, rows).requires_grad_()
+        found, expected = (
+            penalised(of_its_own_making(apply), parameters, x) for apply in (function(module), self.twin(module))
+        )
+        assert_close(found, expected, factor=10)
