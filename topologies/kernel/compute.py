@@ -77,7 +77,7 @@ def by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring)
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernels. Where the gradient is to be differentiated in turn, it is computed the plain way.
+    """The compiled kernels. Gradients that are to be differentiated in turn, or are batched, go the plain way.
 
     There is no ``setup_context``: transforms, which want it, never come here, and it costs 25 microseconds a call.
     """
@@ -94,7 +94,7 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (arriving,) = ctx.saved_tensors, gradients
         of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or _is_batched(arriving):
             return (*plain_gradients(arriving, x, weight, ctx.wiring), of_bias, None, None)
         leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
         return leaving, gradient, of_bias, None, None
@@ -147,6 +147,12 @@ def chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
 
 def has_kernels(tensor: Tensor) -> bool:
     return bool(_KERNELS) and tensor.device.type == "cpu" and tensor.dtype in COMPILED
+
+
+def _is_batched(gradient: Tensor) -> bool:
+    """Whether a gradient stands for several, as of ``is_grads_batched`` or ``torch.func.vmap``: it has no memory."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(gradient) or functorch.is_legacy_batchedtensor(gradient)
 
 
 def is_transformed() -> bool:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, func
 from torch.autograd import forward_ad
+from torch.autograd.functional import hessian, jacobian
 from torch.utils import _pytree as tree
 
-from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, values
+from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, ramp, values
 from topologies.topology import Topology
 
 
@@ -63,6 +64,17 @@ def penalised(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor
 def of_its_own_making(apply: Function) -> Function:
     """The same layer where the input is made of the parameters, as where a layer is applied twice."""
     return lambda parameters, x: apply(parameters, x * sum(tensor.sum() for tensor in parameters.values()).cos())
+
+
+def batched(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor]:
+    """Derivatives for several gradients of the outputs at once: by the input twice, and by all parameters."""
+    y = apply(parameters, x)
+    slopes = torch.stack([ramp(y), ramp(y).cos(), -ramp(y)])
+    return [
+        jacobian(lambda x: apply(parameters, x), x, vectorize=True),
+        hessian(lambda x: loss(apply)(parameters, x), x, vectorize=True),
+        *torch.autograd.grad(y, list(parameters.values()), slopes, is_grads_batched=True, materialize_grads=True),
+    ]
 
 
 class Derivatives(Layer):
@@ -123,3 +135,9 @@ class Derivatives(Layer):
             penalised(of_its_own_making(apply), parameters, x) for apply in (function(module), self.twin(module))
         )
         assert_close(found, expected, factor=10)
+
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_batched_gradients(self, way: str | None, rows: int) -> None:
+        module = self.usual(way)
+        x, parameters = self.inputs(module, rows), dict(module.named_parameters())
+        assert_close(batched(function(module), parameters, x), batched(self.twin(module), parameters, x), factor=10)
