@@ -10,7 +10,7 @@ import ctypes
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, cast
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 from torch.nn import functional
+from torch.utils._python_dispatch import _disable_current_modes
 
 from topologies.kernel import blocks, plain
 from topologies.kernel.way import COMPILED, Way, choose
@@ -162,8 +163,8 @@ def is_transformed() -> bool:
 
 @contextmanager
 def _ordinary() -> Iterator[None]:
-    """Tensors made here belong to no transform of ``torch.func`` and to no inference mode: they serve later calls."""
-    with temporarily_clear_interpreter_stack(), torch.inference_mode(False):
+    """Tensors made here serve later calls: they belong to no transform, to no inference mode and to no other mode."""
+    with temporarily_clear_interpreter_stack(), _disable_current_modes(), torch.inference_mode(False):
         yield
 
 
@@ -201,10 +202,32 @@ def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way
     if way in _KERNELS:
         return _gradients("fused" if x.dim() > 2 else way, x, weight, arriving, wiring)
     wiring = _kept(image.numpy().tobytes())
-    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
+    with _autograd_within(), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
         found = torch.autograd.grad(by(way, x, weight, None, wiring), (x, weight), arriving)
     return found[0].contiguous(), found[1].contiguous()
+
+
+def run_backward_to_differentiate(
+    arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    """The same gradients where they are to be differentiated in turn.
+
+    Raises
+    ------
+    RuntimeError
+        Where there are shapes and no numbers, as while a program is compiled.
+    """
+    if type(image) is not Tensor:
+        raise RuntimeError("the gradient of a sparse layer's gradient cannot be compiled: compute it in eager mode")
+    with _ordinary():
+        wiring = _kept(image.numpy().tobytes())
+    return plain_gradients(arriving, x, weight, wiring)
+
+
+def _autograd_within() -> AbstractContextManager[None]:
+    """Autograd for the inside of an operation, which those who watch operations run below it."""
+    return torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False)
 
 
 @lru_cache(64)

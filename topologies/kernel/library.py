@@ -40,8 +40,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _derive(ctx: Any, arriving: Tensor) -> tuple[Any, ...]:
     x, weight, wiring = ctx.saved_tensors
-    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, wiring, ctx.way)
     of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
+    if torch.is_grad_enabled():  # what is computed here is to be differentiated, and an operation's own code is not
+        from topologies.kernel.compute import run_backward_to_differentiate
+
+        return (*run_backward_to_differentiate(arriving, x, weight, wiring), of_bias, None, None, None)
+    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, wiring, ctx.way)
     return leaving, gradient, of_bias, None, None, None
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from numba.core.errors import LoweringError
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 from tests.topologies.models.cascades import small
 from topologies import SparseCascade, butterfly, clos
 from topologies.kernel import blocks, compute
-from topologies.kernel.way import WAYS, choose
+from topologies.kernel.way import WAYS, Way, choose
 from topologies.kernel.wiring import Wiring
 
 CPU = torch.device("cpu")
@@ -30,6 +33,53 @@ def test_opcheck(shape: tuple[int, ...], bias: bool) -> None:
     x = torch.randn(rows, 8, *columns, requires_grad=True)
     image = layer._wiring.image
     torch.library.opcheck(torch.ops.evofabric.cascade, (x, layer.edge_weight, layer.bias, image, 8, ""))
+
+
+class Named(Tensor):
+    """A tensor of a class of its own."""
+
+
+def penalty(layer: Callable[[Tensor], Tensor], x: Tensor, steps: int) -> Tensor:
+    """How a loss changes with the input, how the size of that does, and so on."""
+    slope = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)[0]
+    for _ in range(steps):
+        slope = torch.autograd.grad(slope.square().sum(), x, create_graph=True)[0]
+    return slope.detach().as_subclass(Tensor)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_is_traced_or_exported_or_given_other_tensors_is_differentiated_again(steps: int) -> None:
+    torch.manual_seed(0)
+    layer, x = SparseCascade(clos(8, 2, 3, 2), dtype=torch.float64), torch.randn(5, 8, dtype=torch.float64)
+    expected = penalty(layer.to_linear(), x.clone().requires_grad_(), steps)
+    traced = torch.jit.trace(layer, x, check_trace=False)
+    exported = torch.export.export(layer, (x,)).module()
+    for found in (
+        penalty(layer, x.as_subclass(Named).requires_grad_(), steps),
+        penalty(traced, x.clone().requires_grad_(), steps),
+        penalty(exported, x.clone().requires_grad_(), steps),
+    ):
+        torch.testing.assert_close(found, expected)
+
+
+def test_gradients_of_gradients_are_refused_where_there_are_no_numbers() -> None:
+    layer = SparseCascade(clos(8, 2, 3, 2))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        x = torch.randn(5, 8, requires_grad=True)
+        image = mode.from_tensor(layer._wiring.image)
+        y = torch.ops.evofabric.cascade(x, layer.edge_weight, layer.bias, image, 8, "")
+        assert torch.autograd.grad(y.sum(), x, retain_graph=True)[0].shape == x.shape
+        with pytest.raises(RuntimeError, match="compute it in eager mode"):
+            torch.autograd.grad(y.sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize("way", ["plain", "blocks"])
+def test_shapes_without_numbers_are_kept_from_later_calls(way: Way) -> None:
+    layer = SparseCascade(clos(8, 4, 3, 2), way=way)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert torch.func.vjp(layer, torch.randn(5, 8))[0].shape == (5, 8)
+    x = torch.randn(5, 8)
+    torch.testing.assert_close(layer(x), layer.to_linear()(x))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

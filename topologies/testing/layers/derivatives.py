@@ -11,6 +11,7 @@ from torch import Tensor, func
 from torch.autograd import forward_ad
 from torch.autograd.functional import hessian, jacobian
 from torch.utils import _pytree as tree
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, ramp, values
 from topologies.topology import Topology
@@ -77,6 +78,13 @@ def batched(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor]:
     ]
 
 
+class Watched(TorchDispatchMode):
+    """Sees every operation, as profilers and counters do, and changes nothing."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return operation(*args, **(kwargs or {}))
+
+
 class Derivatives(Layer):
     """Derivatives beyond a backward pass in eager mode."""
 
@@ -135,6 +143,15 @@ class Derivatives(Layer):
             penalised(of_its_own_making(apply), parameters, x) for apply in (function(module), self.twin(module))
         )
         assert_close(found, expected, factor=10)
+
+    @pytest.mark.parametrize("rows", [0, 1, 33])
+    def test_a_gradient_penalty_that_is_watched(self, way: str | None, topology: Topology, rows: int) -> None:
+        module = self.make(topology, way)
+        parameters = dict(module.named_parameters())
+        x = self.inputs(module, rows).requires_grad_()
+        with Watched():
+            found = penalised(function(module), parameters, x)
+        assert_close(found, penalised(self.twin(module), parameters, x), factor=10)
 
     @pytest.mark.parametrize("rows", [1, 7])
     def test_batched_gradients(self, way: str | None, rows: int) -> None:
