@@ -13,9 +13,16 @@ import torch
 from torch import Tensor
 
 
+def check_devices(x: Tensor, weight: Tensor) -> None:
+    """Raise RuntimeError where these are on different devices, as ``nn.Linear`` does: kernels read their memory."""
+    if x.device != weight.device:
+        raise RuntimeError(f"the input is on {x.device} and the weights are on {weight.device}: they must be on one")
+
+
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
     from topologies.kernel.compute import run_forward
 
+    check_devices(x, weight)
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
 
@@ -26,6 +33,9 @@ def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: 
 
 
 def _forward_shape(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
+    check_devices(x, weight)
+    if wiring.device.type == "meta" != x.device.type:
+        raise RuntimeError(f"the input is on {x.device} and the wiring on meta, where it has no numbers")
     return x.new_empty((x.shape[0], n_out, *x.shape[2:]))
 
 

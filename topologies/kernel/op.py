@@ -38,8 +38,9 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     Raises
     ------
     RuntimeError
-        Where ``x`` and ``weight`` differ in dtype outside of autocast, as for ``nn.Linear``.
+        Where ``x`` and ``weight`` differ in device or, outside of autocast, in dtype, as for ``nn.Linear``.
     """
+    library.check_devices(x, weight)
     low = _autocast(x)
     if low is not None:
         with torch.autocast(x.device.type, enabled=False):
