@@ -192,7 +192,7 @@ def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, w
     wiring = Wiring.read(image)
     way = chosen(x, wiring, way)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        return by(way, x, weight, bias, wiring if way in _KERNELS else _kept(image.numpy().tobytes())).contiguous()
+        return by(way, x, weight, bias, wiring if way in _KERNELS else _kept(wiring.image)).contiguous()
 
 
 def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way: Way | None) -> tuple[Tensor, Tensor]:
@@ -201,7 +201,7 @@ def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way
     way = chosen(x, wiring, way)
     if way in _KERNELS:
         return _gradients("fused" if x.dim() > 2 else way, x, weight, arriving, wiring)
-    wiring = _kept(image.numpy().tobytes())
+    wiring = _kept(wiring.image)
     with _autograd_within(), torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
         found = torch.autograd.grad(by(way, x, weight, None, wiring), (x, weight), arriving)
@@ -218,10 +218,10 @@ def run_backward_to_differentiate(
     RuntimeError
         Where there are shapes and no numbers, as while a program is compiled.
     """
-    if type(image) is not Tensor:
-        raise RuntimeError("the gradient of a sparse layer's gradient cannot be compiled: compute it in eager mode")
+    if type(image) is not Tensor or image.is_meta:
+        raise RuntimeError("the gradient of a sparse layer's gradient needs its wiring: compute it in eager mode")
     with _ordinary():
-        wiring = _kept(image.numpy().tobytes())
+        wiring = _kept(image)
     return plain_gradients(arriving, x, weight, wiring)
 
 
@@ -230,7 +230,11 @@ def _autograd_within() -> AbstractContextManager[None]:
     return torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False)
 
 
-@lru_cache(64)
-def _kept(image: bytes) -> Wiring:
+def _kept(image: Tensor) -> Wiring:
     """The wiring of a graph that does not go through the kernels: other ways derive much from it."""
+    return _read(image.cpu().numpy().tobytes())
+
+
+@lru_cache(64)
+def _read(image: bytes) -> Wiring:
     return Wiring.read(torch.frombuffer(bytearray(image), dtype=torch.uint8))

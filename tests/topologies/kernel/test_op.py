@@ -13,6 +13,7 @@ import torch
 from numba.core.errors import LoweringError
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.export.passes import move_to_device_pass
 
 from tests.topologies.models.cascades import small
 from topologies import SparseCascade, butterfly, clos
@@ -80,6 +81,22 @@ def test_shapes_without_numbers_are_kept_from_later_calls(way: Way) -> None:
         assert torch.func.vjp(layer, torch.randn(5, 8))[0].shape == (5, 8)
     x = torch.randn(5, 8)
     torch.testing.assert_close(layer(x), layer.to_linear()(x))
+
+
+def test_a_program_that_was_moved_to_meta_gives_shapes_and_takes_nothing_from_elsewhere() -> None:
+    x = torch.randn(5, 8)
+    layer = SparseCascade(clos(8, 2, 3, 2))
+    moved = move_to_device_pass(torch.export.export(layer, (x,)), "meta").module()
+    there = x.to("meta").requires_grad_()
+    y = moved(there)
+    assert (y.shape, y.device.type) == ((5, 8), "meta")
+    assert torch.autograd.grad(y.sum(), there, retain_graph=True)[0].shape == there.shape
+    with pytest.raises(RuntimeError, match="needs its wiring"):
+        torch.autograd.grad(y.sum(), there, create_graph=True)
+    with pytest.raises(RuntimeError, match="the input is on cpu and the weights are on meta"):
+        moved(x)
+    with pytest.raises(RuntimeError, match="the input is on cpu and the wiring on meta"):
+        torch.ops.evofabric.cascade(x, layer.edge_weight, None, layer._wiring.image.to("meta"), 8, "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
