@@ -41,7 +41,7 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
         Where ``x`` and ``weight`` differ in device or, outside of autocast, in dtype, as for ``nn.Linear``.
     """
     library.check_devices(x, weight)
-    low = _autocast(x)
+    low = autocast_dtype(x)
     if low is not None:
         with torch.autocast(x.device.type, enabled=False):
             shift = None if bias is None else bias.float()
@@ -74,7 +74,7 @@ def _is_recorded(*tensors: Tensor) -> bool:
     return watched or any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors)
 
 
-def _autocast(x: Tensor) -> torch.dtype | None:
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
     """The dtype of autocast where it applies: as for ``nn.Linear``, doubles stay what they are."""
     device = x.device.type
     applies = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
