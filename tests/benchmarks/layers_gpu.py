@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tests.benchmarks.layers import layers
 from tests.benchmarks.problems import table
 from topologies import SparseCascade
-from topologies.kernel.op import _chosen
+from topologies.kernel.compute import chosen
 from topologies.kernel.way import Way
 
 WIDTHS, BATCHES = (256, 1024, 4096), (32, 512, 8192)
@@ -50,9 +50,9 @@ def ways_table(rows: int, device: torch.device, widths: Sequence[int] = WIDTHS) 
             cells = []
             for way in WAYS:
                 module = SparseCascade(topology, device=device, way=way)
-                is_there = _chosen(x, module._wiring, way) == way
+                is_there = chosen(x, module._wiring, way) == way
                 cells.append(f"{seconds(module, x, gradient) / dense:.2f}" if is_there else "")
-            result.add_row(name, str(n), *cells, _chosen(x, module._wiring, None))
+            result.add_row(name, str(n), *cells, chosen(x, module._wiring, None))
     return result
 
 

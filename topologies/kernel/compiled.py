@@ -59,12 +59,15 @@ def _sources() -> bytes:
 
 
 class _Word(event.Listener):  # type: ignore[misc]
-    """Says once that compiling takes a while; what comes from disk does not."""
+    """Says once that compiling takes a while; what comes from disk does not.
+
+    It hears of every function that numba compiles, also of other people's, which may be of no module.
+    """
 
     said = False
 
     def on_start(self, event: Any) -> None:
-        ours = event.data["dispatcher"].py_func.__module__.startswith(__package__)
+        ours = (event.data["dispatcher"].py_func.__module__ or "").startswith(__package__)
         if ours and not self.said:
             self.said = True
             _log.warning("compiling the kernels of sparse layers for this machine: about twenty seconds, once")

@@ -13,19 +13,29 @@ import torch
 from torch import Tensor
 
 
-def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
-    from topologies.kernel.op import run_forward
+def check_devices(x: Tensor, weight: Tensor) -> None:
+    """Raise RuntimeError where these are on different devices, as ``nn.Linear`` does: kernels read their memory."""
+    if x.device != weight.device:
+        raise RuntimeError(f"the input is on {x.device} and the weights are on {weight.device}: they must be on one")
 
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
+    from topologies.kernel.compute import run_forward
+
+    check_devices(x, weight)
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
 
 def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
-    from topologies.kernel.op import run_backward
+    from topologies.kernel.compute import run_backward
 
     return run_backward(arriving, x, weight, wiring, way or None)  # type: ignore[arg-type]
 
 
 def _forward_shape(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
+    check_devices(x, weight)
+    if wiring.device.type == "meta" != x.device.type:
+        raise RuntimeError(f"the input is on {x.device} and the wiring on meta, where it has no numbers")
     return x.new_empty((x.shape[0], n_out, *x.shape[2:]))
 
 
@@ -40,8 +50,12 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _derive(ctx: Any, arriving: Tensor) -> tuple[Any, ...]:
     x, weight, wiring = ctx.saved_tensors
-    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, wiring, ctx.way)
     of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
+    if torch.is_grad_enabled():  # what is computed here is to be differentiated, and an operation's own code is not
+        from topologies.kernel.compute import run_backward_to_differentiate
+
+        return (*run_backward_to_differentiate(arriving, x, weight, wiring), of_bias, None, None, None)
+    leaving, gradient = torch.ops.evofabric.cascade_backward(arriving, x, weight, wiring, ctx.way)
     return leaving, gradient, of_bias, None, None, None
 
 
@@ -62,3 +76,6 @@ for _signature, _run, _shape in (
     _library.impl(_name, _run, "CompositeExplicitAutograd")
     torch.library.register_fake(f"evofabric::{_name}", _shape, lib=_library)
 torch.library.register_autograd("evofabric::cascade", _derive, setup_context=_keep, lib=_library)
+
+cascade = torch.ops.evofabric.cascade
+"""The operation; who computes cascades takes it from here, so that it is registered."""

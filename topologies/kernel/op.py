@@ -1,58 +1,19 @@
 """A cascade as one operation of PyTorch's, whichever way it is computed.
 
-In eager mode the compiled kernels are an ``autograd.Function``. What compiles, exports or traces is given the operation
-of :mod:`topologies.kernel.library` instead. Transforms of ``torch.func`` and forward-mode derivatives go the plain way:
-PyTorch takes the tangent of an operation without a formula for it to be zero.
+In eager mode it is computed at once. What compiles, exports or traces is given the operation of
+:mod:`topologies.kernel.library` instead.
 """
 
 from __future__ import annotations
 
-import ctypes
-import logging
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from types import ModuleType
-from typing import Any, cast
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch.autograd import forward_ad
-from torch.nn import functional
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from topologies.kernel import blocks, plain
-from topologies.kernel.way import COMPILED, Way, choose
+from topologies.kernel import library
+from topologies.kernel.compute import by, chosen, is_transformed
+from topologies.kernel.way import Way
 from topologies.kernel.wiring import Wiring
-
-_KERNELS: dict[str, ModuleType] = {}
-_CompileError: type[Exception] = ImportError
-
-
-def _do_without_kernels(error: Exception) -> None:
-    """Compute in plain PyTorch from now on, and say so."""
-    _KERNELS.clear()
-    reason = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]  # Numba colours its words
-    if isinstance(error, ModuleNotFoundError) and error.name in ("numba", "llvmlite"):
-        reason = f"{error.name} is not installed (pip install 'evofabric[fast]')"
-    logging.getLogger(__name__).warning(
-        "sparse layers are computed in plain PyTorch, several times slower, because: %s", reason
-    )
-
-
-try:
-    from numba.core.errors import NumbaError
-
-    from topologies.kernel import fused, one_row
-
-    _KERNELS |= {"fused": fused, "one_row": one_row}
-    _CompileError = NumbaError
-except ImportError as error:
-    _do_without_kernels(error)
 
 
 def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None = None) -> Tensor:
@@ -77,9 +38,10 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     Raises
     ------
     RuntimeError
-        Where ``x`` and ``weight`` differ in dtype outside of autocast, as for ``nn.Linear``.
+        Where ``x`` and ``weight`` differ in device or, outside of autocast, in dtype, as for ``nn.Linear``.
     """
-    low = _autocast(x)
+    library.check_devices(x, weight)
+    low = autocast_dtype(x)
     if low is not None:
         with torch.autocast(x.device.type, enabled=False):
             shift = None if bias is None else bias.float()
@@ -92,174 +54,28 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
 def folded(weight: Tensor, wiring: Wiring) -> Tensor:
     """The matrix that the cascade multiplies by, as ``nn.Linear`` keeps it: ``(n_out, n_in)``."""
     identity = torch.eye(wiring.n_in, dtype=weight.dtype, device=weight.device)
-    return _outputs(identity, weight, None, wiring, "fused" if _has_kernels(weight) else "plain").T
+    return _outputs(identity, weight, None, wiring, "fused").T
 
 
 def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None) -> Tensor:
     """The outputs, without autocast."""
     if _is_recorded(x, weight):
-        return torch.ops.evofabric.cascade(x, weight, bias, wiring.image, wiring.n_out, way or "")  # type: ignore[no-any-return]
-    return _by(_chosen(x, wiring, way), x, weight, bias, wiring)
-
-
-def _by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring) -> Tensor:
-    """The outputs, computed that way; scalar loops know rows only."""
-    if way == "one_row" and x.dim() > 2:
-        way = "fused"
-    if way in _KERNELS and not _is_transformed():
-        try:
-            return _Compiled.apply(x, weight, bias, wiring, way)  # type: ignore[no-any-return, no-untyped-call]
-        except _CompileError as error:
-            _do_without_kernels(error)
-    if x.dim() > 2:
-        rows = _by(way, x.transpose(1, 2).flatten(0, 1), weight, bias, wiring)
-        return rows.view(x.shape[0], x.shape[2], wiring.n_out).transpose(1, 2)
-    if way == "folded":
-        return functional.linear(x, folded(weight, wiring), bias)
-    if way == "blocks":
-        y = blocks.multiply(x, weight, _runs(wiring, x.device) or [])
-    else:
-        y = plain.multiply(x, weight, _edges(wiring, x.device))
-    return y if bias is None else y + bias
-
-
-class _Compiled(torch.autograd.Function):
-    """The compiled kernels. Where the gradient is to be differentiated in turn, it is computed the plain way.
-
-    There is no ``setup_context``: transforms, which want it, never come here, and it costs 25 microseconds a call.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way) -> Tensor:
-        ctx.wiring, ctx.way = wiring, way
-        ctx.save_for_backward(x, weight)
-        shift = np.zeros(wiring.n_out, np.float32) if bias is None else _array(bias)
-        y = _KERNELS[way].forward(wiring, _array(x), _array(weight), shift)
-        return torch.from_numpy(y).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (x, weight), (arriving,) = ctx.saved_tensors, gradients
-        of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
-        if torch.is_grad_enabled():
-            return (*_differentiable(ctx, x, weight, arriving), of_bias, None, None)
-        leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
-        return leaving, gradient, of_bias, None, None
-
-
-def _gradients(way: Way, x: Tensor, weight: Tensor, arriving: Tensor, wiring: Wiring) -> tuple[Tensor, Tensor]:
-    """Gradients of the inputs and of the weights by the compiled kernels."""
-    found = _KERNELS[way].backward(wiring, _array(x), _array(weight), _array(arriving))
-    return torch.from_numpy(found[0]).to(x.dtype), torch.from_numpy(found[1]).to(weight.dtype)
-
-
-def _differentiable(ctx: Any, x: Tensor, weight: Tensor, arriving: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """The same gradients as functions that can be differentiated."""
-    wanted = ctx.needs_input_grad[:2]
-    asked = [one for one, is_wanted in zip((x, weight), wanted, strict=True) if is_wanted]
-    y = _by("plain", x, weight, None, ctx.wiring)
-    found = list(torch.autograd.grad(y, asked, arriving, create_graph=True)) if asked else []
-    of_x = found.pop(0) if wanted[0] else None
-    return of_x, found.pop(0) if wanted[1] else None
-
-
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    """The same numbers as kernels read them: float32 and contiguous. The caller keeps the tensor alive.
-
-    Not ``tensor.numpy()``, after which PyTorch can no longer resize the memory, as FSDP does with parameters; and
-    ``np.from_dlpack`` takes five times as long.
-    """
-    if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.numel() == 0:
-        return cast(NDArray[np.float32], tensor.detach().float().contiguous().numpy())
-    memory = (ctypes.c_float * tensor.numel()).from_address(tensor.data_ptr())
-    return np.frombuffer(cast(Any, memory), np.float32).reshape(tensor.shape)
-
-
-def _chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
-    """The way to go: the plain one where another is wanted that is not to be had."""
-    if way is None:
-        rows = x.numel() // wiring.n_in
-        cut = None if x.device.type in ("cpu", "meta") else _runs(wiring, x.device)
-        return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), cut=cut)
-    if way in ("fused", "one_row") and not _has_kernels(x):
-        return "plain"
-    return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way
-
-
-def _has_kernels(tensor: Tensor) -> bool:
-    return bool(_KERNELS) and tensor.device.type == "cpu" and tensor.dtype in COMPILED
-
-
-def _is_transformed() -> bool:
-    """Whether ``torch.func`` or forward-mode derivatives are at work."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+        return library.cascade(x, weight, bias, wiring.image, wiring.n_out, way or "")  # type: ignore[no-any-return]
+    return by(chosen(x, wiring, way), x, weight, bias, wiring)
 
 
 def _is_recorded(*tensors: Tensor) -> bool:
     """Whether what is computed is compiled, exported, traced or watched, rather than only computed."""
     if torch.compiler.is_compiling():
         return True
-    if _is_transformed():
+    if is_transformed():
         return False
     watched = torch.jit.is_tracing() or _get_current_dispatch_mode() is not None  # type: ignore[attr-defined, no-untyped-call]
     return watched or any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors)
 
 
-def _autocast(x: Tensor) -> torch.dtype | None:
+def autocast_dtype(x: Tensor) -> torch.dtype | None:
     """The dtype of autocast where it applies: as for ``nn.Linear``, doubles stay what they are."""
     device = x.device.type
     applies = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     return torch.get_autocast_dtype(device) if applies and x.dtype != torch.float64 else None
-
-
-@contextmanager
-def _ordinary() -> Iterator[None]:
-    """Tensors made here belong to no transform of ``torch.func`` and to no inference mode: they serve later calls."""
-    with temporarily_clear_interpreter_stack(), torch.inference_mode(False):
-        yield
-
-
-def _edges(wiring: Wiring, device: torch.device) -> plain.Edges:
-    """What the plain way reads, made once for a device."""
-    key = ("plain", device)
-    if key not in wiring.derived:
-        with _ordinary():
-            wiring.derived[key] = plain.Edges.of(wiring.topology(), device)
-    return wiring.derived[key]  # type: ignore[no-any-return]
-
-
-def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run] | None:
-    """What the blocks' way reads, made once for a device; None where there are no equal blocks."""
-    key = ("blocks", device)
-    if key not in wiring.derived:
-        with _ordinary():
-            cut = blocks.runs(wiring.topology())
-            wiring.derived[key] = None if cut is None else blocks.moved(cut, device)
-    return wiring.derived[key]  # type: ignore[no-any-return]
-
-
-def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, way: Way | None) -> Tensor:
-    """The outputs as a graph computes them, contiguous: no gradient is followed."""
-    wiring = Wiring.read(image)
-    way = _chosen(x, wiring, way)
-    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        return _by(way, x, weight, bias, wiring if way in _KERNELS else _kept(image.numpy().tobytes())).contiguous()
-
-
-def run_backward(arriving: Tensor, x: Tensor, weight: Tensor, image: Tensor, way: Way | None) -> tuple[Tensor, Tensor]:
-    """The gradients of inputs and weights as a graph computes them, contiguous."""
-    wiring = Wiring.read(image)
-    way = _chosen(x, wiring, way)
-    if way in _KERNELS:
-        return _gradients("fused" if x.dim() > 2 else way, x, weight, arriving, wiring)
-    wiring = _kept(image.numpy().tobytes())
-    with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
-        x, weight = x.detach().requires_grad_(), weight.detach().requires_grad_()
-        found = torch.autograd.grad(_by(way, x, weight, None, wiring), (x, weight), arriving)
-    return found[0].contiguous(), found[1].contiguous()
-
-
-@lru_cache(64)
-def _kept(image: bytes) -> Wiring:
-    """The wiring of a graph that does not go through the kernels: other ways derive much from it."""
-    return Wiring.read(torch.frombuffer(bytearray(image), dtype=torch.uint8))

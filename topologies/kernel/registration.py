@@ -24,29 +24,39 @@ def register() -> None:
 
 
 class _AfterTorch(MetaPathFinder):
-    """Finds nothing but PyTorch, once, and has the operation registered behind it."""
+    """Finds nothing but PyTorch, where all others find it, and has the operation registered when it is loaded.
+
+    To be found is not to be loaded: programs look whether PyTorch is there long before they import it.
+    """
+
+    is_asking = False
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != "torch":
+        if name != "torch" or self.is_asking:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        self.is_asking = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self.is_asking = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _ThenRegister(spec.loader)
+            spec.loader = _ThenRegister(spec.loader, self)
         return spec
 
 
 class _ThenRegister(Loader):
-    """Loads as the given loader does, then registers the operation."""
+    """Loads as the given loader does, then registers the operation; from now on nobody has to look for PyTorch."""
 
-    def __init__(self, loader: Loader) -> None:
-        self.loader = loader
+    def __init__(self, loader: Loader, finder: MetaPathFinder) -> None:
+        self.loader, self.finder = loader, finder
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
+        if self.finder in sys.meta_path:
+            sys.meta_path.remove(self.finder)
         register()
 
     def __getattr__(self, name: str) -> Any:

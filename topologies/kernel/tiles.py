@@ -15,7 +15,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from topologies.kernel.simd import LANES, Vector, _shuffle
+from topologies.kernel.simd import LANES, Vector, _address, _shuffle
 
 _LINE = 64
 _Lanes = Vector(LANES)
@@ -34,11 +34,6 @@ def _tile(rows: int) -> np.dtype[np.void]:
     return np.dtype([("rows", np.float32, (rows,))])
 
 
-def _place(context: Any, builder: Any, array_type: Any, array: Any, index: Any, width: int) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(ir.FloatType(), width).as_pointer())
-
-
 def _rows(array: Any) -> int:
     return int(array.dtype.size) // 4
 
@@ -50,7 +45,7 @@ def load(_: Any, array: Any, index: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         width = _rows(signature.args[0])
         return builder.load(
-            _place(context, builder, signature.args[0], args[0], args[1], width), align=min(4 * width, _LINE)
+            _address(context, builder, signature.args[0], args[0], args[1], width), align=min(4 * width, _LINE)
         )
 
     return Vector(_rows(array))(array, types.intp), generate
@@ -62,8 +57,8 @@ def store(_: Any, array: Any, index: Any, tile: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         width = _rows(signature.args[0])
-        place = _place(context, builder, signature.args[0], args[0], args[1], width)
-        builder.store(args[2], place, align=min(4 * width, _LINE))
+        address = _address(context, builder, signature.args[0], args[0], args[1], width)
+        builder.store(args[2], address, align=min(4 * width, _LINE))
         return context.get_dummy_value()
 
     return types.void(array, types.intp, tile), generate
@@ -100,7 +95,7 @@ def load_lanes(_: Any, array: Any, index: Any) -> Any:
     """``load_lanes(array, index)``: the lanes that start at ``array[index]`` of a float32 array, wherever it starts."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load(_place(context, builder, signature.args[0], args[0], args[1], LANES), align=4)
+        return builder.load(_address(context, builder, signature.args[0], args[0], args[1], LANES), align=4)
 
     return _Lanes(array, types.intp), generate
 
@@ -110,7 +105,7 @@ def store_lanes(_: Any, array: Any, index: Any, lanes: Any) -> Any:
     """``store_lanes(array, index, lanes)``: write lanes from ``array[index]`` on, wherever the array starts."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _place(context, builder, signature.args[0], args[0], args[1], LANES), align=4)
+        builder.store(args[2], _address(context, builder, signature.args[0], args[0], args[1], LANES), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, lanes), generate
@@ -143,7 +138,7 @@ def sums(_: Any, array: Any, index: Any) -> Any:
     """``sums(array, index)``: the sums of each of the eight lanes that start at ``array[index]``, as lanes."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_place(context, builder, signature.args[0], args[0], args[1], LANES * LANES), align=4)
+        value = builder.load(_address(context, builder, signature.args[0], args[0], args[1], LANES * LANES), align=4)
         while value.type.count > LANES:
             count = value.type.count
             even, odd = list(range(0, count, 2)), list(range(1, count, 2))

@@ -127,7 +127,8 @@ class Wiring:
 
     @staticmethod
     def read(image: Tensor) -> Wiring:
-        """The wiring that an ``image`` holds: nothing is copied."""
+        """The wiring that an ``image`` holds: nothing is copied, unless it was moved to a GPU with a program."""
+        image = image.cpu()
         whole = image.numpy()
         header, start, arrays = whole[:_HEADER].view(np.int64).reshape(-1, 2), _HEADER, []
         for kind, size in header.tolist():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from topologies.kernel.op import autocast_dtype
+
 
 class BlockCirculantLinear(nn.Module):
     """A dense layer whose matrix is made of square blocks, each of which one row determines.
@@ -74,17 +76,29 @@ class BlockCirculantLinear(nn.Module):
         return blocks.transpose(1, 2).reshape(down * block, across * block)[: self.in_features, : self.out_features]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(..., n_in)`` to ``(..., n_out)``."""
+        """Map ``(..., n_in)`` to ``(..., n_out)``; sums are of float32 at least, also under autocast.
+
+        Raises
+        ------
+        RuntimeError
+            Where the input and the parameters differ in dtype outside of autocast, as for ``nn.Linear``.
+        """
+        weight, low = self.circulant_weight, autocast_dtype(x)
+        if low is None and x.dtype != weight.dtype:
+            raise RuntimeError(f"the input is {x.dtype} and the weights are {weight.dtype}: they must be the same")
         if not x.numel():  # which Fourier transforms refuse
             return functional.linear(x, self.dense().T, self.bias)
-        down, across, block = self.circulant_weight.shape
+        down, across, block = weight.shape
         parts = functional.pad(x, (0, down * block - self.in_features)).view(*x.shape[:-1], down, block)
-        spectrum = torch.einsum(
-            "...pf,pqf->...qf", torch.fft.rfft(parts, dim=-1), torch.fft.rfft(self.circulant_weight, dim=-1)
-        )
-        outputs = torch.fft.irfft(spectrum, n=block, dim=-1).reshape(*x.shape[:-1], across * block)
+        spectrum = torch.einsum("...pf,pqf->...qf", torch.fft.rfft(_wide(parts)), torch.fft.rfft(_wide(weight)))
+        outputs: Tensor = torch.fft.irfft(spectrum, n=block).reshape(*x.shape[:-1], across * block)
         outputs = outputs[..., : self.out_features]
-        return outputs.contiguous() if self.bias is None else outputs + self.bias  # type: ignore[no-any-return]
+        return (outputs if self.bias is None else outputs + self.bias).to(low or x.dtype).contiguous()
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    """The same numbers in a dtype that there are Fourier transforms for."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def block_of(n_in: int, n_out: int, parameters: int) -> int:

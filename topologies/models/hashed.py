@@ -6,6 +6,7 @@ Chen, Wilson, Tyree, Weinberger and Chen, Compressing Neural Networks with the H
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,19 +57,32 @@ class HashedLinear(nn.Module):
         if not 1 <= parameters <= in_features * out_features:
             raise ValueError(f"parameters = {parameters}: from 1 to in_features * out_features")
         self.in_features, self.out_features = in_features, out_features
-        places, signs = places_and_signs(in_features * out_features, parameters, seed)
-        self.register_buffer("_places", torch.from_numpy(places).to(device), persistent=False)
-        self.register_buffer("_signs", torch.from_numpy(signs).to(device, dtype), persistent=False)
+        self.seed = seed
         self.hashed_weight = nn.Parameter(torch.empty(parameters, device=device, dtype=dtype))
         self.bias = nn.Parameter(torch.empty(out_features, device=device, dtype=dtype)) if bias else None
+        self.register_buffer("_places", None, persistent=False)
+        self.register_buffer("_signs", None, persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the parameters anew from PyTorch's generator, and set the bias to zero."""
+        """Draw the parameters anew from PyTorch's generator, set the bias to zero, and hash every place again."""
         bound = math.sqrt(6 / (self.in_features + self.out_features))
         nn.init.uniform_(self.hashed_weight, -bound, bound)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+        self._hash()
+
+    def _hash(self) -> None:
+        """Work out which parameter each weight is, where the parameters are: it is in no checkpoint."""
+        weight = self.hashed_weight
+        places, signs = places_and_signs(self.in_features * self.out_features, weight.numel(), self.seed)
+        self._places = torch.from_numpy(places).to(weight.device)
+        self._signs = torch.from_numpy(signs).to(weight.device, weight.dtype)
+
+    def _load_from_state_dict(self, *given: Any) -> None:
+        """PyTorch's own, after which the module may have memory, or parameters, that it had not."""
+        super()._load_from_state_dict(*given)
+        self._hash()
 
     def dense(self) -> Tensor:
         """The matrix that the layer multiplies by, ``(n_in, n_out)``."""

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 
 from topologies.kernel.compiled import _Files
@@ -83,3 +85,10 @@ def test_two_processes_that_compile_at_once_never_find_each_others_code(
         assert _Files(str(tmp_path), "kernel", "stamp").load(key) in (code, None)
     first.save("for tiles of 16", "code 16")
     assert [first.load(key) for key in ("for tiles of 16", "for tiles of 64")] == ["code 16", "code 64"]
+
+
+def test_functions_that_are_of_no_module_are_compiled_as_ever() -> None:
+    made: dict[str, Any] = {}
+    exec("def next_of(number): return number + 1", made)
+    assert made["next_of"].__module__ is None
+    assert numba.njit(made["next_of"])(1) == 2

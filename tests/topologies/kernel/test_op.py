@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from numba.core.errors import LoweringError
+from torch import Tensor
+from torch._subclasses import FakeTensorMode
+from torch.export.passes import move_to_device_pass
 
 from tests.topologies.models.cascades import small
 from topologies import SparseCascade, butterfly, clos
-from topologies.kernel import blocks, op
-from topologies.kernel.way import WAYS, choose
+from topologies.kernel import blocks, compute
+from topologies.kernel.way import WAYS, Way, choose
 from topologies.kernel.wiring import Wiring
 
 CPU = torch.device("cpu")
+HOME = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -26,6 +34,69 @@ def test_opcheck(shape: tuple[int, ...], bias: bool) -> None:
     x = torch.randn(rows, 8, *columns, requires_grad=True)
     image = layer._wiring.image
     torch.library.opcheck(torch.ops.evofabric.cascade, (x, layer.edge_weight, layer.bias, image, 8, ""))
+
+
+class Named(Tensor):
+    """A tensor of a class of its own."""
+
+
+def penalty(layer: Callable[[Tensor], Tensor], x: Tensor, steps: int) -> Tensor:
+    """How a loss changes with the input, how the size of that does, and so on."""
+    slope = torch.autograd.grad(layer(x).pow(3).sum(), x, create_graph=True)[0]
+    for _ in range(steps):
+        slope = torch.autograd.grad(slope.square().sum(), x, create_graph=True)[0]
+    return slope.detach().as_subclass(Tensor)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_what_is_traced_or_exported_or_given_other_tensors_is_differentiated_again(steps: int) -> None:
+    torch.manual_seed(0)
+    layer, x = SparseCascade(clos(8, 2, 3, 2), dtype=torch.float64), torch.randn(5, 8, dtype=torch.float64)
+    expected = penalty(layer.to_linear(), x.clone().requires_grad_(), steps)
+    traced = torch.jit.trace(layer, x, check_trace=False)
+    exported = torch.export.export(layer, (x,)).module()
+    for found in (
+        penalty(layer, x.as_subclass(Named).requires_grad_(), steps),
+        penalty(traced, x.clone().requires_grad_(), steps),
+        penalty(exported, x.clone().requires_grad_(), steps),
+    ):
+        torch.testing.assert_close(found, expected)
+
+
+def test_gradients_of_gradients_are_refused_where_there_are_no_numbers() -> None:
+    layer = SparseCascade(clos(8, 2, 3, 2))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        x = torch.randn(5, 8, requires_grad=True)
+        image = mode.from_tensor(layer._wiring.image)
+        y = torch.ops.evofabric.cascade(x, layer.edge_weight, layer.bias, image, 8, "")
+        assert torch.autograd.grad(y.sum(), x, retain_graph=True)[0].shape == x.shape
+        with pytest.raises(RuntimeError, match="compute it in eager mode"):
+            torch.autograd.grad(y.sum(), x, create_graph=True)
+
+
+@pytest.mark.parametrize("way", ["plain", "blocks"])
+def test_shapes_without_numbers_are_kept_from_later_calls(way: Way) -> None:
+    layer = SparseCascade(clos(8, 4, 3, 2), way=way)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert torch.func.vjp(layer, torch.randn(5, 8))[0].shape == (5, 8)
+    x = torch.randn(5, 8)
+    torch.testing.assert_close(layer(x), layer.to_linear()(x))
+
+
+def test_a_program_that_was_moved_to_meta_gives_shapes_and_takes_nothing_from_elsewhere() -> None:
+    x = torch.randn(5, 8)
+    layer = SparseCascade(clos(8, 2, 3, 2))
+    moved = move_to_device_pass(torch.export.export(layer, (x,)), "meta").module()
+    there = x.to("meta").requires_grad_()
+    y = moved(there)
+    assert (y.shape, y.device.type) == ((5, 8), "meta")
+    assert torch.autograd.grad(y.sum(), there, retain_graph=True)[0].shape == there.shape
+    with pytest.raises(RuntimeError, match="needs its wiring"):
+        torch.autograd.grad(y.sum(), there, create_graph=True)
+    with pytest.raises(RuntimeError, match="the input is on cpu and the weights are on meta"):
+        moved(x)
+    with pytest.raises(RuntimeError, match="the input is on cpu and the wiring on meta"):
+        torch.ops.evofabric.cascade(x, layer.edge_weight, None, layer._wiring.image.to("meta"), 8, "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -80,10 +151,31 @@ def test_kernels_that_cannot_be_compiled_are_done_without(
     def broken(*_: object) -> None:
         raise LoweringError("no such instruction\nand a long story")
 
-    monkeypatch.setattr(op, "_KERNELS", dict.fromkeys(op._KERNELS, SimpleNamespace(forward=broken)))
+    monkeypatch.setattr(compute, "_KERNELS", dict.fromkeys(compute._KERNELS, SimpleNamespace(forward=broken)))
     layer = SparseCascade(small())
     x = torch.randn(20, 12)
     torch.testing.assert_close(layer(x), x @ layer.dense())
     assert [record.getMessage() for record in caplog.records] == [
         "sparse layers are computed in plain PyTorch, several times slower, because: no such instruction"
     ]
+
+
+LOOK = "import importlib.util; assert importlib.util.find_spec('torch').origin.endswith('__init__.py')\n"
+FORGET = "sys.meta_path[:] = [finder for finder in sys.meta_path if 'topologies' not in type(finder).__module__]\n"
+
+
+@pytest.mark.parametrize(
+    "between", ["", LOOK, 2 * LOOK, FORGET], ids=["at once", "looked", "looked twice", "forgotten"]
+)
+def test_the_operation_is_there_whatever_happened_before_pytorch_was_imported(between: str) -> None:
+    program = f"""
+import sys, topologies
+{between}
+import torch
+assert ("evofabric::cascade" in torch._C._dispatch_get_all_op_names()) == {between != FORGET}
+assert not [finder for finder in sys.meta_path if "topologies" in type(finder).__module__]
+layer = topologies.SparseCascade(topologies.butterfly(4, 2))
+torch.jit.trace(layer, torch.ones(1, 4), check_trace=False)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=HOME, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

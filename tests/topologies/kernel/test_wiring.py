@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from tests.topologies.models.cascades import random_topology
 from topologies import SparseCascade, Topology, butterfly, parallel_butterfly, random_regular
@@ -76,3 +80,18 @@ def test_layers_of_equal_topologies_share_their_wiring() -> None:
     first, second = SparseCascade(topology), SparseCascade(butterfly(16, 4))
     assert first._wiring.image.data_ptr() == second._wiring.image.data_ptr()
     assert second.topology == topology
+
+
+class OnGpu(Tensor):
+    """A tensor that gives its numbers as one on a GPU does: only after it was brought to the CPU."""
+
+    def numpy(self, *, force: bool = False) -> NDArray[Any]:
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    def cpu(self, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+        return self.as_subclass(Tensor).clone()
+
+
+def test_a_wiring_that_was_moved_with_its_program_is_read_there() -> None:
+    topology = butterfly(8, 3)
+    assert Wiring.read(Wiring.of(topology).image.as_subclass(OnGpu)).topology() == topology

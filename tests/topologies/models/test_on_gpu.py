@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export.passes import move_to_device_pass
 
 import topologies.models as tm
 from topologies import SparseCascade, Topology, butterfly, clos, parallel_butterfly, random_regular
@@ -121,3 +122,12 @@ def test_compiled_and_in_a_cuda_graph() -> None:
         rows.copy_(torch.flip(rows, [0]))
         graph.replay()
         torch.testing.assert_close(y.cpu(), here(torch.flip(x, [0])), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("way", [None, *WAYS])
+def test_a_program_that_was_moved_here_gives_the_numbers_of_the_cpu(way: Any) -> None:
+    here, _, x = pair(TOPOLOGIES["clos"], way)
+    program = torch.export.export(here, (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    there = move_to_device_pass(program, "cuda").module()
+    for one, other in zip(first_derivatives(here, x), first_derivatives(there, x.cuda()), strict=True):
+        torch.testing.assert_close(other.cpu(), one)

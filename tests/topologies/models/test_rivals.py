@@ -15,17 +15,20 @@ from topologies.models.circulant import BlockCirculantLinear, block_of
 from topologies.models.hashed import HashedLinear
 from topologies.testing.layers.layer import Parameters
 from topologies.testing.layers.numbers import Numbers
+from topologies.testing.layers.precision import Precision
+from topologies.testing.layers.weights import WithoutMemory
 from topologies.topology import Topology
 
 SIZES = {"square": dense(16, 16), "not square": clos(20, 4, 3, 5, n_out=13)}
 
 
-class Rival(Numbers):
+class Rival(Numbers, Precision, WithoutMemory):
     """What is the same of both: the layer's size is all that a topology is asked for."""
 
     test_who_gives_an_input_of_another_kind_is_told = None  # they promise nothing beside PyTorch's own words
     test_weights_are_real = None
     test_weights_that_became_complex_are_refused = None
+    test_then_sharded = None  # which wants a process group
 
     topologies = SIZES  # type: ignore[assignment]
     batches = ((0,), (5,), (2, 3))

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, func
 from torch.autograd import forward_ad
+from torch.autograd.functional import hessian, jacobian
 from torch.utils import _pytree as tree
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, values
+from topologies.testing.layers.layer import Function, Layer, Parameters, assert_close, function, ramp, values
 from topologies.topology import Topology
 
 
@@ -58,6 +60,29 @@ def penalised(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor
     slopes = torch.autograd.grad(loss(apply)(parameters, x), tensors, create_graph=True, materialize_grads=True)
     penalty = apply(parameters, x).square().sum() + sum(slope.square().sum() for slope in slopes)
     return list(torch.autograd.grad(penalty, tensors, materialize_grads=True))
+
+
+def of_its_own_making(apply: Function) -> Function:
+    """The same layer where the input is made of the parameters, as where a layer is applied twice."""
+    return lambda parameters, x: apply(parameters, x * sum(tensor.sum() for tensor in parameters.values()).cos())
+
+
+def batched(apply: Function, parameters: Parameters, x: Tensor) -> list[Tensor]:
+    """Derivatives for several gradients of the outputs at once: by the input twice, and by all parameters."""
+    y = apply(parameters, x)
+    slopes = torch.stack([ramp(y), ramp(y).cos(), -ramp(y)])
+    return [
+        jacobian(lambda x: apply(parameters, x), x, vectorize=True),
+        hessian(lambda x: loss(apply)(parameters, x), x, vectorize=True),
+        *torch.autograd.grad(y, list(parameters.values()), slopes, is_grads_batched=True, materialize_grads=True),
+    ]
+
+
+class Watched(TorchDispatchMode):
+    """Sees every operation, as profilers and counters do, and changes nothing."""
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return operation(*args, **(kwargs or {}))
 
 
 class Derivatives(Layer):
@@ -108,3 +133,28 @@ class Derivatives(Layer):
         parameters = dict(module.named_parameters())
         x = self.inputs(module, rows).requires_grad_()
         assert_close(penalised(function(module), parameters, x), penalised(self.twin(module), parameters, x), factor=10)
+
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_a_gradient_penalty_where_the_input_is_made_of_the_weights(self, way: str | None, rows: int) -> None:
+        module = self.usual(way)
+        parameters = dict(module.named_parameters())
+        x = self.inputs(module, rows).requires_grad_()
+        found, expected = (
+            penalised(of_its_own_making(apply), parameters, x) for apply in (function(module), self.twin(module))
+        )
+        assert_close(found, expected, factor=10)
+
+    @pytest.mark.parametrize("rows", [0, 1, 33])
+    def test_a_gradient_penalty_that_is_watched(self, way: str | None, topology: Topology, rows: int) -> None:
+        module = self.make(topology, way)
+        parameters = dict(module.named_parameters())
+        x = self.inputs(module, rows).requires_grad_()
+        with Watched():
+            found = penalised(function(module), parameters, x)
+        assert_close(found, penalised(self.twin(module), parameters, x), factor=10)
+
+    @pytest.mark.parametrize("rows", [1, 7])
+    def test_batched_gradients(self, way: str | None, rows: int) -> None:
+        module = self.usual(way)
+        x, parameters = self.inputs(module, rows), dict(module.named_parameters())
+        assert_close(batched(function(module), parameters, x), batched(self.twin(module), parameters, x), factor=10)

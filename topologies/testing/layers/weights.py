@@ -194,6 +194,8 @@ class Copies(Layer):
             torch.testing.assert_close(copy.deepcopy(module).to("cuda")(x.cuda()).cpu(), expected)
         with pytest.raises(RuntimeError):
             module(x.to("meta"))
+        with pytest.raises(RuntimeError):
+            elsewhere.float()(x.float())
         assert torch.equal(module(x), expected)
 
 
