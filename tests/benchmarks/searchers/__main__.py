@@ -1,6 +1,6 @@
 """Evolution beside other searchers: the same space, evaluator, founders and core time, errors on test targets.
 
-Rivals are evolution with more candidates in flight, random search, a plain (mu + lambda) evolution, and Optuna's TPE
+Rivals are evolution with fewer candidates in flight, random search, a plain (mu + lambda) evolution, and Optuna's TPE
 and CMA-ES on the statistics of layers (depth, widths, constants, shares of the budget; the wiring is drawn at random).
 Every candidate is trained on 8 targets at one learning rate, and on 32 where it would join the best eight, of which the
 validation targets choose one. Needs `pip install evofabric[bench]`; one core:

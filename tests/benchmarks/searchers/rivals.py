@@ -27,8 +27,8 @@ Searcher = Callable[[Problem, Elite, int], Iterator[None]]
 """Scores one candidate after the other for as long as it is asked to."""
 
 
-def _evolving(policy: Policy, offspring: int = 2) -> Searcher:
-    """The search of ``runs/quick.toml``, or with other generations: so many are bred before the first is told."""
+def _evolving(policy: Policy, offspring: int = LoopSettings().offspring) -> Searcher:
+    """A search as a recipe describes it, with several generations bred before the first of them is told."""
 
     def search(of: Problem, elite: Elite, seed: int) -> Iterator[None]:
         rules = Rules(policy, of.n_in, of.n_out, of.bounds, offspring, LoopSettings().population,
@@ -134,7 +134,7 @@ def _topology(params: dict[str, float], of: Problem, key: np.random.Generator) -
 
 SEARCHERS: dict[str, Searcher] = {
     "evolution": _evolving(Policy.EVOLUTION),
-    "evolution, 32 in flight": _evolving(Policy.EVOLUTION, offspring=8),
+    "evolution, 8 in flight": _evolving(Policy.EVOLUTION, offspring=2),
     "random search": _evolving(Policy.RANDOM),
     "(mu + lambda)": plain,
     "TPE": _by_optuna(lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=True)),
