@@ -11,6 +11,7 @@ from torch import nn
 
 import topologies.models as tm
 from tests.topologies.models.small_models import INPUTS, Tied, mlp, mobile, transformer
+from topologies import butterfly
 
 
 @pytest.mark.parametrize("build", [mlp, mobile, transformer])
@@ -67,6 +68,15 @@ def test_reparametrised_edges_fold_to_what_they_compute() -> None:
     folded = tm.fold(model)
     assert type(folded[0]) is nn.Linear
     torch.testing.assert_close(folded(torch.ones(2, 48)), model(torch.ones(2, 48)))
+
+
+def test_reparametrised_layers_of_one_topology_keep_each_its_own_weights() -> None:
+    topology = butterfly(16, 8)
+    model = nn.Sequential(*(tm.SparseCascade(topology) for _ in range(20)))
+    for cascade in model:
+        nn.utils.parametrizations.weight_norm(cascade, "edge_weight", dim=None)
+    for linear, cascade in zip(tm.fold(model), model, strict=True):
+        torch.testing.assert_close(linear.weight, cascade.dense().T)
 
 
 def test_a_layer_alone_and_a_model_without_any() -> None:
