@@ -194,6 +194,21 @@ class TestReasons:
         assert "its class Scaled computes in a way of its own" in reasons(plan)["0"]
         assert "run the model once first" in reasons(plan)["2"]
 
+    def test_convolutions_and_single_modules_that_compute_otherwise(self) -> None:
+        class Standardised(nn.Conv2d):
+            def _conv_forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+                return super()._conv_forward(x, weight / weight.std(), bias)
+
+        model = nn.Sequential(Standardised(32, 32, 3), nn.Linear(48, 48), nn.Linear(48, 48))
+        hooked = model[1].forward
+        model[1].forward = lambda x: 2 * hooked(x)
+        plan = tm.plan(model, density=0.3)
+        assert set(layers(plan)) == {"2"}
+        assert reasons(plan) == {
+            "0": "its class Standardised computes in a way of its own",
+            "1": "its forward was replaced, so it computes in a way of its own",
+        }
+
     def test_layers_that_are_sparse_already_count_once(self) -> None:
         model = tm.convert(mobile(), density=0.4)
         plan = tm.plan(model, density=0.4)
