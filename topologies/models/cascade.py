@@ -168,11 +168,15 @@ class SparseCascade(nn.Module):
         check_fingerprint(self.topology, state)
 
     def to_linear(self) -> nn.Linear:
-        """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory."""
+        """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory.
+
+        What is frozen here is frozen there.
+        """
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight = nn.Parameter(folded(self.edge_weight, self._wiring).detach().contiguous())
+        matrix = folded(self.edge_weight, self._wiring).detach().contiguous()
+        linear.weight = nn.Parameter(matrix, self.edge_weight.requires_grad)
         if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias.detach().clone())
+            linear.bias = nn.Parameter(self.bias.detach().clone(), self.bias.requires_grad)
         return linear.train(self.training)
 
     def extra_repr(self) -> str:

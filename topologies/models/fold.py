@@ -31,8 +31,7 @@ def fold(model: nn.Module) -> nn.Module:
         if isinstance(module, SparseCascade | SparseConv1x1):
             cascade = module if isinstance(module, SparseCascade) else module.cascade
             same = cascade.edge_weight, cascade.topology, kind.name
-            trained = cascade.edge_weight.requires_grad
-            dense.weight = weights.setdefault(same, nn.Parameter(dense.weight.detach(), trained))
+            dense.weight = weights.setdefault(same, dense.weight)
             if isinstance(cascade.bias, nn.Parameter):
                 dense.bias = cascade.bias  # the copy's own, so that a bias which others have too stays theirs
         folded.append((names, dense))

@@ -109,7 +109,7 @@ class SparseConv1x1(nn.Module):
             bias=linear.bias is not None, device="meta",
             padding_mode=self.padding_mode,  # type: ignore[arg-type]
         )  # fmt: skip
-        conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
+        conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None], linear.weight.requires_grad)
         conv.bias = linear.bias
         return conv.train(self.training)
 
