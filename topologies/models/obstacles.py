@@ -53,6 +53,17 @@ def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) 
     )
 
 
+def frozen(module: nn.Module) -> str | None:
+    """Why a layer is left where nothing is fitted to its weights: trained ones would be lost, and nothing trained.
+
+    On the meta device there is nothing to lose.
+    """
+    weights = (parameter for name, parameter in module.named_parameters() if "weight" in name)
+    if any(not weight.requires_grad and not weight.is_meta for weight in weights):
+        return "it is frozen, so that its edges would never be trained: unfreeze it, or give weights=fit"
+    return None
+
+
 def _own_way(module: nn.Module, parent: type[nn.Module] | None) -> str | None:
     """What computes in another way than the layer's kind does."""
     if any(getattr(type(module), name, None) is not getattr(parent, name, None) for name in _COMPUTES):

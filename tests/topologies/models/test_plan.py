@@ -209,6 +209,15 @@ class TestReasons:
             "1": "its forward was replaced, so it computes in a way of its own",
         }
 
+    def test_frozen_layers(self) -> None:
+        model = nn.ModuleList([nn.Linear(48, 48), nn.Conv2d(16, 16, 3), nn.LSTM(48, 48), nn.MultiheadAttention(48, 4)])
+        for frozen in (model[0].bias, model[1].weight, model[2].weight_hh_l0, model[3].out_proj.weight):
+            frozen.requires_grad_(False)
+        plan = tm.plan(model, density=0.4)
+        assert set(layers(plan)) == {"0"}
+        why = "it is frozen, so that its edges would never be trained: unfreeze it, or give weights=fit"
+        assert {reasons(plan)[name] for name in "123"} == {why}
+
     def test_layers_that_are_sparse_already_count_once(self) -> None:
         model = tm.convert(mobile(), density=0.4)
         plan = tm.plan(model, density=0.4)
