@@ -121,19 +121,19 @@ class SparseCascade(nn.Module):
             if self.bias is not None:
                 self.bias.zero_()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Apply the cascade: ``(..., n_in)`` to ``(..., n_out)``.
 
         Raises
         ------
         TypeError
-            When ``x`` is complex, sparse or nested, or no tensor, as while ``torch.fx`` traces.
+            When ``input`` is complex, sparse or nested, or no tensor, as while ``torch.fx`` traces.
         ValueError
-            When the last dimension of ``x`` is not ``n_in``.
+            When the last dimension of ``input`` is not ``n_in``.
         """
-        self._check(x)
-        outputs = cascade(x.reshape(-1, self.in_features), self.edge_weight, self.bias, self._wiring, self.way)
-        return outputs.view(*x.shape[:-1], self.out_features)
+        self._check(input)
+        outputs = cascade(input.reshape(-1, self.in_features), self.edge_weight, self.bias, self._wiring, self.way)
+        return outputs.view(*input.shape[:-1], self.out_features)
 
     def dense(self) -> Tensor:
         """The matrix that the cascade multiplies by, ``(n_in, n_out)``: exact, since hidden neurons are linear."""

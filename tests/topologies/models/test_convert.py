@@ -148,6 +148,22 @@ class TestKept:
         model(x).sum().backward()
         assert called == []
 
+    @pytest.mark.parametrize(
+        ("layer", "shape"),
+        [
+            (nn.Linear(48, 64), (5, 48)),
+            (nn.Conv2d(16, 32, 1), (2, 16, 4, 4)),
+            (nn.Conv2d(16, 32, 3), (2, 16, 4, 4)),
+            (nn.LSTM(16, 16), (3, 2, 16)),
+            (nn.GRU(16, 16), (3, 2, 16)),
+        ],
+    )
+    def test_the_names_of_arguments(self, layer: nn.Module, shape: tuple[int, ...]) -> None:
+        x = torch.randn(shape)
+        sparse = tm.convert(copy.deepcopy(layer), density=0.5)
+        found, expected = (y[0] if isinstance(y, tuple) else y for y in (sparse(input=x), layer(input=x)))
+        assert found.shape == expected.shape
+
     def test_a_module_at_several_places_is_replaced_once_and_tied_weights_stay_tied(self) -> None:
         model = tm.convert(Tied(), density=0.4)
         assert model.first is model.second
