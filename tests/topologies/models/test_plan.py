@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.utils import prune
 
 import topologies.models as tm
 from tests.topologies.models.small_models import Tied, mlp, mobile, transformer
-from topologies import butterfly, random_regular, replace_linear
+from topologies import Stack, butterfly, random_regular, replace_linear
 from topologies.families import find
 
 
@@ -81,9 +82,12 @@ class TestOneLayer:
         cascade = replace_linear(nn.Linear(64, 48), expression)
         assert (cascade.in_features, cascade.out_features) == (64, 48)
 
-    def test_a_budget(self) -> None:
-        cascade = replace_linear(nn.Linear(64, 48), 1000)
+    @pytest.mark.parametrize("budget", [1000, np.int64(1000)])
+    def test_a_budget(self, budget: int) -> None:
+        cascade = replace_linear(nn.Linear(64, 48), budget)
         assert cascade.topology == find("random_regular").fit(64, 48, 1000).topology()
+        for plan in (tm.plan(nn.Linear(64, 48), budget), tm.plan(nn.Linear(64, 48), budget=budget)):
+            assert plan.changes[0].topology == cascade.topology
 
     @pytest.mark.parametrize(
         ("source", "message"),
@@ -93,9 +97,15 @@ class TestOneLayer:
             ("clos", "'clos' is a family: say by a budget or a density"),
             (3, "it needs"),
             (True, "whole number"),
+            (0.1, r"did you mean density=0\.1"),
+            (np.float32(0.1), r"did you mean density=0\.1"),
+            (None, "a NoneType is no topology"),
+            (butterfly(64, 8).layers[0], "a Layer is no topology"),
+            ([[[1, 2], [2, 1]]], "a list is no topology: .* Topology.from_masks"),
+            (Stack((butterfly(64, 8),) * 2), "the stack holds 2 places"),
         ],
     )
-    def test_what_does_not_fit_says_what_would(self, source: str | int, message: str) -> None:
+    def test_what_does_not_fit_says_what_would(self, source: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             replace_linear(nn.Linear(64, 48), source)
 
@@ -252,6 +262,8 @@ class TestReasons:
         ("buterfly(depth=8)", {}, "nearest is 'butterfly'"),
         ("butterfly(deph=8)", {}, "nearest is 'depth'"),
         ("nowhere.safetensors", {}, "cannot read"),
+        (0.1, {}, r"0\.1 is no topology: did you mean density=0\.1"),
+        (np.eye(48), {}, "a ndarray is no topology"),
         ("closs", {"density": 0.1}, "no family expression"),
         (butterfly(32, 8), {}, r"0: the topology is 32 x 32 but the layer is 48 x 64.*Family\.fit.*lift.*resize"),
         ("butterfly(32, 8)", {}, r"0: the topology is 32 x 32 but the layer is 48 x 64"),
