@@ -46,7 +46,8 @@ class Layer:
     Raises
     ------
     ValueError
-        For an index out of range, two edges between the same neurons, or arrays of different lengths.
+        For a size that is no whole number or out of range, an index out of range, two edges between the same neurons,
+        or arrays of different lengths.
     """
 
     n_in: int
@@ -57,8 +58,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         for name, width in (("n_in", self.n_in), ("n_out", self.n_out)):
-            if not 1 <= width <= MAX_WIDTH:
-                raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons")
+            if not isinstance(width, int | np.integer) or not 1 <= width <= MAX_WIDTH:
+                raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons, a whole number")
+            object.__setattr__(self, name, int(width))
         sources = _indices(self.sources, self.n_in, "source")
         targets = _indices(self.targets, self.n_out, "target")
         trainable = np.array(self.trainable, dtype=np.bool_)
