@@ -28,6 +28,7 @@ MAX_WIDTH = 1 << 20
 """Neurons in one layer: far above any use, low enough that widths never overflow an int32."""
 
 _MOST_REACHES = 1 << 26  # bytes in which it is noted which inputs reach the edges of a layer
+_SHOWN_WIDTHS = 32  # of a deeper topology the first and the last are shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,8 +297,11 @@ class Topology:
         object.__setattr__(self, "layers", fields["layers"])
 
     def __repr__(self) -> str:
-        widths = "-".join(str(width) for width in self.widths)
-        return f"Topology({widths}, {self.n_trainable} trainable of {self.n_edges} edges)"
+        widths = [str(width) for width in self.widths]
+        if (more := len(widths) - _SHOWN_WIDTHS) > 0:
+            half = _SHOWN_WIDTHS // 2
+            widths[half:-half] = [f"({more} more)"]
+        return f"Topology({'-'.join(widths)}, {self.n_trainable} trainable of {self.n_edges} edges)"
 
 
 def step(reach: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:

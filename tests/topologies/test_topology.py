@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from topologies import Layer, Topology, clos, load
+from topologies import Layer, Topology, butterfly, clos, load
 from topologies.topology import MAX_WIDTH, step
 
 quick = settings(max_examples=50, deadline=None)
@@ -259,3 +259,6 @@ def test_equal_means_the_same_edges_under_the_same_numbers() -> None:
 
 def test_it_says_what_it_is() -> None:
     assert repr(clos(32, 8, 9, 8)) == "Topology(32-72-72-32, 976 trainable of 1152 edges)"
+    ends = "-".join(["8"] * 16)
+    deep = butterfly(8, 5000)
+    assert repr(deep) == f"Topology({ends}-(4969 more)-{ends}, {deep.n_trainable} trainable of {deep.n_edges} edges)"
