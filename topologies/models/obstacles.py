@@ -11,7 +11,10 @@ from topologies.models.kinds import kind_of, sparse_kind_of
 from topologies.models.places import Names
 
 _READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
-"""Modules that compute with the weights of children which they never call.
+"""Modules of PyTorch's that compute with the weights of children which they never call.
+
+One of somebody else's that reads ``self.fc.weight`` is not known here. It gets the product of the cascade's matrices,
+multiplied out at every access: right, but slow.
 
 The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2`` and of its
 attention; but the weight of a cascade is a tensor that it declines, and a sparse attention tells it that its weights
