@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.reach import alive
+from topologies.stack import AnyTopology, the_topology
 from topologies.topology import Layer, Topology
 
 
-def crop(topology: Topology, n_in: int, n_out: int) -> Topology:
+def crop(topology: AnyTopology, n_in: int, n_out: int) -> Topology:
     """The topology between its first ``n_in`` inputs and first ``n_out`` outputs, pruned.
 
     Raises
     ------
     ValueError
-        When ``n_in`` or ``n_out`` is below 1 or above what the topology has, or no path is left between them.
+        When ``n_in`` or ``n_out`` is below 1 or above what the topology has, no path is left between them, or it is a
+        stack of several places.
     """
+    topology = the_topology(topology, "the stack")
     for name, wanted, there in (("n_in", n_in, topology.n_in), ("n_out", n_out, topology.n_out)):
         if not 1 <= wanted <= there:
             raise ValueError(f"{name} = {wanted}: crop to between 1 and the {there} that are there")

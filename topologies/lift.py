@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from topologies.crop import between
 from topologies.extras import needed_by
 from topologies.families.arguments import both_sides, whole
+from topologies.stack import AnyTopology, the_topology
 from topologies.topology import Layer, Topology
 
 _DRAWS = 16  # of all matchings, to find ones that leave no pair unconnected
 _HOPELESS = 8.0  # unconnected pairs expected, of which no draw is likely to be rid
 
 
-def lift(topology: Topology, k: int, seed: int = 0) -> Topology:
+def lift(topology: AnyTopology, k: int, seed: int = 0) -> Topology:
     """Every neuron ``k`` times, and every edge a random matching between the copies of its two ends.
 
     In the words of graph theory this is a random k-lift. The copies of neuron ``i`` are ``i k`` to ``i k + k - 1``, so
@@ -34,7 +35,7 @@ def lift(topology: Topology, k: int, seed: int = 0) -> Topology:
     Parameters
     ----------
     topology:
-        At any sizes.
+        At any sizes; a stack of a single place counts as one.
     k:
         How many copies of every neuron there are.
     seed:
@@ -43,8 +44,9 @@ def lift(topology: Topology, k: int, seed: int = 0) -> Topology:
     Raises
     ------
     ValueError
-        When ``k`` or ``seed`` is inadmissible, or a layer would be too wide.
+        When ``k`` or ``seed`` is inadmissible, a layer would be too wide, or it is a stack of several places.
     """
+    topology = the_topology(topology, "the stack")
     k, seed = whole("k", k, 1), whole("seed", seed, 0, 2**63)
     whole("k times the widest layer", k * max(topology.widths), 1)
     if k == 1:
@@ -62,7 +64,7 @@ def lift(topology: Topology, k: int, seed: int = 0) -> Topology:
     return lifted
 
 
-def resize(topology: Topology, n_in: int, n_out: int, seed: int = 0) -> Topology:
+def resize(topology: AnyTopology, n_in: int, n_out: int, seed: int = 0) -> Topology:
     """The topology at other sizes: lifted until both fit, then cropped.
 
     Copies of inputs and outputs go evenly, from the highest-numbered copy of a neuron on, rather than from the end:
@@ -74,6 +76,7 @@ def resize(topology: Topology, n_in: int, n_out: int, seed: int = 0) -> Topology
     ValueError
         As :func:`lift` and :func:`topologies.crop.between` do.
     """
+    topology = the_topology(topology, "the stack")
     n_in, n_out = both_sides(n_in, n_out)
     if (n_in, n_out) == (topology.n_in, topology.n_out):
         return topology

@@ -5,8 +5,11 @@ This is the one place that decides what a name means; layers, recipes and comman
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from topologies.expression import is_expression, likely, parse, read
 from topologies.families import FAMILIES, find
@@ -72,6 +75,8 @@ def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTo
     ValueError
         When it is none of these, or the file or expression is refused.
     """
+    if not isinstance(name, str | PathLike):
+        raise ValueError(_no_name(name))
     text = str(name)
     if is_expression(text):
         return parse(text, sizes)
@@ -104,12 +109,12 @@ class OtherSizesError(ValueError):
 
 def checked(source: Source) -> Source:
     """The source, once what can be wrong with it at any sizes was looked for; of a file, the topology in it."""
-    if not isinstance(source, str | Path) or source in FAMILIES:
+    if isinstance(source, Topology | int | np.integer) or (isinstance(source, str) and source in FAMILIES):
         return source
-    if not is_expression(str(source)):
-        return resolve(source)
-    read(str(source), (2, 2))
-    return source
+    if isinstance(source, str | PathLike) and is_expression(str(source)):
+        read(str(source), (2, 2))
+        return source
+    return resolve(source)
 
 
 class Sized(NamedTuple):
@@ -126,9 +131,9 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
     Parameters
     ----------
     source:
-        A topology; a name as :func:`resolve` takes it, where an expression may leave its sizes out; a budget of
-        trainable edges, of which random regular makes the best (:meth:`topologies.families.Family.fit`); or a
-        family's name alone, which makes the best of ``budget``.
+        A topology, or a stack of a single place; a name as :func:`resolve` takes it, where an expression may leave its
+        sizes out; a budget of trainable edges, of which random regular makes the best
+        (:meth:`topologies.families.Family.fit`); or a family's name alone, which makes the best of ``budget``.
     n_in, n_out:
         The layer's inputs and outputs.
     budget:
@@ -143,7 +148,9 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
     ValueError
         When there is no such topology, also not at these sizes.
     """
-    if isinstance(source, int):
+    if isinstance(source, Stack):
+        source = the_topology(source, "the stack")
+    if isinstance(source, int | np.integer):
         return at_sizes(DEFAULT_FAMILY, n_in, n_out, source)
     if isinstance(source, str) and source in FAMILIES:
         if budget is None:
@@ -172,6 +179,19 @@ def topology_file(path: Path) -> Path:
     """The champion's file where ``path`` is the folder of a run that has one, else ``path`` itself."""
     champion = path / CHAMPION
     return champion if champion.is_file() else path
+
+
+def _no_name(value: object) -> str:
+    """What is wrong with a value that is no name, and what may have been meant."""
+    if isinstance(value, float | np.floating) and 0 < value < 1:
+        return f"{value:g} is no topology: did you mean density={value:g}, which plan and convert take?"
+    example = find(DEFAULT_FAMILY).example
+    if isinstance(value, int | np.integer):
+        return f"{value} is no topology: so many edges make one where a layer's sizes are known; name one, as {example}"
+    return (
+        f"a {type(value).__name__} is no topology: a Topology, a file's name or an expression such as {example} is "
+        "wanted; Topology.from_masks makes one of masks"
+    )
 
 
 def _what_is_wrong(text: str) -> str:

@@ -190,15 +190,15 @@ def by_place(topologies: Mapping[str, AnyTopology]) -> dict[str, Topology]:
 
 
 def the_topology(found: AnyTopology, name: object) -> Topology:
-    """What was found by a name, if it is one topology.
+    """What was found by a name, if it is one topology, or a stack of a single place.
 
     Raises
     ------
     ValueError
-        When it is a stack, which has a topology for every place of a model.
+        When it is a stack of several places, which has a topology for each.
     """
-    if isinstance(found, Topology):
-        return found
+    if isinstance(found, Topology) or len(found.places) == 1:
+        return found.places[0]
     sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in found.sizes)
     raise ValueError(
         f"{name} holds {len(found.places)} places ({sizes}), not one topology: topologies.models.convert puts them all "

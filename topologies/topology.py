@@ -28,6 +28,7 @@ MAX_WIDTH = 1 << 20
 """Neurons in one layer: far above any use, low enough that widths never overflow an int32."""
 
 _MOST_REACHES = 1 << 26  # bytes in which it is noted which inputs reach the edges of a layer
+_SHOWN_WIDTHS = 32  # of a deeper topology the first and the last are shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,8 @@ class Layer:
     Raises
     ------
     ValueError
-        For an index out of range, two edges between the same neurons, or arrays of different lengths.
+        For a size that is no whole number or out of range, an index out of range, two edges between the same neurons,
+        or arrays of different lengths.
     """
 
     n_in: int
@@ -57,8 +59,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         for name, width in (("n_in", self.n_in), ("n_out", self.n_out)):
-            if not 1 <= width <= MAX_WIDTH:
-                raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons")
+            if not isinstance(width, int | np.integer) or not 1 <= width <= MAX_WIDTH:
+                raise ValueError(f"{name} is {width}: a layer has between 1 and {MAX_WIDTH} neurons, a whole number")
+            object.__setattr__(self, name, int(width))
         sources = _indices(self.sources, self.n_in, "source")
         targets = _indices(self.targets, self.n_out, "target")
         trainable = np.array(self.trainable, dtype=np.bool_)
@@ -294,8 +297,11 @@ class Topology:
         object.__setattr__(self, "layers", fields["layers"])
 
     def __repr__(self) -> str:
-        widths = "-".join(str(width) for width in self.widths)
-        return f"Topology({widths}, {self.n_trainable} trainable of {self.n_edges} edges)"
+        widths = [str(width) for width in self.widths]
+        if (more := len(widths) - _SHOWN_WIDTHS) > 0:
+            half = _SHOWN_WIDTHS // 2
+            widths[half:-half] = [f"({more} more)"]
+        return f"Topology({'-'.join(widths)}, {self.n_trainable} trainable of {self.n_edges} edges)"
 
 
 def step(reach: NDArray[np.bool_], layer: Layer) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,14 +13,15 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from tests.topologies.test_packing import topologies
-from topologies import SparseCascade, Stack, Topology, butterfly, clos, load, random_regular
+from topologies import SparseCascade, Stack, Topology, butterfly, clos, lift, load, random_regular, resize
 from topologies.canonical import renumber
+from topologies.crop import crop
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import save
 from topologies.masks import load_masks, save_masks
 from topologies.names import at_places, resolve, resolve_any
 from topologies.packing import from_text, to_text
-from topologies.stack import Layout, by_place, size_text, stacked
+from topologies.stack import AnyTopology, Layout, by_place, size_text, stacked
 
 stacks = st.lists(topologies(), min_size=1, max_size=4).map(lambda places: Stack(tuple(places)))
 quick = settings(max_examples=40, deadline=None)
@@ -116,6 +118,17 @@ def test_a_layer_takes_no_stack_and_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds 2 places"):
         resolve(path)
     assert resolve_any(path) == TWO
+
+
+@pytest.mark.parametrize(
+    "change", [lambda one: lift(one, 2), lambda one: resize(one, 9, 7), lambda one: crop(one, 5, 3)]
+)
+def test_other_sizes_are_for_one_topology_also_where_it_is_the_only_place(
+    change: Callable[[AnyTopology], Topology],
+) -> None:
+    assert change(Stack(TWO.places[:1])) == change(TWO.places[0])
+    with pytest.raises(ValueError, match="the stack holds 2 places"):
+        change(TWO)
 
 
 def test_a_name_stands_for_a_topology_at_every_place(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from dataclasses import FrozenInstanceError
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from topologies import Layer, Topology, clos
+from topologies import Layer, Topology, butterfly, clos, load
 from topologies.topology import MAX_WIDTH, step
 
 quick = settings(max_examples=50, deadline=None)
@@ -124,10 +126,15 @@ def test_a_layer_refuses_edges_that_make_no_sense(sources: list[int], targets: l
         layer(sources, targets, [True, True] if len(targets) < 3 else None)
 
 
-@pytest.mark.parametrize("width", [0, -1, MAX_WIDTH + 1])
-def test_a_layer_has_between_one_neuron_and_very_many(width: int) -> None:
+@pytest.mark.parametrize("width", [0, -1, MAX_WIDTH + 1, 2.0, "3"])
+def test_a_layer_has_between_one_neuron_and_very_many(width: Any) -> None:
     with pytest.raises(ValueError, match=f"n_in is {width}: a layer has between 1 and {MAX_WIDTH} neurons"):
         layer([], [], n_in=width)
+
+
+def test_sizes_of_numpys_are_numbers_as_others_and_can_be_saved(tmp_path: Path) -> None:
+    given = Topology((layer([0, 2], [0, 1], n_in=np.int64(3)),))  # type: ignore[arg-type]
+    assert load(given.save(tmp_path / "given.safetensors")) == given == Topology((layer([0, 2], [0, 1], n_in=3),))
 
 
 @pytest.mark.parametrize(
@@ -257,3 +264,6 @@ def test_equal_means_the_same_edges_under_the_same_numbers() -> None:
 
 def test_it_says_what_it_is() -> None:
     assert repr(clos(32, 8, 9, 8)) == "Topology(32-72-72-32, 976 trainable of 1152 edges)"
+    ends = "-".join(["8"] * 16)
+    deep = butterfly(8, 5000)
+    assert repr(deep) == f"Topology({ends}-(4969 more)-{ends}, {deep.n_trainable} trainable of {deep.n_edges} edges)"

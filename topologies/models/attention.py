@@ -166,8 +166,7 @@ class SparseMultiheadAttention(nn.Module):
             learns = any(one.bias is not None and one.bias.requires_grad for one in (self.q, self.k, self.v))
             like.in_proj_bias = nn.Parameter(self.in_proj_bias.detach(), requires_grad=learns)
         out = self.out_proj.to_linear()
-        like.out_proj.weight = nn.Parameter(out.weight.detach(), self.out_proj.edge_weight.requires_grad)
-        like.out_proj.bias = out.bias
+        like.out_proj.weight, like.out_proj.bias = out.weight, out.bias
         for name, extra in (("bias_k", self.bias_k), ("bias_v", self.bias_v)):
             if extra is not None:
                 setattr(like, name, nn.Parameter(extra.detach().clone(), requires_grad=extra.requires_grad))

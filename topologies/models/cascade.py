@@ -121,19 +121,19 @@ class SparseCascade(nn.Module):
             if self.bias is not None:
                 self.bias.zero_()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Apply the cascade: ``(..., n_in)`` to ``(..., n_out)``.
 
         Raises
         ------
         TypeError
-            When ``x`` is complex, sparse or nested, or no tensor, as while ``torch.fx`` traces.
+            When ``input`` is complex, sparse or nested, or no tensor, as while ``torch.fx`` traces.
         ValueError
-            When the last dimension of ``x`` is not ``n_in``.
+            When the last dimension of ``input`` is not ``n_in``.
         """
-        self._check(x)
-        outputs = cascade(x.reshape(-1, self.in_features), self.edge_weight, self.bias, self._wiring, self.way)
-        return outputs.view(*x.shape[:-1], self.out_features)
+        self._check(input)
+        outputs = cascade(input.reshape(-1, self.in_features), self.edge_weight, self.bias, self._wiring, self.way)
+        return outputs.view(*input.shape[:-1], self.out_features)
 
     def dense(self) -> Tensor:
         """The matrix that the cascade multiplies by, ``(n_in, n_out)``: exact, since hidden neurons are linear."""
@@ -168,11 +168,15 @@ class SparseCascade(nn.Module):
         check_fingerprint(self.topology, state)
 
     def to_linear(self) -> nn.Linear:
-        """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory."""
+        """An ordinary ``nn.Linear`` that computes the same, for inference or export; it shares no memory.
+
+        What is frozen here is frozen there.
+        """
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        linear.weight = nn.Parameter(folded(self.edge_weight, self._wiring).detach().contiguous())
+        matrix = folded(self.edge_weight, self._wiring).detach().contiguous()
+        linear.weight = nn.Parameter(matrix, self.edge_weight.requires_grad)
         if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias.detach().clone())
+            linear.bias = nn.Parameter(self.bias.detach().clone(), self.bias.requires_grad)
         return linear.train(self.training)
 
     def extra_repr(self) -> str:

@@ -79,9 +79,7 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     tensors, shared = _tensors(model)
     (folder / TOPOLOGIES).mkdir(parents=True, exist_ok=True)
     for name, topology in topologies.items():
-        path = folder / TOPOLOGIES / f"{name}.safetensors"
-        if not path.exists():
-            files.save(topology, path)
+        files.save(topology, folder / TOPOLOGIES / f"{name}.safetensors")  # also where one is: it may be damaged
     about = {
         "format": _FORMAT,
         "version": _VERSION,

@@ -9,6 +9,7 @@ from torch import nn
 
 from topologies.models.changes import Change, Plan
 from topologies.models.kinds import kind_of
+from topologies.models.obstacles import frozen
 from topologies.models.places import keep_nested_tensors_out, modules_at, swap
 from topologies.models.plan import plan
 from topologies.models.start import Fit
@@ -45,13 +46,13 @@ def convert(
         other arguments.
     weights:
         What fits a topology to each dense matrix ``(n_in, n_out)`` and returns trainable ``weights``, such as
-        ``evaluators.reconstruction.fit``; by default dense weights do not carry over.
+        ``evaluators.reconstruction.fit``; by default dense weights do not carry over, and frozen layers stay dense.
 
     Raises
     ------
     ValueError
-        As for a plan; when the plan was made for another model; or when no layer could be made sparse, where
-        ``only_if_faster`` did not ask for that.
+        As for a plan; when the plan was made for another model, or has frozen layers and no ``weights`` are given; or
+        when no layer could be made sparse, where ``only_if_faster`` did not ask for that.
     """
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("the model is wrapped for several processes already: convert it before that")
@@ -60,7 +61,7 @@ def convert(
             raise ValueError(f"a plan is complete: give {', '.join(options)} to plan() when it is made")
         chosen = plan_or_topology
     else:
-        chosen = plan(model, plan_or_topology, **options)
+        chosen = plan(model, plan_or_topology, weights=weights, **options)
         if not chosen.changes and not options.get("only_if_faster"):
             raise ValueError(_nothing(chosen))
     changes: dict[tuple[str, ...], dict[str, Change]] = {}
@@ -84,6 +85,8 @@ def _sparse(model: nn.Module, changes: Mapping[str, Change], weights: Fit | None
         change = changes[matrix.path]
         if not matrix.fits(change.n_in, change.n_out):
             raise ValueError(_other(change, found[0]))
+    if weights is None and (reason := frozen(found[0])):
+        raise ValueError(f"{first.names[0]}: {reason}")
     topologies = {path: change.topology for path, change in changes.items()}
     try:
         return kind.replace(found[0], topologies, weights)

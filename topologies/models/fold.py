@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from torch import nn
+from torch import Tensor, nn
 
 from topologies.models.cascade import SparseCascade
 from topologies.models.kinds import sparse_kind_of
@@ -22,7 +22,7 @@ def fold(model: nn.Module) -> nn.Module:
     """
     copy = deepcopy(model)
     folded: list[tuple[list[str], nn.Module]] = []
-    weights: dict[tuple[int, Topology, str], nn.Parameter] = {}
+    weights: dict[tuple[Tensor, Topology, str], nn.Parameter] = {}  # by the edges themselves: an id is used again
     for module, names in names_of(copy).items():
         kind = sparse_kind_of(module)
         if kind is None:
@@ -30,9 +30,8 @@ def fold(model: nn.Module) -> nn.Module:
         dense = kind.fold(module)
         if isinstance(module, SparseCascade | SparseConv1x1):
             cascade = module if isinstance(module, SparseCascade) else module.cascade
-            same = id(cascade.edge_weight), cascade.topology, kind.name
-            trained = cascade.edge_weight.requires_grad
-            dense.weight = weights.setdefault(same, nn.Parameter(dense.weight.detach(), trained))
+            same = cascade.edge_weight, cascade.topology, kind.name
+            dense.weight = weights.setdefault(same, dense.weight)
             if isinstance(cascade.bias, nn.Parameter):
                 dense.bias = cascade.bias  # the copy's own, so that a bias which others have too stays theirs
         folded.append((names, dense))

@@ -28,10 +28,10 @@ def parameter_groups(
     >>> optimizer = torch.optim.AdamW(parameter_groups(model, lr=1e-3, weight_decay=0.05))
 
     Frozen parameters are left out, shared ones are in one group, that of cascades where one of those has it. There are
-    up to four groups, told apart by their ``"name"``: the ``edges`` and the ``biases of cascades``, which do not decay,
-    and of the rest of the model what has two dimensions or more, ``weights``, and what has fewer, ``biases and
-    norms``, which does not decay. ``edge_weight`` has one dimension, so that recipes which decay what has two would
-    not decay it.
+    up to four groups, told apart by their ``"name"``. Two decay: the ``edges`` of cascades, and the ``weights``, what
+    has two dimensions or more in the rest of the model. Two do not: the ``biases of cascades``, and the ``biases and
+    norms``, what has fewer dimensions in the rest. ``edge_weight`` has one dimension, so that recipes which decay what
+    has two would not decay it.
 
     Parameters
     ----------

@@ -11,12 +11,18 @@ from topologies.models.kinds import kind_of, sparse_kind_of
 from topologies.models.places import Names
 
 _READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
-"""Modules that compute with the weights of children which they never call.
+"""Modules of PyTorch's that compute with the weights of children which they never call.
+
+One of somebody else's that reads ``self.fc.weight`` is not known here. It gets the product of the cascade's matrices,
+multiplied out at every access: right, but slow.
 
 The fast path of ``nn.TransformerEncoderLayer`` reads weights too, those of ``linear1`` and ``linear2`` and of its
 attention; but the weight of a cascade is a tensor that it declines, and a sparse attention tells it that its weights
 are not to be read together, so that it calls them instead.
 """
+
+_COMPUTES = ("forward", "_conv_forward")
+"""The methods with which layers compute: a class may have its own, and so may a module (a hook of accelerate's)."""
 
 _OF_STATE = ("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
 
@@ -41,15 +47,32 @@ def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) 
     kind = kind_of(module)
     if kind is None:
         return "it has no sparse form here"
-    parent = kind.dense(module)
-    if parent is None or type(module).forward is not parent.forward:
-        return f"its class {type(module).__name__} computes in a way of its own"
     return (
-        kind.obstacle(module)
+        _own_way(module, kind.dense(module))
+        or kind.obstacle(module)
         or _unusual_weights(module, kind.parameters(module))
         or _read_by_parent(model, names[module])
         or _tied(module, owners)
     )
+
+
+def frozen(module: nn.Module) -> str | None:
+    """Why a layer is left where nothing is fitted to its weights: trained ones would be lost, and nothing trained.
+
+    On the meta device there is nothing to lose.
+    """
+    weights = (parameter for name, parameter in module.named_parameters() if "weight" in name)
+    if any(not weight.requires_grad and not weight.is_meta for weight in weights):
+        return "it is frozen, so that its edges would never be trained: unfreeze it, or give weights=fit"
+    return None
+
+
+def _own_way(module: nn.Module, parent: type[nn.Module] | None) -> str | None:
+    """What computes in another way than the layer's kind does."""
+    if any(getattr(type(module), name, None) is not getattr(parent, name, None) for name in _COMPUTES):
+        return f"its class {type(module).__name__} computes in a way of its own"
+    replaced = [name for name in _COMPUTES if name in vars(module)]
+    return f"its {replaced[0]} was replaced, so it computes in a way of its own" if replaced else None
 
 
 def _unusual_weights(module: nn.Module, expected: set[str]) -> str | None:

@@ -11,9 +11,10 @@ from torch.nn.parameter import is_lazy
 from topologies.models.changes import Change, Plan, Skip
 from topologies.models.choice import Chooser
 from topologies.models.kinds import WITHOUT_SPARSE_FORM, kind_of, sparse_kind_of
-from topologies.models.obstacles import obstacle, owners_of
+from topologies.models.obstacles import frozen, obstacle, owners_of
 from topologies.models.place_choice import PlaceChooser
 from topologies.models.places import names_of
+from topologies.models.start import Fit
 from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
 from topologies.names import OtherSizesError, Source, stack_of
 from topologies.stack import Stack
@@ -30,6 +31,7 @@ def plan(
     lift: bool = False,
     only_if_faster: bool = False,
     diagonal: bool = False,
+    weights: Fit | None = None,
 ) -> Plan:
     """What converting a model would change; nothing is changed, and no weight is drawn.
 
@@ -57,6 +59,9 @@ def plan(
     diagonal:
         Whether every topology ends in one weight more for each output, within a density or budget. Dense weights, which
         are small, can only be fitted with it where all layers of a topology have constants, as most families' do.
+    weights:
+        What :func:`topologies.models.convert` will start the edges with, if anything. Without it frozen layers are left
+        as they are: their weights would be lost, and what is drawn in their place never trained.
 
     Raises
     ------
@@ -92,7 +97,9 @@ def plan(
         for entry in _entries(
             module,
             places,
-            "excluded" if not left.isdisjoint(places) else obstacle(model, module, names, owners),
+            "excluded"
+            if not left.isdisjoint(places)
+            else obstacle(model, module, names, owners) or (frozen(module) if weights is None else None),
             chooser,
         )
     ]

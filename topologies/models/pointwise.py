@@ -68,18 +68,18 @@ class SparseConv1x1(nn.Module):
         self.cascade = SparseCascade(topology, bias, device, dtype)
         self.in_channels, self.out_channels = self.cascade.in_features, self.cascade.out_features
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Apply the cascade to every pixel.
 
         Raises
         ------
         TypeError
-            When ``x`` is complex, sparse or nested, or no tensor.
+            When ``input`` is complex, sparse or nested, or no tensor.
         ValueError
-            When ``x`` is no image, or a batch of images, of ``C_in`` channels.
+            When ``input`` is no image, or a batch of images, of ``C_in`` channels.
         """
-        check_images(x, self.in_channels, self.cascade)
-        last = is_channels_last(x)
+        check_images(input, self.in_channels, self.cascade)
+        x, last = input, is_channels_last(input)
         if self.padding != (0, 0):
             (high, wide), mode = self.padding, self.padding_mode
             x = functional.pad(x, (wide, wide, high, high), mode="constant" if mode == "zeros" else mode)
@@ -109,7 +109,7 @@ class SparseConv1x1(nn.Module):
             bias=linear.bias is not None, device="meta",
             padding_mode=self.padding_mode,  # type: ignore[arg-type]
         )  # fmt: skip
-        conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None])
+        conv.weight = nn.Parameter(linear.weight.detach()[:, :, None, None], linear.weight.requires_grad)
         conv.bias = linear.bias
         return conv.train(self.training)
 

@@ -204,18 +204,18 @@ class SparseLSTM(_SparseRecurrent):
     gates, dense, remedy = "ifgo", nn.LSTM, "put its to_lstm() in its place"
 
     def forward(
-        self, x: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
+        self, input: Tensor | PackedSequence, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor | PackedSequence, tuple[Tensor, Tensor]]:
         """Outputs, and the last hidden and cell states, as ``nn.LSTM`` gives them.
 
         Raises
         ------
         TypeError
-            When ``x`` is complex, sparse or nested, or no tensor.
+            When ``input`` is complex, sparse or nested, or no tensor.
         ValueError
-            When ``x`` or a state has another shape than is wanted.
+            When ``input`` or a state has another shape than is wanted.
         """
-        y, (hidden, cell) = self._run(x, hx)
+        y, (hidden, cell) = self._run(input, hx)
         return y, (hidden, cell)
 
     def to_lstm(self) -> nn.LSTM:
@@ -261,9 +261,11 @@ class SparseGRU(_SparseRecurrent):
             input_size, hidden_size, topology, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
         )
 
-    def forward(self, x: Tensor | PackedSequence, hx: Tensor | None = None) -> tuple[Tensor | PackedSequence, Tensor]:
+    def forward(
+        self, input: Tensor | PackedSequence, hx: Tensor | None = None
+    ) -> tuple[Tensor | PackedSequence, Tensor]:
         """Outputs and the last hidden states, as ``nn.GRU`` gives them; raises as :meth:`SparseLSTM.forward`."""
-        y, (hidden,) = self._run(x, None if hx is None else [hx])
+        y, (hidden,) = self._run(input, None if hx is None else [hx])
         return y, hidden
 
     def to_gru(self) -> nn.GRU:

@@ -24,7 +24,8 @@ def replace_linear(linear: nn.Linear, topology: Source, *, weights: Fit | None =
     >>> model.head = head
 
     The edges start from a fresh draw, or near the dense weights where ``weights`` fits them: a function of the topology
-    and the matrix ``(n_in, n_out)``, whose result has trainable ``weights``. What was frozen stays frozen.
+    and the matrix ``(n_in, n_out)``, whose result has trainable ``weights``. What was frozen stays frozen, also
+    edges that were drawn, so give ``weights`` for a frozen layer.
 
     Raises
     ------

@@ -84,18 +84,18 @@ class SparseConv2d(nn.Module):
             self.depthwise.dilation,
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         """Filter every channel, then apply the cascade to every pixel.
 
         Raises
         ------
         TypeError
-            When ``x`` is complex, sparse or nested, or no tensor.
+            When ``input`` is complex, sparse or nested, or no tensor.
         ValueError
-            When ``x`` is no image, or a batch of images, of ``C_in`` channels.
+            When ``input`` is no image, or a batch of images, of ``C_in`` channels.
         """
-        check_images(x, self.in_channels, self.cascade)
-        return over_channels(self.cascade, self.depthwise(x), is_channels_last(x))
+        check_images(input, self.in_channels, self.cascade)
+        return over_channels(self.cascade, self.depthwise(input), is_channels_last(input))
 
     @property
     def bias(self) -> nn.Parameter | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,21 @@ def test_built_from_a_file_or_an_expression(tmp_path: Path) -> None:
     for source in (path, str(path)):
         assert SparseCascade(source).topology == small()
     assert SparseCascade("dense(3, 4)").topology.n_trainable == 12
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (100, "100 is no topology: so many edges make one where a layer's sizes are known"),
+        (0.1, "did you mean density=0.1"),
+        (None, "a NoneType is no topology"),
+        ([[[1, 2], [2, 1]]], "a list is no topology"),
+    ],
+)
+def test_what_is_no_topology_is_refused_in_one_line(source: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        SparseCascade(source)
+    assert "\n" not in str(caught.value)
 
 
 def test_replace_linear_keeps_the_bias_the_dtype_and_the_mode() -> None:

@@ -142,6 +142,14 @@ class TestSavingAgain:
         assert same(tm.load(mlp(), tmp_path), model)
         assert len(list((tmp_path / "topologies").iterdir())) == 3  # two of the model, and the user's file
 
+    def test_mends_a_topology_that_was_damaged(self, tmp_path: Path) -> None:
+        model = tm.convert(mlp(), density=0.4)
+        tm.save(model, tmp_path)
+        first = next((tmp_path / "topologies").iterdir())
+        os.truncate(first, first.stat().st_size - 1)
+        tm.save(model, tmp_path)
+        assert same(tm.load(mlp(), tmp_path), model)
+
     @pytest.mark.parametrize("fails", ["topology", "weights", "move"])
     def test_what_interrupts_it_leaves_the_checkpoint_that_was_there(
         self, fails: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import topologies.models as tm
 from tests.topologies.models.small_models import INPUTS, Tied, mlp, mobile, transformer
 from topologies import butterfly, random_regular
 from topologies.models import cascade
+from topologies.topology import Topology
 
 every_model = pytest.mark.parametrize("build", [mlp, mobile, transformer])
 
@@ -23,6 +25,11 @@ every_model = pytest.mark.parametrize("build", [mlp, mobile, transformer])
 def sparse_layers(model: nn.Module) -> dict[str, nn.Module]:
     kinds = tm.SparseCascade, tm.SparseConv1x1
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, kinds) and "cascade" not in name}
+
+
+def fit(topology: Topology, matrix: Any) -> Any:
+    """Weights that are told from a fresh draw."""
+    return SimpleNamespace(weights=np.full(topology.n_trainable, 0.5, np.float32))
 
 
 @every_model
@@ -90,7 +97,7 @@ class TestKept:
         model[2].pointwise.weight.requires_grad_(False)
         model[3][2].bias.requires_grad_(False)
         bias = model[3][2].bias.clone()
-        tm.convert(model, density=0.4)
+        tm.convert(model, density=0.4, weights=fit)
         assert {parameter.dtype for parameter in model.parameters()} == {dtype}
         assert torch.equal(model[3][2].bias, bias)
         assert (model[1].pointwise.training, model[1].pointwise.cascade.training) == (False, False)
@@ -99,10 +106,26 @@ class TestKept:
         assert model[1].pointwise.cascade.edge_weight.requires_grad
         assert not model[3][2].bias.requires_grad and model[3][2].edge_weight.requires_grad
 
+    def test_frozen_layers_whose_weights_would_be_lost(self) -> None:
+        model = mlp()
+        model[0].weight.requires_grad_(False)
+        trained = model[0]
+        late = tm.plan(mlp(), density=0.4)
+        with pytest.raises(ValueError, match="0: it is frozen, so that its edges would never be trained"):
+            tm.convert(model, late)
+        assert tm.convert(model, density=0.4)[0] is trained
+        assert set(sparse_layers(model)) == {"2"}
+        with pytest.raises(ValueError, match=r"no layer can be made sparse: 0: it is frozen.* give weights=fit"):
+            tm.convert(model, density=0.4, targets=["0"])
+        plan = tm.plan(model, density=0.4, targets=["0"], weights=fit)
+        assert (tm.convert(model, plan, weights=fit)[0].edge_weight == 0.5).all()
+
     def test_the_meta_device(self) -> None:
         with torch.device("meta"):
             model = mobile()
+        model[2].requires_grad_(False)
         tm.convert(model, density=0.4)
+        assert not model[2].pointwise.cascade.edge_weight.requires_grad
         assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"meta"}
         assert model(torch.empty(INPUTS[mobile], device="meta")).shape == (2, 10)
 
@@ -124,6 +147,22 @@ class TestKept:
         called.clear()
         model(x).sum().backward()
         assert called == []
+
+    @pytest.mark.parametrize(
+        ("layer", "shape"),
+        [
+            (nn.Linear(48, 64), (5, 48)),
+            (nn.Conv2d(16, 32, 1), (2, 16, 4, 4)),
+            (nn.Conv2d(16, 32, 3), (2, 16, 4, 4)),
+            (nn.LSTM(16, 16), (3, 2, 16)),
+            (nn.GRU(16, 16), (3, 2, 16)),
+        ],
+    )
+    def test_the_names_of_arguments(self, layer: nn.Module, shape: tuple[int, ...]) -> None:
+        x = torch.randn(shape)
+        sparse = tm.convert(copy.deepcopy(layer), density=0.5)
+        found, expected = (y[0] if isinstance(y, tuple) else y for y in (sparse(input=x), layer(input=x)))
+        assert found.shape == expected.shape
 
     def test_a_module_at_several_places_is_replaced_once_and_tied_weights_stay_tied(self) -> None:
         model = tm.convert(Tied(), density=0.4)

@@ -11,6 +11,7 @@ from torch import nn
 
 import topologies.models as tm
 from tests.topologies.models.small_models import INPUTS, Tied, mlp, mobile, transformer
+from topologies import butterfly
 
 
 @pytest.mark.parametrize("build", [mlp, mobile, transformer])
@@ -49,6 +50,15 @@ def test_hooks_frozen_parameters_and_the_dtype_are_kept() -> None:
     assert {parameter.dtype for parameter in folded.parameters()} == {torch.bfloat16}
 
 
+def test_every_kind_of_layer_folds_frozen_where_it_is_frozen() -> None:
+    kinds = nn.Linear(48, 48), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 3), nn.MultiheadAttention(16, 4), nn.GRU(16, 16)
+    model = tm.convert(nn.Sequential(*kinds), density=0.5)
+    assert len(tm.plan(model, density=0.5).skipped) == len(kinds)  # all are sparse
+    for frozen in (True, False):
+        folded = tm.fold(model.requires_grad_(not frozen))
+        assert not [name for name, one in folded.named_parameters() if one.requires_grad == frozen]
+
+
 def test_what_was_shared_stays_shared() -> None:
     folded = tm.fold(tm.convert(Tied(), density=0.4))
     assert folded.first is folded.second and type(folded.first) is nn.Linear
@@ -67,6 +77,15 @@ def test_reparametrised_edges_fold_to_what_they_compute() -> None:
     folded = tm.fold(model)
     assert type(folded[0]) is nn.Linear
     torch.testing.assert_close(folded(torch.ones(2, 48)), model(torch.ones(2, 48)))
+
+
+def test_reparametrised_layers_of_one_topology_keep_each_its_own_weights() -> None:
+    topology = butterfly(16, 8)
+    model = nn.Sequential(*(tm.SparseCascade(topology) for _ in range(20)))
+    for cascade in model:
+        nn.utils.parametrizations.weight_norm(cascade, "edge_weight", dim=None)
+    for linear, cascade in zip(tm.fold(model), model, strict=True):
+        torch.testing.assert_close(linear.weight, cascade.dense().T)
 
 
 def test_a_layer_alone_and_a_model_without_any() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch.nn.utils import prune
 
 import topologies.models as tm
 from tests.topologies.models.small_models import Tied, mlp, mobile, transformer
-from topologies import butterfly, random_regular, replace_linear
+from topologies import Stack, butterfly, random_regular, replace_linear
 from topologies.families import find
 
 
@@ -81,9 +82,12 @@ class TestOneLayer:
         cascade = replace_linear(nn.Linear(64, 48), expression)
         assert (cascade.in_features, cascade.out_features) == (64, 48)
 
-    def test_a_budget(self) -> None:
-        cascade = replace_linear(nn.Linear(64, 48), 1000)
+    @pytest.mark.parametrize("budget", [1000, np.int64(1000)])
+    def test_a_budget(self, budget: int) -> None:
+        cascade = replace_linear(nn.Linear(64, 48), budget)
         assert cascade.topology == find("random_regular").fit(64, 48, 1000).topology()
+        for plan in (tm.plan(nn.Linear(64, 48), budget), tm.plan(nn.Linear(64, 48), budget=budget)):
+            assert plan.changes[0].topology == cascade.topology
 
     @pytest.mark.parametrize(
         ("source", "message"),
@@ -93,9 +97,15 @@ class TestOneLayer:
             ("clos", "'clos' is a family: say by a budget or a density"),
             (3, "it needs"),
             (True, "whole number"),
+            (0.1, r"did you mean density=0\.1"),
+            (np.float32(0.1), r"did you mean density=0\.1"),
+            (None, "a NoneType is no topology"),
+            (butterfly(64, 8).layers[0], "a Layer is no topology"),
+            ([[[1, 2], [2, 1]]], "a list is no topology: .* Topology.from_masks"),
+            (Stack((butterfly(64, 8),) * 2), "the stack holds 2 places"),
         ],
     )
-    def test_what_does_not_fit_says_what_would(self, source: str | int, message: str) -> None:
+    def test_what_does_not_fit_says_what_would(self, source: Any, message: str) -> None:
         with pytest.raises(ValueError, match=message):
             replace_linear(nn.Linear(64, 48), source)
 
@@ -194,6 +204,30 @@ class TestReasons:
         assert "its class Scaled computes in a way of its own" in reasons(plan)["0"]
         assert "run the model once first" in reasons(plan)["2"]
 
+    def test_convolutions_and_single_modules_that_compute_otherwise(self) -> None:
+        class Standardised(nn.Conv2d):
+            def _conv_forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+                return super()._conv_forward(x, weight / weight.std(), bias)
+
+        model = nn.Sequential(Standardised(32, 32, 3), nn.Linear(48, 48), nn.Linear(48, 48))
+        hooked = model[1].forward
+        model[1].forward = lambda x: 2 * hooked(x)
+        plan = tm.plan(model, density=0.3)
+        assert set(layers(plan)) == {"2"}
+        assert reasons(plan) == {
+            "0": "its class Standardised computes in a way of its own",
+            "1": "its forward was replaced, so it computes in a way of its own",
+        }
+
+    def test_frozen_layers(self) -> None:
+        model = nn.ModuleList([nn.Linear(48, 48), nn.Conv2d(16, 16, 3), nn.LSTM(48, 48), nn.MultiheadAttention(48, 4)])
+        for frozen in (model[0].bias, model[1].weight, model[2].weight_hh_l0, model[3].out_proj.weight):
+            frozen.requires_grad_(False)
+        plan = tm.plan(model, density=0.4)
+        assert set(layers(plan)) == {"0"}
+        why = "it is frozen, so that its edges would never be trained: unfreeze it, or give weights=fit"
+        assert {reasons(plan)[name] for name in "123"} == {why}
+
     def test_layers_that_are_sparse_already_count_once(self) -> None:
         model = tm.convert(mobile(), density=0.4)
         plan = tm.plan(model, density=0.4)
@@ -228,6 +262,8 @@ class TestReasons:
         ("buterfly(depth=8)", {}, "nearest is 'butterfly'"),
         ("butterfly(deph=8)", {}, "nearest is 'depth'"),
         ("nowhere.safetensors", {}, "cannot read"),
+        (0.1, {}, r"0\.1 is no topology: did you mean density=0\.1"),
+        (np.eye(48), {}, "a ndarray is no topology"),
         ("closs", {"density": 0.1}, "no family expression"),
         (butterfly(32, 8), {}, r"0: the topology is 32 x 32 but the layer is 48 x 64.*Family\.fit.*lift.*resize"),
         ("butterfly(32, 8)", {}, r"0: the topology is 32 x 32 but the layer is 48 x 64"),
