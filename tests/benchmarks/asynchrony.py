@@ -34,7 +34,7 @@ from topologies.expression import parse
 
 SCORE = "synflow"
 PENDING = (1, 2, 3, 4, 6)
-OFFSPRING = (8, 16, 32, 64)
+OFFSPRING = (2, 8, 16, 32, 64)
 CANDIDATES = (256, 512)
 """After the initial population; when the searches are looked at."""
 SEEDS = 24

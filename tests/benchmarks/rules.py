@@ -5,7 +5,8 @@ best are ranked again with more care on the validation targets, where their lear
 of those is compared with the evolved topology, tuned alike, on test targets. Rows are appended to ``rules.csv`` as they
 are measured, cheap ones first, and those that are there are not measured again: ``--seconds 600`` measures as many as
 ten minutes allow, ``--seconds 0`` only sums up. After a change of the law ``--again`` first measures the evolved
-topologies of the rows that are there anew.
+topologies of the rows that are there anew. ``--steps 2000`` prints instead what comes of the rows that are there when
+the evolved topologies and the best members are trained for so long.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import csv
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +56,19 @@ def error(expression: str, fidelity: Fidelity, split: Split) -> Score:
     return MatrixReconstruction().evaluate(parse(expression), fidelity, split, SEED)
 
 
-def tested(expressions: Sequence[str]) -> tuple[float, str]:
+def tested(expressions: Sequence[str], fidelity: Fidelity = RANK) -> tuple[float, str]:
     """Test error of the member that is best on the validation targets."""
-    ranked = [(error(one, RANK, Split.VALIDATION), one) for one in expressions]
+    ranked = [(error(one, fidelity, Split.VALIDATION), one) for one in expressions]
     score, best = min(ranked, key=lambda one: one[0].error)
-    return error(best, RANK.promoted(TEST_TARGETS, score), Split.TEST).error, best
+    return error(best, fidelity.promoted(TEST_TARGETS, score), Split.TEST).error, best
+
+
+def trained_longer(row: dict[str, str], steps: int) -> dict[str, str]:
+    """A measured row with the evolved topology and the best of each kind trained for so many steps instead."""
+    fidelity = replace(RANK, steps=steps)
+    evolved = FAMILIES["evolved"].fit(*(int(row[name]) for name in _COLUMNS[:3])).expression
+    of = {"evolved": evolved, "hand_derived": row["member"], "random_regular": row["regular_member"]}
+    return row | {name: str(tested([one], fidelity)[0]) if one else "nan" for name, one in of.items()}
 
 
 def measure(n_in: int, n_out: int, budget: int) -> dict[str, object]:
@@ -108,7 +118,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600.0, help="no row is begun after so many (600)")
     parser.add_argument("--again", action="store_true", help="measure the evolved topologies of known rows anew")
+    parser.add_argument("--steps", type=int, help="train what is in the rows that are there for so many steps")
     given = parser.parse_args()
+    if given.steps is not None:
+        longer = []
+        for row in rows(MEASURED):
+            longer.append(trained_longer(row, given.steps))
+            print(*(longer[-1][name] for name in _COLUMNS[:6]), flush=True)
+        print(*summary(longer), sep="\n")
+        return
     if given.again:
         fresh = [row | of_law(*(int(row[name]) for name in _COLUMNS[:3])) for row in rows(MEASURED)]
         with MEASURED.open("w", encoding="utf-8", newline="") as file:
