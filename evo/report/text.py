@@ -86,7 +86,9 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     if best is None or table.verdicts[best.name] is Verdict.BETTER:
         return None
     beside = {Verdict.LEVEL: "level with", Verdict.WORSE: "worse than"}[table.verdicts[best.name]]
-    return f"The champion is {beside} the best that needs no search, the {best.name} {best.label}: use that."
+    is_named = best.label.replace("_", " ").casefold().startswith(best.name.casefold())
+    member = best.label if is_named else f"{best.name} {best.label}".strip()
+    return f"The champion is {beside} the best that needs no search, the {member}: use that."
 
 
 def best_row_words(table: FinalTable) -> str | None:

@@ -97,13 +97,13 @@ def test_a_champion_that_is_no_better_than_a_founder_is_reported_as_that_founder
     table = table_of(finished)
     worse = {row.name: np.add(table.first.errors, LOSSES) for row in table.others}
     won = table_of(with_test_errors(finished, worse))
-    assert "founder" not in verdict(won)
+    assert "use that" not in verdict(won)
     level = table_of(with_test_errors(finished, worse | {"Clos": table.first.errors}))
     clos = level.get("Clos")
     assert clos is not None
-    assert f"level with the best that needs no search, the Clos {clos.label}: use that" in verdict(level)
+    assert f"level with the best that needs no search, the {clos.label}: use that" in verdict(level)
     sampled = table_of(with_test_errors(finished, worse | {"random search": table.first.errors}))
-    assert "founder" not in verdict(sampled)
+    assert "use that" not in verdict(sampled)
     assert "is of the initial population (Clos): evolution found" in verdict(won, "clos")
 
 
