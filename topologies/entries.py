@@ -27,19 +27,30 @@ def entries(mask: Any) -> Entries:
     ValueError
         For anything else, another number of dimensions, or values other than 0, 1 and 2 (True is 1, 1.0 too).
     """
-    if hasattr(mask, "detach"):  # a tensor, perhaps of a layout or a type of numbers that NumPy does not have
-        mask = mask.detach().cpu().to_dense()
-        mask = mask.float() if mask.is_floating_point() else mask
     if hasattr(mask, "tocoo"):
         coo = mask.tocoo()
         _check(np.asarray(coo.data), len(coo.shape), f"a sparse one of {coo.dtype}")
         there = np.asarray(coo.data) != ABSENT
         rows, columns = (np.asarray(end)[there] for end in (coo.row, coo.col))
         return coo.shape, rows, columns, np.asarray(coo.data)[there] == TRAINABLE
-    dense = np.asarray(None if hasattr(mask, "nodes") else mask)  # of a graph, numpy would take the nodes' numbers
+    dense = as_array(None if hasattr(mask, "nodes") else mask)  # of a graph, numpy would take the nodes' numbers
     _check(dense, dense.ndim, f"a {type(mask).__name__} of {dense.dtype}")
     columns, rows = np.nonzero(dense.T)
     return dense.shape, rows, columns, dense[rows, columns] == TRAINABLE
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """An array of what is given: of a PyTorch tensor too, wherever it lies, with a gradient, and of any layout.
+
+    Types of numbers that NumPy does not have, as bfloat16, become float32.
+    """
+    if not hasattr(values, "detach"):
+        return np.asarray(values)
+    tensor = values.detach().cpu().to_dense()
+    try:
+        return np.asarray(tensor)
+    except TypeError:
+        return np.asarray(tensor.float())
 
 
 def _check(values: NDArray[Any], dimensions: int, what: str) -> None:

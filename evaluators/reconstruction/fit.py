@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.rng import generator
+from topologies.entries import as_array
 from topologies.initialise import initial_weights
 from topologies.names import resolve
 from topologies.topology import Topology
@@ -84,14 +85,8 @@ def fit(
     """
     from evaluators.reconstruction.cpu import train
 
-    tensor = matrix.detach().cpu().float() if hasattr(matrix, "detach") else matrix
-    wanted = np.asarray(tensor, dtype=np.float32)
     topology = topology if isinstance(topology, Topology) else resolve(topology)
-    if wanted.shape != (topology.n_in, topology.n_out):
-        sizes = f"{topology.n_in} x {topology.n_out} and the matrix is of shape {wanted.shape}"
-        raise ValueError(f"the topology is {sizes}: (n_in, n_out) is wanted, an nn.Linear's weight turned")
-    if not np.isfinite(wanted).all():
-        raise ValueError("the matrix has entries that are not finite")
+    wanted = _checked(matrix, topology)
     if steps < 1 or restarts < 1 or not rates or not all(0 < rate < np.inf for rate in rates):
         raise ValueError(f"steps={steps}, restarts={restarts}, rates={tuple(rates)}: all must be above 0, and there")
     energy = float(np.square(wanted, dtype=np.float64).sum())
@@ -116,6 +111,17 @@ def fit(
             stacklevel=2,
         )
     return FittedWeights(np.ascontiguousarray(found), error, float(peaks[best]))
+
+
+def _checked(matrix: ArrayLike, topology: Topology) -> NDArray[np.float32]:
+    """The matrix as numbers to be fitted; ValueError where its size is not the topology's, or they are not finite."""
+    wanted = as_array(matrix).astype(np.float32)
+    if wanted.shape != (topology.n_in, topology.n_out):
+        sizes = f"{topology.n_in} x {topology.n_out} and the matrix is of shape {wanted.shape}"
+        raise ValueError(f"the topology is {sizes}: (n_in, n_out) is wanted, an nn.Linear's weight turned")
+    if not np.isfinite(wanted).all():
+        raise ValueError("the matrix has entries that are not finite")
+    return wanted
 
 
 def _factors(topology: Topology, scale: float) -> NDArray[np.float64] | None:

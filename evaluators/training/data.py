@@ -21,6 +21,7 @@ from evaluators.task import Split
 from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, origin, taken
 from evaluators.training.files import arrays_of, stamp
 from evaluators.training.labels import Kind, UnmetClassError, check_classes_are_met, labels
+from topologies.entries import as_array
 
 _FEWEST = 20
 """Examples in the smallest part."""
@@ -144,7 +145,7 @@ class Data:
             In one line, for arrays that do not fit together, that hold NaN, or from which nothing can be learned.
         """
         given = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-        arrays = {name: np.asarray(array) for name, array in given.items() if array is not None}
+        arrays = {name: as_array(array) for name, array in given.items() if array is not None}
         if len(arrays) == 3:
             alone = next(name for name in arrays if name.endswith("_test"))
             raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")

@@ -214,6 +214,7 @@ def files_of(history: History) -> dict[str, str]:
 
 
 def unfinished_in_words(history: History) -> str:
+    """How far a search has come that has no final table yet, and how to go on where it was stopped."""
     last = history.records[-1]
     state = {"RUNNING": "is running", "KILLED": "was stopped", "FAILED": "failed"}[history.status]
     why = f": {last.why}" if isinstance(last, EndRecord) and last.why else ""

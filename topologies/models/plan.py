@@ -90,18 +90,18 @@ def plan(
     every_name = [name for places in layers.values() for name in places]
     wanted = set(every_name) if targets in (ALL, ALL_LINEAR) else chosen(targets, every_name, "targets")
     left = chosen(exclude, every_name, "exclude")
+
+    def reason(module: nn.Module, places: tuple[str, ...]) -> str | None:
+        """Why a layer is left as it is, where that is known before a topology is chosen for it."""
+        if not left.isdisjoint(places):
+            return "excluded"
+        return obstacle(model, module, names, owners) or (frozen(module) if weights is None else None)
+
     entries = [
         entry
         for module, places in layers.items()
         if not wanted.isdisjoint(places)
-        for entry in _entries(
-            module,
-            places,
-            "excluded"
-            if not left.isdisjoint(places)
-            else obstacle(model, module, names, owners) or (frozen(module) if weights is None else None),
-            chooser,
-        )
+        for entry in _entries(module, places, reason(module, places), chooser)
     ]
     if isinstance(chooser, PlaceChooser):
         chooser.check_all_given(entries)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 from evaluators import Split
@@ -98,6 +99,12 @@ def test_inputs_that_never_change_are_nothing_and_those_far_off_are_cut() -> Non
     assert not data.train.x[:, 8].any() and not data.test.x[:, 8].any()
     assert (data.test.x[:, 0] == 8).all()
     assert "1 inputs never change" in str(data)
+
+
+def test_tensors_are_taken_as_arrays_are() -> None:
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    assert Data.of(x.clone().requires_grad_(), y).fingerprint == Data.of(X, Y).fingerprint
+    assert Data.of(x.bfloat16(), y).fingerprint == Data.of(x.bfloat16().float().numpy(), Y).fingerprint
 
 
 def test_images_of_any_layout_are_flattened_as_they_lie() -> None:
