@@ -11,7 +11,7 @@ from evaluators.task import Score, Split, Task
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Rules
 from evo.experiment.initial_population import names_of_own
-from evo.experiment.stack_members import AnyMember, by_dense_size, stack_members
+from evo.experiment.stack_members import AnyMember, by_dense_size, fitted_members, stack_members
 from evo.experiment.tune import Trial, tune
 from evo.experiment.validation import choose
 from evo.settings import Settings
@@ -33,8 +33,10 @@ def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
     """Optuna's trials of a family at the run's size and budget, best first."""
     settings = run.settings
     run.show(PhaseStarted(names.tuning(family)))
-    found = candidates_of(family, settings)
-    return tune(found, lambda trials: scores(run, family, trials), settings.tuning.trials, settings.seed)
+    found, tuning = candidates_of(family, settings), settings.tuning
+    return tune(
+        found, lambda trials: scores(run, family, trials), tuning.trials, settings.seed, fit_of(family, settings)
+    )
 
 
 def scores(run: Run[Settings], family: str, trials: Sequence[Trial]) -> list[Score | None]:
@@ -59,6 +61,17 @@ def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
     """
     layout = settings.places.layout if settings.places else None
     return candidates_at(family, settings.n_in, settings.n_out, layout, settings.budget)
+
+
+def fit_of(family: str, settings: Settings) -> AnyMember | None:
+    """What the family chooses by itself at a recipe's sizes and budget, see ``Family.fit``; None where it has nothing."""
+    layout = settings.places.layout if settings.places else None
+    try:
+        if layout is None:
+            return FAMILIES[family].fit(settings.n_in, settings.n_out, settings.budget)
+        return fitted_members(layout, settings.budget, FAMILIES[family].fit)
+    except ValueError:
+        return None
 
 
 def candidates_at(family: str, n_in: int, n_out: int, layout: Layout | None, budget: int) -> Sequence[AnyMember]:

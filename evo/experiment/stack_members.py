@@ -69,6 +69,13 @@ def stack_members(layout: Layout, budget: int, members_at: MembersAt) -> list[St
     return list(found.values())
 
 
+def fitted_members(layout: Layout, budget: int, member_of: Callable[[int, int, int], Member]) -> StackMember:
+    """One member for every place at the recipe's own widths, each at its share of the budget by dense weights."""
+    (division, budgets), *_ = _divisions(layout.sizes, budget)
+    members = tuple(member_of(*size, part) for size, part in zip(layout.sizes, budgets, strict=True))
+    return _member(members, {"division": division, "widths": size_text(layout.sizes)})
+
+
 def divided(layout: Layout, budget: int) -> list[tuple[Sizes, list[int]]]:
     """Sizes of all places and the budget of each, at all widths and divisions that are tried."""
     return [(sizes, budgets) for sizes in widths_tried(layout) for _, budgets in _divisions(sizes, budget)]

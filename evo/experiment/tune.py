@@ -1,12 +1,12 @@
 """Optuna tunes the hand-derived families: which member of a family is best at a budget.
 
-Where a family has few members every one is tried, otherwise Optuna's TPE chooses which. The study lives in memory:
-it is a function of the scores, which the journal keeps.
+Where a family has few members every one is tried, otherwise Optuna's TPE chooses which, after the one that a user would
+try first: few trials could miss it. The study lives in memory: it is a function of the scores, which the journal keeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,9 @@ class Trial:
         return float("inf") if self.score is None else self.score.error
 
 
-def tune(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int) -> tuple[Trial, ...]:
+def tune(
+    candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int, first: AnyMember | None = None
+) -> tuple[Trial, ...]:
     """Trials of a family's members, best first.
 
     Parameters
@@ -52,6 +54,8 @@ def tune(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed:
         nearest to what it asks for is tried.
     seed:
         Of TPE.
+    first:
+        A member that TPE is told to ask for first; it need not be among the candidates.
 
     Returns
     -------
@@ -61,14 +65,20 @@ def tune(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed:
         made = [_trial(number, member) for number, member in enumerate(candidates)]
         done = [_scored(trial, score) for trial, score in zip(made, evaluate(made), strict=True)]
     else:
-        done = _ask_tpe(candidates, evaluate, trials, seed)
+        done = _ask_tpe(candidates, evaluate, trials, seed, first)
     return tuple(sorted(done, key=lambda trial: (trial.error, trial.number)))
 
 
-def _ask_tpe(candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int) -> list[Trial]:
+def _ask_tpe(
+    candidates: Sequence[AnyMember], evaluate: Evaluate, trials: int, seed: int, first: AnyMember | None
+) -> list[Trial]:
+    if first is not None and all(one.expression != first.expression for one in candidates):
+        candidates = [*candidates, first]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed % 2**32))  # NumPy's limit
     space = _space(candidates)
+    if first is not None:
+        study.enqueue_trial(_asked(first, space))
     done: dict[str, Trial] = {}
     for start in range(0, trials, BATCH):
         asked = [study.ask(space) for _ in range(min(BATCH, trials - start))]
@@ -101,6 +111,15 @@ def _space(candidates: Sequence[AnyMember]) -> dict[str, optuna.distributions.Ba
         else:
             space[name] = optuna.distributions.CategoricalDistribution([str(value) for value in values])
     return space
+
+
+def _asked(member: AnyMember, space: Mapping[str, optuna.distributions.BaseDistribution]) -> dict[str, Any]:
+    """A member's parameters as TPE would ask for them."""
+    values = {name: member.arguments.get(name) for name in space}
+    return {
+        name: value if isinstance(space[name], optuna.distributions.IntDistribution) else str(value)
+        for name, value in values.items()
+    }
 
 
 def _nearest(candidates: Sequence[AnyMember], asked: dict[str, Any]) -> AnyMember:

@@ -76,6 +76,18 @@ def test_candidates_are_the_connected_members_where_there_are_any(family: str) -
     assert tight and max(tight) <= 96
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_few_trials_never_miss_what_a_family_chooses_by_itself(seed: int, tmp_path: Path) -> None:
+    places = {"hidden": [64, 64], "free_widths": True, "data": "digits"}
+    settings = Settings.model_validate(
+        {"name": "few", "seed": seed, "budget": 1280, "training": places, "tuning": {"trials": 2}}
+    )
+    for family in (PARALLEL_BUTTERFLY, "random_regular"):
+        with open_run(settings, HashEvaluator(), tmp_path / family, lambda event: None) as run:
+            tried = [trial.expression for trial in tuned(run, family)]
+        assert FAMILIES[family].fit(64, 64, 640).expression in tried
+
+
 def test_where_all_connected_members_are_too_large_shallower_ones_stand_in() -> None:
     assert members("hypercube", 16, 16, 150) == []
     shallow = [one.topology() for one in candidates("hypercube", 16, 16, 150)]

@@ -120,6 +120,15 @@ def test_tpe_finds_what_it_is_led_to() -> None:
         assert (every < best.error).mean() < 0.02
 
 
+@pytest.mark.parametrize("candidates", [CLOS, CLOS[:-3]], ids=["among the candidates", "beside them"])
+def test_a_first_member_is_tried_before_what_tpe_chooses(candidates: list[Member]) -> None:
+    for first in (CLOS[-1], CLOS[-3]):
+        recorder = Recorder()
+        tune(candidates, recorder, 3, 1, first)
+        assert recorder.asked[0] == first.expression
+        assert len(recorder.asked) > 1
+
+
 def test_any_seed_will_do() -> None:
     assert tune(CLOS, Recorder(), 4, 2**40)
 
