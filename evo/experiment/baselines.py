@@ -64,7 +64,7 @@ def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
 
 
 def fit_of(family: str, settings: Settings) -> AnyMember | None:
-    """What the family chooses by itself at a recipe's sizes and budget, see ``Family.fit``; None where it has nothing."""
+    """What a family chooses by itself at a recipe's sizes and budget, see ``Family.fit``; None where it has nothing."""
     layout = settings.places.layout if settings.places else None
     try:
         if layout is None:
