@@ -35,7 +35,8 @@ class FidelitySettings(Section):
     epochs, and the defaults are others: targets 1, steps 4, rates 0.003, 0.01, 0.03, race_targets 3, validation_targets
     3, validation_steps 16, validation_rates as rates, validation_weight_decays 0, 0.1, 0.3, and test_targets 5 or the
     number of folds. Of several targets of your own each counts once: there, the defaults are as many as there are of
-    each part, where those are fewer.
+    each part, where those are fewer. Of a single one *targets* are random starts of its fit, by default 1, race_targets
+    2, validation_targets 2, and test_targets 8.
     """
 
     targets: Count = 8

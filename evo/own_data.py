@@ -200,7 +200,8 @@ def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
 def _no_target_twice(fidelity: dict[str, Any], own: OwnTargets) -> dict[str, Any]:
     """The fidelity with no more targets than there are matrices, for one that counted twice would be no evidence.
 
-    A part that is a single matrix is fitted from as many random starts as there are to be targets.
+    A part that is a single matrix is fitted from as many random starts as there are to be targets: from few, where a
+    recipe does not say, because errors from several starts are within a few thousandths of each other.
 
     Raises
     ------
@@ -214,8 +215,15 @@ def _no_target_twice(fidelity: dict[str, Any], own: OwnTargets) -> dict[str, Any
             raise ValueError(f"fidelity.{key} = {asked}: there are {there} matrices for {split}, each a target once")
         if there > 1:
             found.setdefault(key, min(most, there))
+        else:
+            found.setdefault(key, _STARTS[key])
+    if "race_targets" not in fidelity and isinstance(found["targets"], int):
+        found["race_targets"] = max(found["race_targets"], found["targets"])
     return found
 
+
+_STARTS = {"targets": 1, "race_targets": 2, "validation_targets": 2, "test_targets": 8}
+"""Random starts from which a single matrix is fitted."""
 
 _TARGETS = {
     "targets": Split.SEARCH,

@@ -7,10 +7,11 @@ by `evaluators.reconstruction.fit` stand the truncated singular value decomposit
 draw.
 
 A search on the weights of the second layer alone, and its champion beside the others in place of that layer, all with
-as many trainable edges as the champion has:
+as many trainable edges as the champion has; ``weights.toml`` says ``targets = "layer.safetensors:weight"`` and
+``budget = 6553``:
 
     python -m tests.benchmarks.from_weights --data mnist.npz --write layer.safetensors
-    evofabric search --set 'targets="layer.safetensors:weight"' --set budget=6553
+    evofabric search weights.toml
     python -m tests.benchmarks.from_weights --data mnist.npz --champion runs/.../champion.safetensors
 """
 

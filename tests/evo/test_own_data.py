@@ -159,6 +159,14 @@ def test_a_search_on_one_matrix_says_that_nothing_is_held_out(tmp_path: Path) ->
     ) != evaluator_of(settings).evaluate(result.champion, settings.fidelity.validation, Split.TEST, 3)
 
 
+def test_a_single_matrix_is_fitted_from_few_starts_where_a_recipe_does_not_say(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", w=np.random.default_rng(0).normal(size=(8, 6)))
+    recipe = {**SMALL, "targets": str(tmp_path / "w.npz")}
+    assert max(one.fidelity.targets for one in plan(validate(recipe))) == 8
+    asked = validate({**recipe, "fidelity": {"targets": 3}}).fidelity
+    assert (asked.targets, asked.race_targets, asked.test_targets) == (3, 3, 8)
+
+
 def test_sizes_and_defaults_follow_from_the_data(tmp_path: Path) -> None:
     name = data_file(tmp_path)
     settings = validate({"budget": 24, "training": {"data": name, "hidden": [8]}})
