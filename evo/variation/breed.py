@@ -11,7 +11,8 @@ import numpy as np
 
 from evo.variation import crossover, fill, mutate, sample
 from evo.variation.bounds import Bounds
-from evo.variation.places import crossover_stack, fill_stack, mutate_stack, sample_stack
+from evo.variation.places import crossover_stack, fill_stack, mutate_stack
+from evo.variation.sample_stack import sample_stack
 from evo.variation.space import Space
 from topologies.stack import AnyTopology, Layout, Stack
 

@@ -197,3 +197,12 @@ def _unit(rows: NDArray[np.floating]) -> Profiles:
     lengths = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
     unit = np.divide(rows, lengths, out=np.zeros(rows.shape), where=lengths > 1e-6)
     return np.asarray(np.rint(unit * _GRAIN) / _GRAIN, dtype=np.float32)
+
+
+def behind(space: Space | None, places: Sequence[Topology], n_in: int) -> Space | None:
+    """Where the inputs of a place are that stands behind others; None where they are not the outputs of a chain."""
+    for topology in places:
+        if space is None or len(space) != topology.n_in:
+            return None
+        space = space.after(topology)
+    return space if space is not None and len(space) == n_in else None

@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.variation import places
 from evo.variation.bounds import Bounds
+from evo.variation.fit_stack import bounds_of, fitted
 from evo.variation.places import (
     STACK_OPERATORS,
     copy_place,
     crossover_stack,
     fill_stack,
-    fitted,
     move_budget,
     mutate_stack,
-    sample_stack,
 )
+from evo.variation.sample_stack import sample_stack
 from topologies.packing import to_text
 from topologies.stack import Layout, Stack
 from topologies.topology import TRAINABLE
@@ -186,7 +185,7 @@ def test_parents_of_other_widths_are_crossed_where_sizes_agree_alone() -> None:
 
 def test_a_place_has_the_room_that_the_others_leave() -> None:
     stack = some(FIXED, 4)
-    room = places.bounds_of(stack, (0,), BOUNDS)
+    room = bounds_of(stack, (0,), BOUNDS)
     others = stack.places[1:]
     assert room.budget == stack.places[0].n_trainable
     assert room.max_edges == 320 - sum(one.n_edges for one in others)
