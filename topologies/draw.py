@@ -17,8 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from topologies.measures import path_counts
@@ -30,6 +32,8 @@ _COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
 _INK, _SOFT = "#1f2a33", "#75818c"
 _FEWEST = 0.12
 """How dark a single path is, of 1: it is told from none."""
+_INK_SHARE = 0.33
+"""Ink of a layer's edges over the paper that they are drawn on."""
 _DASHES = (0, (3.5, 2.5))
 _DPI = 160
 
@@ -47,10 +51,12 @@ def draw_topology(topology: AnyTopology, title: str | None = None) -> Figure:
     spacing of the widest one, so the profile of widths shows. The closer the neurons, the finer
     the edges; the more edges in a layer, the paler. The places of a stack are drawn one below the other.
     """
-    sizes = [_extent(place) for place in topology.places]
+    title, facts = title or _name(topology), _facts(topology)
+    least = _heading_width(title, facts)
+    sizes = [(max(width, least), height) for width, height in map(_extent, topology.places)]
     gap = _GAP if isinstance(topology, Stack) else 0.0
     width, height = max(width for width, _ in sizes), sum(height + gap for _, height in sizes)
-    figure = _page(width, height, title or _name(topology), _facts(topology), _line_legend(topology))
+    figure = _page(width, height, title, facts, _line_legend(topology))
     top = gap / 2
     for number, (place, (across, down)) in enumerate(zip(topology.places, sizes, strict=True), 1):
         axes = _panel(figure, 0.0, top, across, down)
@@ -146,13 +152,16 @@ def _images(whole: AnyTopology, number: int, place: Topology, block: int) -> Ite
 
 
 def _draw_edges(axes: Axes, place: int, layer: Layer, left: _Heights, right: _Heights, spacing: float) -> None:
-    """Straight lines from column ``place`` to the next; the constants, which are fewer, on top."""
+    """Straight lines from column ``place`` to the next; the constants, which are fewer, on top.
+
+    The more lines cross, the paler they are, so that about as much of the paper stays white.
+    """
     starts = np.column_stack([np.full(layer.n_edges, place), left[layer.sources]])
     ends = np.column_stack([np.full(layer.n_edges, place + 1), right[layer.targets]])
     lines = np.stack([starts, ends], axis=1)
-    crowd = max(layer.n_edges / max(layer.n_in, layer.n_out), 1.0)
+    across = spacing * max(layer.n_in, layer.n_out)
     thickness = float(np.clip(0.12 * spacing, 0.3, 1.3))
-    alpha = float(np.clip(1.7 / crowd**0.7, 0.1, 0.9))
+    alpha = float(np.clip(_INK_SHARE * across / (max(layer.n_edges, 1) * thickness), 0.1, 0.9))
     styles = ((layer.trainable, TRAINABLE, "solid", 1.0), (~layer.trainable, CONSTANT, _DASHES, 1.4))
     for kept, kind, dashes, stress in styles:
         axes.add_collection(
@@ -168,7 +177,8 @@ def _draw_edges(axes: Axes, place: int, layer: Layer, left: _Heights, right: _He
 
 
 def _page(width: float, height: float, title: str, facts: str, legend: list[Line2D] | list[Patch]) -> Figure:
-    """A white page around ``width`` × ``height`` inches of drawing, with heading and legend."""
+    """A white page around so many inches of drawing, wider for a long heading, with heading and legend."""
+    width = max(width, _heading_width(title, facts))
     figure = Figure((width + 2 * _MARGIN, height + _HEADING + _FOOT + 0.3), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     page_width, page_height = figure.get_size_inches()
@@ -188,6 +198,15 @@ def _page(width: float, height: float, title: str, facts: str, legend: list[Line
         handlelength=2.2,
     )
     return figure
+
+
+def _heading_width(title: str, facts: str) -> float:
+    return max(text_width(title, 12, "bold"), text_width(facts, 8.5))
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """How wide a line is in letters of so many points, in inches."""
+    return float(TextPath((0, 0), text, prop=FontProperties(size=size, weight=weight)).get_extents().width) / 72
 
 
 def _panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:

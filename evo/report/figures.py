@@ -17,13 +17,14 @@ from evo.report.style import GRID, INK, PALE, SOFT, head, page
 from evo.report.text import error_name, shape_text, words_of
 from evo.storage import names
 from evo.storage.history import History
-from evo.storage.names import BASELINES, OWN, PARALLEL_BUTTERFLY, ROWS
+from evo.storage.names import LAW, OWN, ROWS
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Row, Verdict
 
-_NAMES = {OWN: "your own topologies", SAMPLED: "sampled afresh"}
-_CEILING = 1.5
-"""Errors are shown up to this multiple of the baseline's; what lies above is counted in words."""
+_NAMES = {OWN: "your own topologies", SAMPLED: "sampled afresh", LAW: "from the evolved law"}
+_CEILING, _GAPS = 1.5, 2.5
+"""Errors are shown up to this multiple of the baseline's, or to where they are so many times as far above it as the
+least is below, if that is less; what lies above is counted in words."""
 
 
 def progress(history: History) -> Figure:
@@ -89,7 +90,8 @@ def front(history: History) -> Figure:
     sampled = history.scores(Policy.RANDOM.value)
     shown = [one.error for one in (*candidates, *sampled)]
     every = [*shown, *(one.error for one in baselines.values())]
-    _, high = _limits(axes, every, _baseline_error(history, baselines))
+    generations = history.generations(Policy.EVOLUTION)
+    _, high = _limits(axes, every, generations[0].baseline if generations else None)
     axes.plot(*_places(sampled), ".", color=PALE, ms=5, mew=0, zorder=1, label="random search")
     present = {one.origin.family for one in candidates}
     for family in sorted(present, key=lambda one: list(FAMILIES).index(one) if one in FAMILIES else len(FAMILIES)):
@@ -208,13 +210,6 @@ def _places(records: Sequence[ScoreRecord]) -> tuple[list[int], list[float]]:
     return [one.n_edges for one in records], [one.error for one in records]
 
 
-def _baseline_error(history: History, baselines: Mapping[str, ScoreRecord]) -> float | None:
-    """The error of the topology to beat as its family was tuned; None where it is not known."""
-    of_baseline = {ROWS[family]: one for family, one in baselines.items()}
-    row = history.result.baseline if history.result else BASELINES[PARALLEL_BUTTERFLY]
-    return of_baseline[row].error if row in of_baseline else None
-
-
 def _limits(axes: Axes, errors: Sequence[float], baseline: float | None) -> tuple[float, float]:
     low, high = error_range(errors, baseline)
     axes.set_ylim(low, high)
@@ -222,11 +217,16 @@ def _limits(axes: Axes, errors: Sequence[float], baseline: float | None) -> tupl
 
 
 def error_range(errors: Sequence[float], baseline: float | None) -> tuple[float, float]:
-    """The range of errors shown: from just below the least to a multiple of the baseline's."""
+    """The range of errors shown: from just below the least to some way above the baseline's, so that what is between
+    them can be seen.
+    """
     finite = [value for value in errors if np.isfinite(value)]
     known = [] if baseline is None else [baseline]
     finite = [*finite, *known] or [0.0, 1.0]
-    ceiling = baseline + (_CEILING - 1) * abs(baseline) if baseline else max(finite)
+    ceiling = max(finite)
+    if baseline:
+        far, below = (_CEILING - 1) * abs(baseline), baseline - min(finite)
+        ceiling = baseline + min(far, max(_GAPS * below, far / 5))
     high = min(max(finite), max(ceiling, min(finite)))
     span = high - min(finite) or abs(high) or 1.0  # all may be equal
     return min(finite) - 0.06 * span, high + 0.03 * span

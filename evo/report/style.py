@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from topologies.draw import text_width
+
 INK, SOFT, GRID, PALE = "#1f2a33", "#75818c", "#e6eaee", "#c3cbd2"
 DPI = 180
 """Figures are about 850 points wide, at twice the resolution that they are shown at beside the margins of a page."""
@@ -46,7 +48,9 @@ def page(width: float, height: float, *, left: float = 0.75, right: float) -> tu
 
 
 def head(figure: Figure, title: str, facts: str) -> None:
-    """A heading, and below it a line of facts."""
+    """A heading, and below it a line of facts, in smaller letters where they would not fit the page."""
     width, height = figure.get_size_inches()
-    figure.text(0.2 / width, 1 - 0.2 / height, title, fontsize=13, weight="bold", color=INK, va="top")
-    figure.text(0.2 / width, 1 - 0.5 / height, facts, fontsize=9, color=SOFT, va="top")
+    room = width - 0.4
+    for text, top, size, weight, colour in ((title, 0.2, 13, "bold", INK), (facts, 0.5, 9, "normal", SOFT)):
+        fitting = size * min(1.0, room / max(text_width(text, size, weight), 0.1))
+        figure.text(0.2 / width, 1 - top / height, text, fontsize=fitting, weight=weight, color=colour, va="top")

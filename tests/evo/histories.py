@@ -36,7 +36,8 @@ class Formula:
 def small(runs: Path, **changes: Any) -> Settings:
     """The recipe of the small search."""
     fidelity = {"targets": 3, "validation_targets": 4, "test_targets": 12}
-    return recipe(name="small", runs=str(runs), tuning={"trials": 5}, fidelity=fidelity, **changes)
+    shape = {"loop": {"generations": 8}, "tuning": {"trials": 5}, "fidelity": fidelity}
+    return recipe(name="small", runs=str(runs), **{**shape, **changes})
 
 
 def rewritten(history: History, folder: Path, records: Sequence[Record] | None = None) -> History:

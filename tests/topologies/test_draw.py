@@ -190,7 +190,7 @@ class TestBoth:
 
     def test_labels_stay_inside_the_page(self, draw: object) -> None:
         assert callable(draw)
-        figure = draw(random_topology(5), title="random_regular(32, 32, 32, 5, 5, seed=1)")
+        figure = draw(random_topology(5), title=f"random_regular(32, 32, 32, 5, 5, seed=1){' and others' * 4}")
         page = figure.bbox
         texts = [*figure.texts, *figure.legends, *(text for axes in figure.axes for text in axes.texts)]
         for text in texts:

@@ -84,7 +84,7 @@ def test_rates_count_evaluations_and_nothing_that_was_known_before(finished: His
     counted = sum(
         point.value * (after - before) for point, (before, after) in zip(points, pairwise(times), strict=True)
     )
-    assert len(points) == 5 and counted == pytest.approx(len(evaluated))
+    assert len(points) == 9 and counted == pytest.approx(len(evaluated))
 
 
 def test_the_search_is_one_run_with_a_child_for_every_tuned_family(tracked: tuple[History, str]) -> None:
@@ -124,7 +124,7 @@ def test_params_and_the_final_table_are_there(tracked: tuple[History, str]) -> N
     runs = history.folder.parent
     params = dict(rows(runs, "select key, value from params where run_uuid = ?", run_id))
     assert history.result is not None and params["result_digest"] == history.result.digest
-    assert params["loop.generations"] == "4"
+    assert params["loop.generations"] == "8"
     assert params["version.mlflow"] == history.header.program.packages["mlflow"]
     test = dict(rows(runs, "select key, value from metrics where run_uuid = ? and key like 'test/%'", run_id))
     table = table_of(history)
