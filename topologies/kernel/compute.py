@@ -78,7 +78,7 @@ def by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring)
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernels. Gradients that are to be differentiated in turn, or are batched, go the plain way.
+    """The compiled kernels. Gradients that are differentiated, or batched, go the plain way.
 
     There is no ``setup_context``: transforms, which want it, never come here, and it costs 25 microseconds a call.
     """
@@ -95,7 +95,7 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (arriving,) = ctx.saved_tensors, gradients
         of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
-        if torch.is_grad_enabled() or _is_batched(arriving):
+        if torch.is_grad_enabled() or is_transformed() or _is_batched(arriving):
             return (*plain_gradients(arriving, x, weight, ctx.wiring), of_bias, None, None)
         leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
         return leaving, gradient, of_bias, None, None

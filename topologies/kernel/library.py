@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def check_devices(x: Tensor, weight: Tensor) -> None:
@@ -19,9 +20,16 @@ def check_devices(x: Tensor, weight: Tensor) -> None:
         raise RuntimeError(f"the input is on {x.device} and the weights are on {weight.device}: they must be on one")
 
 
+def _refuse_forward_mode() -> None:
+    """An operation of this library cannot have a formula for tangents, and PyTorch takes those without for zero."""
+    if forward_ad._current_level >= 0:
+        raise RuntimeError("exported and traced sparse layers have no forward-mode derivatives: call the layer itself")
+
+
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
     from topologies.kernel.compute import run_forward
 
+    _refuse_forward_mode()
     check_devices(x, weight)
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
@@ -29,6 +37,7 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_o
 def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
     from topologies.kernel.compute import run_backward
 
+    _refuse_forward_mode()
     return run_backward(arriving, x, weight, wiring, way or None)  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ import torch
 from numba.core.errors import LoweringError
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.export.passes import move_to_device_pass
 
 from tests.topologies.models.cascades import small
@@ -72,6 +73,67 @@ def test_gradients_of_gradients_are_refused_where_there_are_no_numbers() -> None
         assert torch.autograd.grad(y.sum(), x, retain_graph=True)[0].shape == x.shape
         with pytest.raises(RuntimeError, match="compute it in eager mode"):
             torch.autograd.grad(y.sum(), x, create_graph=True)
+
+
+def moved(apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """The tangent of the outputs, by dual numbers."""
+    with torch.no_grad(), forward_ad.dual_level():
+        return forward_ad.unpack_dual(apply(forward_ad.make_dual(x, x.cos()))).tangent
+
+
+FORWARD: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Tensor | None]] = {
+    "jvp": lambda f, x: torch.func.jvp(f, (x,), (x.cos(),))[1],
+    "jacfwd": lambda f, x: torch.func.jacfwd(f)(x),
+    "hessian": lambda f, x: torch.func.hessian(lambda x: f(x).pow(3).sum())(x),
+}
+
+
+@pytest.mark.parametrize("transform", FORWARD)
+def test_a_compiled_derivative_is_that_of_eager_mode_or_refused(transform: str) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    expected = FORWARD[transform](layer, x)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: FORWARD[transform](layer, x), backend="aot_eager")
+    torch.testing.assert_close(compiled(x), expected)
+    whole = torch.compile(lambda x: FORWARD[transform](layer, x), backend="aot_eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="outputs_in_eager_mode"):
+        whole(x)
+
+
+def test_dual_numbers_through_a_compiled_layer() -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+    torch.testing.assert_close(moved(compiled, x), moved(layer, x))
+
+
+def test_exported_and_traced_layers_have_no_tangents_and_say_so() -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    exported, traced = torch.export.export(layer, (x,)).module(), torch.jit.trace(layer, x, check_trace=False)
+    for program in (exported, traced):
+        for derive in (moved, FORWARD["jvp"], lambda f, x: tangent_of_gradient(f, x, again=False)):
+            with pytest.raises(RuntimeError, match="no forward-mode derivatives: call the layer itself"):
+                derive(program, x)
+
+
+def tangent_of_gradient(apply: Callable[[Tensor], Tensor], x: Tensor, again: bool) -> Tensor | None:
+    """How the gradient of the input moves where that of the outputs does."""
+    x = x.clone().requires_grad_()
+    y = apply(x)
+    with forward_ad.dual_level():
+        arriving = forward_ad.make_dual(torch.ones_like(y), torch.ones_like(y).cumsum(1))
+        (gradient,) = torch.autograd.grad(y, x, arriving, create_graph=again)
+        return forward_ad.unpack_dual(gradient).tangent
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("again", [False, True])
+def test_gradients_move_with_the_gradient_that_arrives(way: Way, again: bool) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2), way=way), torch.randn(5, 8)
+    torch.testing.assert_close(
+        tangent_of_gradient(layer, x, again), tangent_of_gradient(layer.to_linear(), x, again), check_stride=False
+    )
 
 
 @pytest.mark.parametrize("way", ["plain", "blocks"])
