@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import _disable_current_modes
 
 from topologies.kernel import blocks, plain
+from topologies.kernel.library import check_fit
 from topologies.kernel.way import COMPILED, Way, choose
 from topologies.kernel.wiring import Wiring
 
@@ -190,6 +191,7 @@ def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run] | None:
 def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, way: Way | None) -> Tensor:
     """The outputs as a graph computes them, contiguous: no gradient is followed."""
     wiring = Wiring.read(image)
+    check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
     way = chosen(x, wiring, way)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         return by(way, x, weight, bias, wiring if way in _KERNELS else _kept(wiring.image)).contiguous()

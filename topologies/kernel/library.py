@@ -14,10 +14,17 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def check_devices(x: Tensor, weight: Tensor) -> None:
-    """Raise RuntimeError where these are on different devices, as ``nn.Linear`` does: kernels read their memory."""
-    if x.device != weight.device:
-        raise RuntimeError(f"the input is on {x.device} and the weights are on {weight.device}: they must be on one")
+def check_fit(x: Tensor, weight: Tensor, bias: Tensor | None, n_trainable: int, n_out: int) -> None:
+    """Raise RuntimeError where these do not belong together, as ``nn.Linear`` does: kernels read their memory."""
+    for name, tensor, size in (("weights are", weight, n_trainable), ("bias is", bias, n_out)):
+        if tensor is None:
+            continue
+        if x.device != tensor.device:
+            raise RuntimeError(f"the input is on {x.device} and the {name} on {tensor.device}: they must be on one")
+        if x.dtype != tensor.dtype:
+            raise RuntimeError(f"the input is {x.dtype} and the {name} {tensor.dtype}: they must have the same dtype")
+        if tensor.shape != (size,):
+            raise RuntimeError(f"the {name} of shape {tuple(tensor.shape)}: {(size,)} is wanted")
 
 
 def _refuse_forward_mode() -> None:
@@ -30,7 +37,6 @@ def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_o
     from topologies.kernel.compute import run_forward
 
     _refuse_forward_mode()
-    check_devices(x, weight)
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
 
@@ -42,7 +48,7 @@ def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: 
 
 
 def _forward_shape(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
-    check_devices(x, weight)
+    check_fit(x, weight, bias, weight.numel(), n_out)
     if wiring.device.type == "meta" != x.device.type:
         raise RuntimeError(f"the input is on {x.device} and the wiring on meta, where it has no numbers")
     return x.new_empty((x.shape[0], n_out, *x.shape[2:]))

@@ -38,16 +38,13 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     Raises
     ------
     RuntimeError
-        Where ``x`` and ``weight`` differ in device or, outside of autocast, in dtype, as for ``nn.Linear``.
+        Where ``weight`` or ``bias`` has another shape, or another device or, outside of autocast, dtype than ``x``.
     """
-    library.check_devices(x, weight)
     low = autocast_dtype(x)
     if low is not None:
         with torch.autocast(x.device.type, enabled=False):
             shift = None if bias is None else bias.float()
             return _outputs(x.float(), weight.float(), shift, wiring, way).to(low)
-    if x.dtype != weight.dtype:
-        raise RuntimeError(f"the input is {x.dtype} and the weights are {weight.dtype}: they must have the same dtype")
     return _outputs(x, weight, bias, wiring, way)
 
 
@@ -59,6 +56,7 @@ def folded(weight: Tensor, wiring: Wiring) -> Tensor:
 
 def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None) -> Tensor:
     """The outputs, without autocast."""
+    library.check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
     if torch.compiler.is_compiling():
         from topologies.kernel import compiling
 

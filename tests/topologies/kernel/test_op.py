@@ -161,6 +161,28 @@ def test_a_program_that_was_moved_to_meta_gives_shapes_and_takes_nothing_from_el
         torch.ops.evofabric.cascade(x, layer.edge_weight, None, layer._wiring.image.to("meta"), 8, "")
 
 
+WRONG: dict[str, tuple[str, Callable[[Tensor], Tensor], str]] = {
+    "short weights": ("edge_weight", lambda one: one[:0], r"the weights are of shape \(0,\): \(40,\) is wanted"),
+    "a table of weights": ("edge_weight", lambda one: one[None], r"of shape \(1, 40\): \(40,\) is wanted"),
+    "a short bias": ("bias", lambda one: one[:1], r"the bias is of shape \(1,\): \(8,\) is wanted"),
+    "a bias of doubles": ("bias", Tensor.double, "the bias is torch.float64: they must have the same dtype"),
+    "a bias elsewhere": ("bias", lambda one: one.to("meta"), "the bias is on meta: they must be on one"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("way", [*WAYS, None])
+def test_parameters_that_do_not_fit_are_refused_before_kernels_read_them(way: Way | None, wrong: str) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2), way=way), torch.randn(5, 8)
+    name, spoil, message = WRONG[wrong]
+    parameters = {name: one.detach() for name, one in layer.named_parameters()}
+    parameters[name] = spoil(parameters[name])
+    with pytest.raises(RuntimeError, match=message):
+        torch.func.functional_call(layer, parameters, (x,))
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.evofabric.cascade(x, parameters["edge_weight"], parameters["bias"], layer._wiring.image, 8, way or "")
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 50])
 def test_every_way_gives_the_same(rows: int, dtype: torch.dtype) -> None:
