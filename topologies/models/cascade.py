@@ -174,9 +174,9 @@ class SparseCascade(nn.Module):
         """
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
         matrix = folded(self.edge_weight, self._wiring).detach().contiguous()
-        linear.weight = nn.Parameter(matrix, self.edge_weight.requires_grad)
+        linear.weight = nn.Parameter(matrix, is_trained(self, "edge_weight"))
         if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias.detach().clone(), self.bias.requires_grad)
+            linear.bias = nn.Parameter(self.bias.detach().clone(), is_trained(self, "bias"))
         return linear.train(self.training)
 
     def extra_repr(self) -> str:
@@ -212,6 +212,14 @@ class SparseCascade(nn.Module):
             raise TypeError(f"the {'input is' if x.is_complex() else 'weights are'} complex: {_REAL}")
         if x.shape[-1:] != (self.in_features,):
             raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
+
+
+def is_trained(module: nn.Module, name: str) -> bool:
+    """Whether any parameter with this in its name, or in that of what it is computed from, is trained.
+
+    What is computed, as a pruned or parametrised weight is, does not say so by itself where gradients are off.
+    """
+    return any(parameter.requires_grad for path, parameter in module.named_parameters() if name in path)
 
 
 def refuse_other_topologies(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:

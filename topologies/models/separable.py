@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from topologies.models.cascade import SparseCascade
+from topologies.models.cascade import SparseCascade, is_trained
 from topologies.models.computed import computed
 from topologies.models.pointwise import PADDING_MODES, check_images, is_channels_last, over_channels
 from topologies.models.start import Fit, take_parameter, take_weight
@@ -120,8 +120,7 @@ class SparseConv2d(nn.Module):
             bias=self.bias is not None, device="meta",
             padding_mode=self.padding_mode,  # type: ignore[arg-type]
         )  # fmt: skip
-        trained = self.depthwise.weight.requires_grad or self.cascade.edge_weight.requires_grad
-        conv.weight = nn.Parameter(self._kernel().detach().contiguous(), requires_grad=trained)
+        conv.weight = nn.Parameter(self._kernel().detach().contiguous(), requires_grad=is_trained(self, "weight"))
         conv.bias = self.cascade.to_linear().bias
         return conv.train(self.training)
 
