@@ -79,7 +79,9 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     tensors, shared = _tensors(model)
     (folder / TOPOLOGIES).mkdir(parents=True, exist_ok=True)
     for name, topology in topologies.items():
-        files.save(topology, folder / TOPOLOGIES / f"{name}.safetensors")  # also where one is: it may be damaged
+        path = folder / TOPOLOGIES / f"{name}.safetensors"
+        if not files.is_intact(path):
+            files.save(topology, path)
     about = {
         "format": _FORMAT,
         "version": _VERSION,
