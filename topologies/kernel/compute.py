@@ -25,7 +25,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import _disable_current_modes
 
 from topologies.kernel import blocks, plain
-from topologies.kernel.library import check_fit
+from topologies.kernel.arguments import check_fit
 from topologies.kernel.way import COMPILED, Way, choose
 from topologies.kernel.wiring import Wiring
 

@@ -1,8 +1,7 @@
 """The cascade as an operation of PyTorch's, for programs that are compiled, exported or traced.
 
 It chooses its way when it runs, so a program serves batches of any size; and the wiring is one of its arguments, so an
-exported program runs wherever ``topologies`` has been imported. Only PyTorch is imported here: what computes comes with
-the first call.
+exported program runs wherever ``topologies`` has been imported. What computes is imported with the first call.
 """
 
 from __future__ import annotations
@@ -13,18 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-
-def check_fit(x: Tensor, weight: Tensor, bias: Tensor | None, n_trainable: int, n_out: int) -> None:
-    """Raise RuntimeError where these do not belong together, as ``nn.Linear`` does: kernels read their memory."""
-    for name, tensor, size in (("weights are", weight, n_trainable), ("bias is", bias, n_out)):
-        if tensor is None:
-            continue
-        if x.device != tensor.device:
-            raise RuntimeError(f"the input is on {x.device} and the {name} on {tensor.device}: they must be on one")
-        if x.dtype != tensor.dtype:
-            raise RuntimeError(f"the input is {x.dtype} and the {name} {tensor.dtype}: they must have the same dtype")
-        if tensor.shape != (size,):
-            raise RuntimeError(f"the {name} of shape {tuple(tensor.shape)}: {(size,)} is wanted")
+from topologies.kernel.arguments import check_fit
 
 
 def _refuse_forward_mode() -> None:

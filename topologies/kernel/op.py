@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from topologies.kernel import library
+from topologies.kernel.arguments import check_fit
 from topologies.kernel.compute import by, chosen, is_transformed
 from topologies.kernel.way import Way
 from topologies.kernel.wiring import Wiring
@@ -56,7 +57,7 @@ def folded(weight: Tensor, wiring: Wiring) -> Tensor:
 
 def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None) -> Tensor:
     """The outputs, without autocast."""
-    library.check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
+    check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
     if torch.compiler.is_compiling():
         from topologies.kernel import compiling
 

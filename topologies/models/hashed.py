@@ -81,7 +81,7 @@ class HashedLinear(nn.Module):
 
     def _apply(self, *given: Any, **named: Any) -> Self:
         """PyTorch's own, by which modules are moved, cast and given memory with nothing in it."""
-        super()._apply(*given, **named)
+        super()._apply(*given, **named)  # type: ignore[no-untyped-call]
         self._hash()
         return self
 
