@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from evaluators.rng import generator
 from topologies.entries import as_array
 from topologies.initialise import initial_weights
 from topologies.names import resolve
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 RATES = (0.15, 0.6, 1.2, 2.4)
@@ -43,7 +44,7 @@ class FittedWeights(NamedTuple):
 
 
 def fit(
-    topology: Topology | str | Path,
+    topology: AnyTopology | str | PathLike[str],
     matrix: ArrayLike,
     *,
     steps: int = 1000,
@@ -60,7 +61,7 @@ def fit(
     Parameters
     ----------
     topology:
-        Of the matrix's sizes; or its name, as :func:`topologies.names.resolve` takes it.
+        Of the matrix's sizes; or what stands for it, as :func:`topologies.names.resolve` takes it.
     matrix:
         ``(n_in, n_out)``, an array or a tensor: an ``nn.Linear`` keeps it turned, ``linear.weight.T``.
     steps:
@@ -85,7 +86,7 @@ def fit(
     """
     from evaluators.reconstruction.cpu import train
 
-    topology = topology if isinstance(topology, Topology) else resolve(topology)
+    topology = resolve(topology)
     wanted = _checked(matrix, topology)
     if steps < 1 or restarts < 1 or not rates or not all(0 < rate < np.inf for rate in rates):
         raise ValueError(f"steps={steps}, restarts={restarts}, rates={tuple(rates)}: all must be above 0, and there")

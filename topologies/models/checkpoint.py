@@ -120,7 +120,8 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     ------
     ValueError
         When the folder holds no such checkpoint, or a damaged one; when a layer of the model is of another kind, size
-        or topology than the saved one, or computes in a way of its own, which the message names; or when the model has other tensors.
+        or topology than the saved one, or computes in a way of its own, which the message names; or when the model has
+        other tensors.
     """
     folder = Path(folder)
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):

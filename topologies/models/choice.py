@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,7 +78,7 @@ class Chooser:
         if not by_budget and (density is not None or budget is not None):
             given = "density" if budget is None else "budget"
             raise ValueError(f"{given} goes with a family's name, such as 'clos', or none; {topology!r} says it itself")
-        file = Path(topology).name if isinstance(topology, str | Path) and isinstance(source, Topology) else None
+        file = Path(topology).name if isinstance(topology, str | PathLike) and isinstance(source, Topology) else None
         return Chooser(source, file, density, budget, lift, only_if_faster, diagonal)
 
     def choice(self, matrix: Matrix) -> tuple[Matrix, Choice] | str:

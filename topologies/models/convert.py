@@ -14,12 +14,11 @@ from topologies.models.places import keep_nested_tensors_out, modules_at, swap
 from topologies.models.plan import plan
 from topologies.models.start import Fit
 from topologies.names import Source
-from topologies.stack import Stack
 
 
 def convert(
     model: nn.Module,
-    plan_or_topology: Plan | Source | Stack | None = None,
+    plan_or_topology: Plan | Source | None = None,
     *,
     weights: Fit | None = None,
     **options: Any,
