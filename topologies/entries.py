@@ -51,8 +51,10 @@ def _listed(shape: tuple[int, ...], values: Any, *ends: Any) -> Entries:
 def as_array(values: Any) -> NDArray[Any]:
     """An array of what is given: of a PyTorch tensor too, wherever it lies, with a gradient, and of any layout.
 
-    Types of numbers that NumPy does not have, as bfloat16, become float32.
+    Types of numbers that NumPy does not have, as bfloat16, become float32. Tensors in a list are stacked.
     """
+    if isinstance(values, list | tuple) and values and all(hasattr(one, "detach") for one in values):
+        return np.stack([as_array(one) for one in values])
     if not hasattr(values, "detach"):
         return np.asarray(values)
     tensor = values.detach().cpu().to_dense()
