@@ -66,11 +66,11 @@ class Chooser:
         """
         if density is not None and budget is not None:
             raise ValueError("density and budget are both given: each says how many trainable weights there may be")
-        if density is not None and not (isinstance(density, int | float) and 0 < density < 1):
+        if density is not None and not (isinstance(density, int | float | np.floating) and 0 < density < 1):
             raise ValueError(f"density is {density!r}: a share of the dense weights is wanted, above 0 and below 1")
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1):
             raise ValueError(f"budget is {budget!r}: a whole number of trainable weights is wanted, from 1")
-        budget = None if budget is None else int(budget)
+        density, budget = None if density is None else float(density), None if budget is None else int(budget)
         source = checked(DEFAULT_FAMILY if topology is None else topology)
         by_budget = isinstance(source, str) and source.isidentifier()
         if by_budget and density is None and budget is None:
