@@ -142,13 +142,9 @@ def chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
         rows = x.numel() // wiring.n_in
         cut = None if x.device.type in ("cpu", "meta") else _runs(wiring, x.device)
         return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), cut=cut)
-    if way in ("fused", "one_row") and not has_kernels(x):
+    if way in ("fused", "one_row") and not (_KERNELS and x.device.type == "cpu" and x.dtype in COMPILED):
         return "plain"
     return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way
-
-
-def has_kernels(tensor: Tensor) -> bool:
-    return bool(_KERNELS) and tensor.device.type == "cpu" and tensor.dtype in COMPILED
 
 
 def _is_batched(gradient: Tensor) -> bool:
@@ -223,7 +219,7 @@ def run_backward_to_differentiate(
     if type(image) is not Tensor or image.is_meta:
         raise RuntimeError("the gradient of a sparse layer's gradient needs its wiring: compute it in eager mode")
     with _ordinary():
-        wiring = _kept(image)
+        wiring = _kept(image.cpu())
     return plain_gradients(arriving, x, weight, wiring)
 
 
@@ -234,7 +230,7 @@ def _autograd_within() -> AbstractContextManager[None]:
 
 def _kept(image: Tensor) -> Wiring:
     """The wiring of a graph that does not go through the kernels: other ways derive much from it."""
-    return _read(image.cpu().numpy().tobytes())
+    return _read(image.numpy().tobytes())
 
 
 @lru_cache(64)
