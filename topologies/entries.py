@@ -19,8 +19,8 @@ def entries(mask: Any) -> Entries:
     Parameters
     ----------
     mask:
-        Anything that NumPy takes for a matrix of numbers, a PyTorch tensor wherever it lies, or a SciPy sparse matrix
-        or array of any format.
+        Anything that NumPy takes for a matrix of numbers, a PyTorch tensor of any layout wherever it lies, or a SciPy
+        sparse matrix or array of any format; what is sparse is never made dense.
 
     Raises
     ------
@@ -29,21 +29,32 @@ def entries(mask: Any) -> Entries:
     """
     if hasattr(mask, "tocoo"):
         coo = mask.tocoo()
-        _check(np.asarray(coo.data), len(coo.shape), f"a sparse one of {coo.dtype}")
-        there = np.asarray(coo.data) != ABSENT
-        rows, columns = (np.asarray(end)[there] for end in (coo.row, coo.col))
-        return coo.shape, rows, columns, np.asarray(coo.data)[there] == TRAINABLE
+        return _listed(coo.shape, coo.data, coo.row, coo.col)
+    if hasattr(mask, "dense_dim") and mask.dense_dim() == 0:  # a tensor that has no dimension without indices
+        coo = mask.detach().to_sparse().coalesce()
+        return _listed(tuple(coo.shape), coo.values(), *coo.indices())
     dense = as_array(None if hasattr(mask, "nodes") else mask)  # of a graph, numpy would take the nodes' numbers
     _check(dense, dense.ndim, f"a {type(mask).__name__} of {dense.dtype}")
     columns, rows = np.nonzero(dense.T)
     return dense.shape, rows, columns, dense[rows, columns] == TRAINABLE
 
 
+def _listed(shape: tuple[int, ...], values: Any, *ends: Any) -> Entries:
+    """The entries of a sparse matrix, whose values and indices are given."""
+    found = as_array(values)
+    _check(found, len(shape), f"a sparse one of {found.dtype}")
+    there = found != ABSENT
+    rows, columns = (as_array(end)[there] for end in ends)
+    return (shape[0], shape[1]), rows, columns, found[there] == TRAINABLE
+
+
 def as_array(values: Any) -> NDArray[Any]:
     """An array of what is given: of a PyTorch tensor too, wherever it lies, with a gradient, and of any layout.
 
-    Types of numbers that NumPy does not have, as bfloat16, become float32.
+    Types of numbers that NumPy does not have, as bfloat16, become float32. Tensors in a list are stacked.
     """
+    if isinstance(values, list | tuple) and values and all(hasattr(one, "detach") for one in values):
+        return np.stack([as_array(one) for one in values])
     if not hasattr(values, "detach"):
         return np.asarray(values)
     tensor = values.detach().cpu().to_dense()

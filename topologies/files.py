@@ -39,6 +39,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import reprlib
 import secrets
 from collections.abc import Iterator, Sequence
@@ -64,6 +65,7 @@ MAX_HEADER = 1 << 22
 _FORMAT, _STACK_FORMAT, _VERSION = "evofabric topology", "evofabric stack", "1"
 _NO_CHECKSUM = "0" * 64
 _LENGTH_BYTES = 8
+_BEGINNING = 128  # bytes of a file that has its checksum
 _FREE_NEURONS = 1 << 16  # so many may be declared by a file of any size
 
 
@@ -105,6 +107,13 @@ def read(path: str | Path) -> tuple[AnyTopology, Provenance]:
     """
     with opened(Path(path), "a topology file") as (file, size):
         return _decode(Path(path), file, size)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file's bytes match the checksum in it, which is soon found out; what they say is for :func:`read`."""
+    whole = path.read_bytes() if path.is_file() else b""
+    found = re.search(rb'"checksum":"([0-9a-f]{64})"', whole[:_BEGINNING])
+    return found is not None and _sha256(whole.replace(found[1], _NO_CHECKSUM.encode(), 1)) == found[1].decode()
 
 
 @contextmanager

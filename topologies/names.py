@@ -5,7 +5,7 @@ This is the one place that decides what a name means; layers, recipes and comman
 
 from __future__ import annotations
 
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,15 +22,15 @@ CHAMPION = "champion.safetensors"
 DEFAULT_FAMILY = "random_regular"
 """The family of a topology of which only the budget is known: the control that any other has to beat."""
 
-Source = Topology | str | Path | int
-"""What stands for the topology of a layer: itself, a name, or a budget of trainable edges."""
+Source = Topology | Stack | str | PathLike[str] | int
+"""What stands for the topology of a layer: itself, a stack of that place, a name, or a budget of trainable edges."""
 
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 
-def resolve(name: str | Path, sizes: tuple[int, int] | None = None) -> Topology:
-    """The topology that a name stands for; as :func:`resolve_any`, but ValueError for a stack, which is several."""
-    return the_topology(resolve_any(name, sizes), name)
+def resolve(name: AnyTopology | str | PathLike[str], sizes: tuple[int, int] | None = None) -> Topology:
+    """The topology that a name stands for; as :func:`resolve_any`, but ValueError for a stack of several places."""
+    return the_topology(resolve_any(name, sizes), "the stack" if isinstance(name, Stack) else name)
 
 
 def at_places(name: str | Path, sizes: Sizes) -> Stack:
@@ -59,14 +59,14 @@ def _fitting(topology: Topology, size: tuple[int, int], name: str | Path) -> Top
     return topology
 
 
-def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTopology:
+def resolve_any(name: AnyTopology | str | PathLike[str], sizes: tuple[int, int] | None = None) -> AnyTopology:
     """The topology that a name stands for, or the stack where it is a file that holds one.
 
     Parameters
     ----------
     name:
         A family expression such as ``"clos(32, 8, 9, 8)"``, a ``.safetensors`` file, an ``.npz`` or ``.npy`` file
-        of masks ``(n_in, n_out)``, or the folder of a run with a champion.
+        of masks ``(n_in, n_out)``, or the folder of a run with a champion. A topology or a stack stands for itself.
     sizes:
         Inputs and outputs that an expression which names none, such as ``"butterfly(depth=8)"``, takes.
 
@@ -75,16 +75,18 @@ def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTo
     ValueError
         When it is none of these, or the file or expression is refused.
     """
+    if isinstance(name, Topology | Stack):
+        return name
     if not isinstance(name, str | PathLike):
         raise ValueError(_no_name(name))
-    text = str(name)
+    text = fspath(name)
     if is_expression(text):
         return parse(text, sizes)
     from topologies.files import load  # files need more libraries than expressions do
     from topologies.masks import load_masks
 
     try:
-        path = topology_file(Path(name))
+        path = topology_file(Path(text))
         reader = {".safetensors": load, ".npz": load_masks, ".npy": load_masks}.get(path.suffix.lower())
         if reader is None:
             raise ValueError(_what_is_wrong(text))
@@ -93,11 +95,11 @@ def resolve_any(name: str | Path, sizes: tuple[int, int] | None = None) -> AnyTo
         raise ValueError(f"cannot read {text}: {problem.strerror or problem}") from problem
 
 
-def stack_of(source: Source | Stack | None) -> Stack | None:
+def stack_of(source: Source | None) -> Stack | None:
     """The stack that a source is, or that its file holds; None of any other source."""
-    if isinstance(source, Stack):
-        return source
-    if not isinstance(source, str | Path) or source in FAMILIES or is_expression(str(source)):
+    if isinstance(source, str | PathLike) and (source in FAMILIES or is_expression(fspath(source))):
+        return None
+    if source is None or isinstance(source, int | np.integer):
         return None
     found = resolve_any(source)
     return found if isinstance(found, Stack) else None
@@ -111,8 +113,8 @@ def checked(source: Source) -> Source:
     """The source, once what can be wrong with it at any sizes was looked for; of a file, the topology in it."""
     if isinstance(source, Topology | int | np.integer) or (isinstance(source, str) and source in FAMILIES):
         return source
-    if isinstance(source, str | PathLike) and is_expression(str(source)):
-        read(str(source), (2, 2))
+    if isinstance(source, str | PathLike) and is_expression(fspath(source)):
+        read(fspath(source), (2, 2))
         return source
     return resolve(source)
 
@@ -148,8 +150,6 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
     ValueError
         When there is no such topology, also not at these sizes.
     """
-    if isinstance(source, Stack):
-        source = the_topology(source, "the stack")
     if isinstance(source, int | np.integer):
         return at_sizes(DEFAULT_FAMILY, n_in, n_out, source)
     if isinstance(source, str) and source in FAMILIES:
@@ -159,9 +159,9 @@ def at_sizes(source: Source, n_in: int, n_out: int, budget: int | None = None, *
             )
         member = find(source).fit(n_in, n_out, budget)
         return Sized(member.topology(), member.expression)
-    topology = source if isinstance(source, Topology) else resolve(source, (n_in, n_out))
+    topology = resolve(source, (n_in, n_out))
     there = f"{topology.n_in} x {topology.n_out}"
-    text = there if isinstance(source, Topology) else str(source)
+    text = there if isinstance(source, Topology | Stack) else fspath(source)
     if (topology.n_in, topology.n_out) == (n_in, n_out):
         return Sized(topology, text)
     if lift:

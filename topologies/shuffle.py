@@ -50,7 +50,7 @@ def _shuffled(layer: Layer, draw: np.random.Generator) -> Layer:
 
 
 def there_once(some: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of some edges' numbers are there exactly once, in time and memory in proportion to the edges."""
+    """Which of some edges' numbers are there exactly once, in memory in proportion to the edges."""
     if numbers.max() < 32 * numbers.size:
         return np.asarray(np.bincount(numbers)[some] == 1)
     ordered = np.sort(numbers)

@@ -22,7 +22,7 @@ from topologies.reach import from_inputs, to_outputs
 from topologies.topology import Topology
 
 MAX_CHOICES = 1 << 27
-"""Pairs of an edge and an entry that it serves, at most: 5 bytes each."""
+"""Pairs of an edge and an entry that it serves, at most: about 26 bytes each while they are listed, 3.5 GB."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from evaluators.rng import generator
 from topologies.entries import as_array
 from topologies.initialise import initial_weights
 from topologies.names import resolve
+from topologies.stack import AnyTopology
 from topologies.topology import Topology
 
 RATES = (0.15, 0.6, 1.2, 2.4)
@@ -43,7 +44,7 @@ class FittedWeights(NamedTuple):
 
 
 def fit(
-    topology: Topology | str | Path,
+    topology: AnyTopology | str | PathLike[str],
     matrix: ArrayLike,
     *,
     steps: int = 1000,
@@ -60,7 +61,7 @@ def fit(
     Parameters
     ----------
     topology:
-        Of the matrix's sizes; or its name, as :func:`topologies.names.resolve` takes it.
+        Of the matrix's sizes; or what stands for it, as :func:`topologies.names.resolve` takes it.
     matrix:
         ``(n_in, n_out)``, an array or a tensor: an ``nn.Linear`` keeps it turned, ``linear.weight.T``.
     steps:
@@ -75,7 +76,8 @@ def fit(
     Raises
     ------
     ValueError
-        When the sizes differ, an entry is not finite, or a number of steps, rates or restarts is none.
+        When the sizes differ, an entry is not real or not finite, the matrix is on the meta device, or a number of
+        steps, rates or restarts is none.
 
     Warns
     -----
@@ -85,14 +87,15 @@ def fit(
     """
     from evaluators.reconstruction.cpu import train
 
-    topology = topology if isinstance(topology, Topology) else resolve(topology)
+    topology = resolve(topology)
     wanted = _checked(matrix, topology)
     if steps < 1 or restarts < 1 or not rates or not all(0 < rate < np.inf for rate in rates):
         raise ValueError(f"steps={steps}, restarts={restarts}, rates={tuple(rates)}: all must be above 0, and there")
     energy = float(np.square(wanted, dtype=np.float64).sum())
-    if energy == 0 and (zero := _zero(topology, _start(topology, seed, 0))) is not None:
-        return FittedWeights(zero, 0.0, float(rates[0]))
-    scale = float(np.sqrt(energy / wanted.size)) or 1.0
+    scale = float(np.float32(np.sqrt(energy / wanted.size)))
+    if scale == 0 and (zero := _zero(topology, _start(topology, seed, 0))) is not None:
+        return FittedWeights(zero, float(energy > 0), float(rates[0]))  # all of it is left where it has any
+    scale = scale or 1.0
     factor = _factors(topology, scale)
     goal = wanted if factor is None else wanted / np.float32(scale)
     starts = np.stack([_start(topology, seed, restart) for restart in range(restarts)])
@@ -114,8 +117,13 @@ def fit(
 
 
 def _checked(matrix: ArrayLike, topology: Topology) -> NDArray[np.float32]:
-    """The matrix as numbers to be fitted; ValueError where its size is not the topology's, or they are not finite."""
-    wanted = as_array(matrix).astype(np.float32)
+    """The matrix as numbers to be fitted; ValueError where its size is not the topology's, or they are no numbers."""
+    if getattr(matrix, "is_meta", False):
+        raise ValueError("the matrix has no memory (the meta device): there is nothing to fit")
+    given = as_array(matrix)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"the matrix is {given.dtype}: real numbers are wanted")
+    wanted = given.astype(np.float32)
     if wanted.shape != (topology.n_in, topology.n_out):
         sizes = f"{topology.n_in} x {topology.n_out} and the matrix is of shape {wanted.shape}"
         raise ValueError(f"the topology is {sizes}: (n_in, n_out) is wanted, an nn.Linear's weight turned")

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
 from evaluators.rng import generator
 from evaluators.task import Split
+from topologies.entries import as_array
 
 _READ = (
     "targets are read from .safetensors files, of which PyTorch's weights are (outputs, inputs), and from .npz files"
@@ -91,9 +92,9 @@ class OwnTargets:
             raise ValueError(f'targets = "{name}": {error}') from None
 
     @staticmethod
-    def of(given: Mapping[str, NDArray[Any]]) -> OwnTargets:
+    def of(given: Mapping[str, ArrayLike]) -> OwnTargets:
         """Matrices ``(n_in, n_out)``, all of one size, by name; of equal ones, such as tied weights, the first."""
-        named = {name: _normalised(np.asarray(matrix), name) for name, matrix in sorted(given.items())}
+        named = {name: _normalised(as_array(matrix), name) for name, matrix in sorted(given.items())}
         first = {(matrix.shape, matrix.tobytes()): name for name, matrix in reversed(named.items())}
         matrices = {name: named[name] for name in sorted(first.values())}
         sizes = Counter(matrix.shape for matrix in matrices.values())
@@ -156,7 +157,7 @@ def _from_npz(path: Path, pattern: str) -> dict[str, NDArray[Any]]:
 def _from_safetensors(path: Path, pattern: str) -> dict[str, NDArray[Any]]:
     """Through PyTorch, for numpy has no bfloat16."""
     with safe_open(path, framework="pt") as file:
-        return {name: file.get_tensor(name).float().numpy() for name in _matching(list(file.keys()), pattern)}
+        return {name: as_array(file.get_tensor(name)) for name in _matching(list(file.keys()), pattern)}
 
 
 def _matching(names: list[str], pattern: str) -> list[str]:

@@ -2,8 +2,9 @@
 
 What is tested once each are the examples of the training and of the test part. Those of the search and of the
 validation part, by whose errors topologies, rates and weight decays were chosen, are trained on in every fold and never
-tested on. The search has trained on the examples of the training part, and inputs are standardised, and may be called
-near, by that part: nothing was chosen by their errors, but the topology has seen them.
+tested on. The examples of the training part are tested on, though the search has trained on them, inputs are
+standardised by them, and which inputs are near each other may be worked out from them: nothing was chosen by their
+errors, but the topology has seen them.
 """
 
 from __future__ import annotations

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
+from torch import nn
 
+from evaluators.reconstruction import fit
 from tests.topologies.test_packing import topologies
 from topologies import SparseCascade, Stack, Topology, butterfly, clos, lift, load, random_regular, resize
 from topologies.canonical import renumber
@@ -19,7 +21,8 @@ from topologies.crop import crop
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import save
 from topologies.masks import load_masks, save_masks
-from topologies.names import at_places, resolve, resolve_any
+from topologies.models import plan, replace_conv2d, replace_linear
+from topologies.names import at_places, resolve, resolve_any, stack_of
 from topologies.packing import from_text, to_text
 from topologies.stack import AnyTopology, Layout, by_place, size_text, stacked
 
@@ -129,6 +132,36 @@ def test_other_sizes_are_for_one_topology_also_where_it_is_the_only_place(
     assert change(Stack(TWO.places[:1])) == change(TWO.places[0])
     with pytest.raises(ValueError, match="the stack holds 2 places"):
         change(TWO)
+
+
+def test_a_stack_of_a_single_place_is_taken_wherever_a_topology_is() -> None:
+    only = clos(16, 4, 3, 4, n_out=8)
+    stack = Stack((only,))
+    assert (resolve(stack), resolve_any(stack)) == (only, stack)
+    assert SparseCascade(stack).topology == replace_linear(nn.Linear(16, 8), stack).topology == only
+    assert np.array_equal(fit(stack, np.eye(16, 8), steps=2).weights, fit(only, np.eye(16, 8), steps=2).weights)
+    assert replace_conv2d(nn.Conv2d(8, 8, 3), stack).multiplier == replace_conv2d(nn.Conv2d(8, 8, 3), only).multiplier
+    with pytest.raises(ValueError, match="the stack holds 2 places"):
+        fit(TWO, np.eye(16, 8))
+
+
+class Place:
+    """A path of a class of its own, as other libraries have theirs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def test_a_path_of_any_class_is_a_files_name(tmp_path: Path) -> None:
+    place = Place(save(TWO, tmp_path / "two.safetensors"))
+    assert resolve_any(place) == stack_of(place) == TWO
+    one = Place(save(TWO.places[0], tmp_path / "one.safetensors"))
+    assert resolve(one) == TWO.places[0] and stack_of(one) is None
+    made = plan(nn.Linear(TWO.places[0].n_in, TWO.places[0].n_out), one)
+    assert [change.text for change in made.changes] == ["one.safetensors"]
 
 
 def test_a_name_stands_for_a_topology_at_every_place(tmp_path: Path) -> None:

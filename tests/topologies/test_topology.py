@@ -174,6 +174,20 @@ def test_sparse_masks_are_read_without_making_them_dense(given_masks: list[np.nd
     assert Layer.from_mask(sparse.coo_array(([1, 2], ([5, 0], [0, 7])), shape=(MAX_WIDTH, MAX_WIDTH))).n_edges == 2
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_sparse_tensors_are_read_without_making_them_dense() -> None:
+    mask = torch.zeros(4, 6)
+    mask[0, 5], mask[3, 3] = 1, 2
+    made = [mask.to_sparse(), mask.to_sparse_csr(), mask.to_sparse_csc(), mask.to_sparse_bsr((2, 2)), mask.to_sparse(1)]
+    assert {Topology.from_masks([one]) for one in made} == {Topology.from_masks([mask])}
+    assert Topology.from_masks([made[0].T], transpose=True) == Topology.from_masks([mask])
+    wide = torch.sparse_coo_tensor([[0], [5]], [1.0], (MAX_WIDTH, MAX_WIDTH))
+    assert Layer.from_mask(wide).n_edges == 1
+    for other in (torch.ones(3), torch.ones(2, 2, 2)):
+        with pytest.raises(ValueError, match="two dimensions"):
+            Layer.from_mask(other.to_sparse())
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e4m3fn], ids=str)
 def test_of_a_pruned_model_the_masks_of_weights_are_read(dtype: torch.dtype) -> None:
     mask = torch.tensor([[0.0, 1.0], [1.0, 0.0]])

@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import _disable_current_modes
 
 from topologies.kernel import blocks, plain
+from topologies.kernel.arguments import check_fit
 from topologies.kernel.way import COMPILED, Way, choose
 from topologies.kernel.wiring import Wiring
 
@@ -78,7 +79,7 @@ def by(way: Way, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring)
 
 
 class _Compiled(torch.autograd.Function):
-    """The compiled kernels. Gradients that are to be differentiated in turn, or are batched, go the plain way.
+    """The compiled kernels. Gradients that are differentiated, or batched, go the plain way.
 
     There is no ``setup_context``: transforms, which want it, never come here, and it costs 25 microseconds a call.
     """
@@ -95,7 +96,7 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (x, weight), (arriving,) = ctx.saved_tensors, gradients
         of_bias = arriving.sum(dim=(0, *range(2, arriving.dim()))) if ctx.needs_input_grad[2] else None
-        if torch.is_grad_enabled() or _is_batched(arriving):
+        if torch.is_grad_enabled() or is_transformed() or _is_batched(arriving):
             return (*plain_gradients(arriving, x, weight, ctx.wiring), of_bias, None, None)
         leaving, gradient = _gradients(ctx.way, x, weight, arriving, ctx.wiring)
         return leaving, gradient, of_bias, None, None
@@ -141,13 +142,9 @@ def chosen(x: Tensor, wiring: Wiring, way: Way | None) -> Way:
         rows = x.numel() // wiring.n_in
         cut = None if x.device.type in ("cpu", "meta") else _runs(wiring, x.device)
         return choose(wiring, x.dtype, x.device, rows, kernels=bool(_KERNELS), cut=cut)
-    if way in ("fused", "one_row") and not has_kernels(x):
+    if way in ("fused", "one_row") and not (_KERNELS and x.device.type == "cpu" and x.dtype in COMPILED):
         return "plain"
     return "plain" if way == "blocks" and _runs(wiring, x.device) is None else way
-
-
-def has_kernels(tensor: Tensor) -> bool:
-    return bool(_KERNELS) and tensor.device.type == "cpu" and tensor.dtype in COMPILED
 
 
 def _is_batched(gradient: Tensor) -> bool:
@@ -190,6 +187,7 @@ def _runs(wiring: Wiring, device: torch.device) -> list[blocks.Run] | None:
 def run_forward(x: Tensor, weight: Tensor, bias: Tensor | None, image: Tensor, way: Way | None) -> Tensor:
     """The outputs as a graph computes them, contiguous: no gradient is followed."""
     wiring = Wiring.read(image)
+    check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
     way = chosen(x, wiring, way)
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         return by(way, x, weight, bias, wiring if way in _KERNELS else _kept(wiring.image)).contiguous()
@@ -221,7 +219,7 @@ def run_backward_to_differentiate(
     if type(image) is not Tensor or image.is_meta:
         raise RuntimeError("the gradient of a sparse layer's gradient needs its wiring: compute it in eager mode")
     with _ordinary():
-        wiring = _kept(image)
+        wiring = _kept(image.cpu())
     return plain_gradients(arriving, x, weight, wiring)
 
 
@@ -232,7 +230,7 @@ def _autograd_within() -> AbstractContextManager[None]:
 
 def _kept(image: Tensor) -> Wiring:
     """The wiring of a graph that does not go through the kernels: other ways derive much from it."""
-    return _read(image.cpu().numpy().tobytes())
+    return _read(image.numpy().tobytes())
 
 
 @lru_cache(64)

@@ -1,8 +1,7 @@
 """The cascade as an operation of PyTorch's, for programs that are compiled, exported or traced.
 
 It chooses its way when it runs, so a program serves batches of any size; and the wiring is one of its arguments, so an
-exported program runs wherever ``topologies`` has been imported. Only PyTorch is imported here: what computes comes with
-the first call.
+exported program runs wherever ``topologies`` has been imported. What computes is imported with the first call.
 """
 
 from __future__ import annotations
@@ -11,29 +10,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+from topologies.kernel.arguments import check_fit
 
 
-def check_devices(x: Tensor, weight: Tensor) -> None:
-    """Raise RuntimeError where these are on different devices, as ``nn.Linear`` does: kernels read their memory."""
-    if x.device != weight.device:
-        raise RuntimeError(f"the input is on {x.device} and the weights are on {weight.device}: they must be on one")
+def _refuse_forward_mode() -> None:
+    """An operation of this library cannot have a formula for tangents, and PyTorch takes those without for zero."""
+    if forward_ad._current_level >= 0:
+        raise RuntimeError("exported and traced sparse layers have no forward-mode derivatives: call the layer itself")
 
 
 def _forward(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
     from topologies.kernel.compute import run_forward
 
-    check_devices(x, weight)
+    _refuse_forward_mode()
     return run_forward(x, weight, bias, wiring, way or None)  # type: ignore[arg-type]
 
 
 def _backward(arriving: Tensor, x: Tensor, weight: Tensor, wiring: Tensor, way: str) -> tuple[Tensor, Tensor]:
     from topologies.kernel.compute import run_backward
 
+    _refuse_forward_mode()
     return run_backward(arriving, x, weight, wiring, way or None)  # type: ignore[arg-type]
 
 
 def _forward_shape(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Tensor, n_out: int, way: str) -> Tensor:
-    check_devices(x, weight)
+    check_fit(x, weight, bias, weight.numel(), n_out)
     if wiring.device.type == "meta" != x.device.type:
         raise RuntimeError(f"the input is on {x.device} and the wiring on meta, where it has no numbers")
     return x.new_empty((x.shape[0], n_out, *x.shape[2:]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from topologies.kernel import library
+from topologies.kernel.arguments import check_fit
 from topologies.kernel.compute import by, chosen, is_transformed
 from topologies.kernel.way import Way
 from topologies.kernel.wiring import Wiring
@@ -38,16 +39,13 @@ def cascade(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way:
     Raises
     ------
     RuntimeError
-        Where ``x`` and ``weight`` differ in device or, outside of autocast, in dtype, as for ``nn.Linear``.
+        Where ``weight`` or ``bias`` has another shape, or another device or, outside of autocast, dtype than ``x``.
     """
-    library.check_devices(x, weight)
     low = autocast_dtype(x)
     if low is not None:
         with torch.autocast(x.device.type, enabled=False):
             shift = None if bias is None else bias.float()
             return _outputs(x.float(), weight.float(), shift, wiring, way).to(low)
-    if x.dtype != weight.dtype:
-        raise RuntimeError(f"the input is {x.dtype} and the weights are {weight.dtype}: they must have the same dtype")
     return _outputs(x, weight, bias, wiring, way)
 
 
@@ -59,6 +57,12 @@ def folded(weight: Tensor, wiring: Wiring) -> Tensor:
 
 def _outputs(x: Tensor, weight: Tensor, bias: Tensor | None, wiring: Wiring, way: Way | None) -> Tensor:
     """The outputs, without autocast."""
+    check_fit(x, weight, bias, wiring.n_trainable, wiring.n_out)
+    if torch.compiler.is_compiling():
+        from topologies.kernel import compiling
+
+        if compiling.is_differentiated():
+            return compiling.outputs_in_eager_mode(x, weight, bias, wiring, way)  # type: ignore[no-any-return]
     if _is_recorded(x, weight):
         return library.cascade(x, weight, bias, wiring.image, wiring.n_out, way or "")  # type: ignore[no-any-return]
     return by(chosen(x, wiring, way), x, weight, bias, wiring)

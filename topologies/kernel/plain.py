@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn.functional import embedding_bag
 
 from topologies.topology import Layer, Topology
@@ -124,8 +125,9 @@ class _Cascade(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         """Gradients of the weights and of the inputs, layer by layer from the outputs on."""
         (weights, values), (wanted,) = ctx.saved_tensors, gradients
-        # Where gradients are on, somebody will differentiate what is computed here.
-        over, match = (_over, _match) if torch.is_grad_enabled() else (_sums, _products)
+        # Where gradients are on, or tangents arrive, what is computed here is differentiated in turn.
+        again = torch.is_grad_enabled() or forward_ad._current_level >= 0
+        over, match = (_over, _match) if again else (_sums, _products)
         before = _before(weights, values, ctx.ways, over)
         layers = list(zip(_by_layer(weights, ctx.ways), before, ctx.ways, strict=True))
         found = []

@@ -76,6 +76,8 @@ class Wiring:
         All of it in one tensor of bytes on the CPU, of which the arrays are views.
     n_in, n_out:
         Sizes of the dense layer that the cascade replaces.
+    n_trainable:
+        How many weights it has.
     widths:
         Neurons of every layer, inputs first, ``(depth + 1,)``.
     edges:
@@ -87,6 +89,7 @@ class Wiring:
     image: Tensor
     n_in: int
     n_out: int
+    n_trainable: int
     widths: NDArray[np.int64]
     edges: Edges
     derived: dict[tuple[str, torch.device], Any] = field(default_factory=dict)
@@ -138,7 +141,8 @@ class Wiring:
         widths, stages, *others = arrays
         n_in, n_out, depth = int(widths[0]), int(widths[-1]), widths.size - 1
         stages = stages.reshape(-1, PAIRED + 1)
-        return Wiring(image, n_in, n_out, widths, Edges(len(stages) // depth, depth, n_in, n_out, stages, *others))
+        edges = Edges(len(stages) // depth, depth, n_in, n_out, stages, *others)
+        return Wiring(image, n_in, n_out, edges.trainable_sources.size, widths, edges)
 
     @cached_property
     def back(self) -> tuple[NDArray[np.int64], int]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from topologies.models.cascade import SparseCascade, refuse_other_topologies
+from topologies.models.cascade import SparseCascade, is_trained, refuse_other_topologies
 from topologies.models.computed import computed
 from topologies.models.matrices import Matrix, assigned
 from topologies.models.start import Fit, take_parameter, take_weight
@@ -156,14 +156,14 @@ class SparseMultiheadAttention(nn.Module):
             self.add_zero_attn, self.kdim, self.vdim, self.batch_first, device="meta",
         )  # fmt: skip
         matrices = [one.dense().T.detach() for one in (self.q, self.k, self.v)]
-        trained = [one.edge_weight.requires_grad for one in (self.q, self.k, self.v)]
+        trained = [is_trained(one, "edge_weight") for one in (self.q, self.k, self.v)]
         if like.in_proj_weight is not None:
             like.in_proj_weight = nn.Parameter(torch.cat(matrices), requires_grad=any(trained))
         else:
             for name, matrix, learns in zip("qkv", matrices, trained, strict=True):
                 setattr(like, f"{name}_proj_weight", nn.Parameter(matrix.contiguous(), requires_grad=learns))
         if self.in_proj_bias is not None:
-            learns = any(one.bias is not None and one.bias.requires_grad for one in (self.q, self.k, self.v))
+            learns = any(is_trained(one, "bias") for one in (self.q, self.k, self.v))
             like.in_proj_bias = nn.Parameter(self.in_proj_bias.detach(), requires_grad=learns)
         out = self.out_proj.to_linear()
         like.out_proj.weight, like.out_proj.bias = out.weight, out.bias

@@ -9,7 +9,7 @@ dense products, as one dense product of the multiplied-out layers, or layer by l
 from __future__ import annotations
 
 import weakref
-from pathlib import Path
+from os import PathLike
 from typing import Any, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ from topologies.kernel.way import WAYS, Way
 from topologies.kernel.wiring import Wiring
 from topologies.models.computed import INSTEAD, computed
 from topologies.models.fingerprint import check_fingerprint, fingerprint
-from topologies.stack import Stack, the_topology
+from topologies.stack import Stack
 from topologies.topology import Topology
 
 _REAL = "a SparseCascade computes with real floating-point numbers"
@@ -79,7 +79,7 @@ class SparseCascade(nn.Module):
 
     def __init__(
         self,
-        topology: Topology | str | Path,
+        topology: Topology | Stack | str | PathLike[str],
         bias: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -90,7 +90,10 @@ class SparseCascade(nn.Module):
             raise TypeError(f"the dtype is {dtype}: {_REAL}")
         if way not in (None, *WAYS):
             raise ValueError(f"way is {way!r}: it is None or one of {', '.join(WAYS)}")
-        topology = topology if isinstance(topology, Topology) else _resolve(topology)
+        if not isinstance(topology, Topology):
+            from topologies.names import resolve
+
+            topology = resolve(topology)
         self.way, self._wiring, self._topology = way, Wiring.of(topology), weakref.ref(topology)
         self.in_features, self.out_features, self.depth = topology.n_in, topology.n_out, topology.depth
         self.edge_weight = nn.Parameter(torch.empty(topology.n_trainable, device=device, dtype=dtype))
@@ -174,9 +177,9 @@ class SparseCascade(nn.Module):
         """
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
         matrix = folded(self.edge_weight, self._wiring).detach().contiguous()
-        linear.weight = nn.Parameter(matrix, self.edge_weight.requires_grad)
+        linear.weight = nn.Parameter(matrix, is_trained(self, "edge_weight"))
         if self.bias is not None:
-            linear.bias = nn.Parameter(self.bias.detach().clone(), self.bias.requires_grad)
+            linear.bias = nn.Parameter(self.bias.detach().clone(), is_trained(self, "bias"))
         return linear.train(self.training)
 
     def extra_repr(self) -> str:
@@ -214,6 +217,14 @@ class SparseCascade(nn.Module):
             raise ValueError(f"the input has shape {tuple(x.shape)}: its last dimension must be {self.in_features}")
 
 
+def is_trained(module: nn.Module, name: str) -> bool:
+    """Whether any parameter with this in its name, or in that of what it is computed from, is trained.
+
+    What is computed, as a pruned or parametrised weight is, does not say so by itself where gradients are off.
+    """
+    return any(parameter.requires_grad for path, parameter in module.named_parameters() if name in path)
+
+
 def refuse_other_topologies(module: nn.Module, state_dict: dict[str, Any], prefix: str) -> None:
     """Raise ValueError where the weights that a layer is to load belong to other topologies than its cascades'.
 
@@ -227,12 +238,6 @@ def refuse_other_topologies(module: nn.Module, state_dict: dict[str, Any], prefi
 
 def _nothing() -> None:
     """What a reference gives whose topology is gone."""
-
-
-def _resolve(source: str | Path | Stack) -> Topology:
-    from topologies.names import resolve
-
-    return the_topology(source, "the stack") if isinstance(source, Stack) else resolve(source)
 
 
 def _like(whole: Tensor, parameter: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from topologies import files
 from topologies.models.kinds import KINDS, Kind, cascades_of, kind_of, sparse_kind_of
+from topologies.models.obstacles import own_way
 from topologies.models.places import keep_nested_tensors_out, modules_at, names_of, swap
 from topologies.packing import pack
 from topologies.stack import the_topology
@@ -79,7 +80,9 @@ def save(model: nn.Module, folder: str | Path) -> Path:
     tensors, shared = _tensors(model)
     (folder / TOPOLOGIES).mkdir(parents=True, exist_ok=True)
     for name, topology in topologies.items():
-        files.save(topology, folder / TOPOLOGIES / f"{name}.safetensors")  # also where one is: it may be damaged
+        path = folder / TOPOLOGIES / f"{name}.safetensors"
+        if not files.is_intact(path):
+            files.save(topology, path)
     about = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -117,7 +120,8 @@ def load(model: nn.Module, folder: str | Path) -> nn.Module:
     ------
     ValueError
         When the folder holds no such checkpoint, or a damaged one; when a layer of the model is of another kind, size
-        or topology than the saved one, which the message names; or when the model has other tensors.
+        or topology than the saved one, or computes in a way of its own, which the message names; or when the model has
+        other tensors.
     """
     folder = Path(folder)
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
@@ -252,6 +256,8 @@ def _built(model: nn.Module, layer: _Sparse, topologies: Mapping[str, Topology])
         return module
     if kind is None or kind.sparse is not saved.sparse:
         raise ValueError(f"{name}: the saved layer stands for a {saved.name}, the model's is a {type(module).__name__}")
+    if reason := own_way(module, kind):
+        raise ValueError(f"{name}: {reason}")
     matrices = kind.matrices(module)
     wanted = _by_path(layer, [matrix.path for matrix in matrices], topologies)
     for matrix in matrices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,11 +66,11 @@ class Chooser:
         """
         if density is not None and budget is not None:
             raise ValueError("density and budget are both given: each says how many trainable weights there may be")
-        if density is not None and not (isinstance(density, int | float) and 0 < density < 1):
+        if density is not None and not (isinstance(density, int | float | np.floating) and 0 < density < 1):
             raise ValueError(f"density is {density!r}: a share of the dense weights is wanted, above 0 and below 1")
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int | np.integer) or budget < 1):
             raise ValueError(f"budget is {budget!r}: a whole number of trainable weights is wanted, from 1")
-        budget = None if budget is None else int(budget)
+        density, budget = None if density is None else float(density), None if budget is None else int(budget)
         source = checked(DEFAULT_FAMILY if topology is None else topology)
         by_budget = isinstance(source, str) and source.isidentifier()
         if by_budget and density is None and budget is None:
@@ -77,7 +78,7 @@ class Chooser:
         if not by_budget and (density is not None or budget is not None):
             given = "density" if budget is None else "budget"
             raise ValueError(f"{given} goes with a family's name, such as 'clos', or none; {topology!r} says it itself")
-        file = Path(topology).name if isinstance(topology, str | Path) and isinstance(source, Topology) else None
+        file = Path(topology).name if isinstance(topology, str | PathLike) and isinstance(source, Topology) else None
         return Chooser(source, file, density, budget, lift, only_if_faster, diagonal)
 
     def choice(self, matrix: Matrix) -> tuple[Matrix, Choice] | str:

@@ -9,17 +9,16 @@ from torch import nn
 
 from topologies.models.changes import Change, Plan
 from topologies.models.kinds import kind_of
-from topologies.models.obstacles import frozen
+from topologies.models.obstacles import frozen, own_way
 from topologies.models.places import keep_nested_tensors_out, modules_at, swap
 from topologies.models.plan import plan
 from topologies.models.start import Fit
 from topologies.names import Source
-from topologies.stack import Stack
 
 
 def convert(
     model: nn.Module,
-    plan_or_topology: Plan | Source | Stack | None = None,
+    plan_or_topology: Plan | Source | None = None,
     *,
     weights: Fit | None = None,
     **options: Any,
@@ -51,8 +50,9 @@ def convert(
     Raises
     ------
     ValueError
-        As for a plan; when the plan was made for another model, or has frozen layers and no ``weights`` are given; or
-        when no layer could be made sparse, where ``only_if_faster`` did not ask for that.
+        As for a plan; when the plan was made for another model, or one of its layers computes in a way of its own by
+        now, or is frozen and no ``weights`` are given; or when no layer could be made sparse, where
+        ``only_if_faster`` did not ask for that.
     """
     if isinstance(model, nn.parallel.DistributedDataParallel):
         raise ValueError("the model is wrapped for several processes already: convert it before that")
@@ -85,7 +85,7 @@ def _sparse(model: nn.Module, changes: Mapping[str, Change], weights: Fit | None
         change = changes[matrix.path]
         if not matrix.fits(change.n_in, change.n_out):
             raise ValueError(_other(change, found[0]))
-    if weights is None and (reason := frozen(found[0])):
+    if reason := own_way(found[0], kind) or (frozen(found[0]) if weights is None else None):
         raise ValueError(f"{first.names[0]}: {reason}")
     topologies = {path: change.topology for path, change in changes.items()}
     try:

@@ -6,7 +6,7 @@ Chen, Wilson, Tyree, Weinberger and Chen, Compressing Neural Networks with the H
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -79,8 +79,14 @@ class HashedLinear(nn.Module):
         self._places = torch.from_numpy(places).to(weight.device)
         self._signs = torch.from_numpy(signs).to(weight.device, weight.dtype)
 
+    def _apply(self, *given: Any, **named: Any) -> Self:
+        """PyTorch's own, by which modules are moved, cast and given memory with nothing in it."""
+        super()._apply(*given, **named)  # type: ignore[no-untyped-call]
+        self._hash()
+        return self
+
     def _load_from_state_dict(self, *given: Any) -> None:
-        """PyTorch's own, after which the module may have memory, or parameters, that it had not."""
+        """PyTorch's own, after which the module may have other parameters."""
         super()._load_from_state_dict(*given)
         self._hash()
 

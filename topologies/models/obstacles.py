@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from topologies.models.kinds import kind_of, sparse_kind_of
+from topologies.models.kinds import Kind, kind_of, sparse_kind_of
 from topologies.models.places import Names
 
 _READS_WEIGHTS = {nn.MultiheadAttention: ("out_proj",)}
@@ -48,7 +48,7 @@ def obstacle(model: nn.Module, module: nn.Module, names: Names, owners: Owners) 
     if kind is None:
         return "it has no sparse form here"
     return (
-        _own_way(module, kind.dense(module))
+        own_way(module, kind)
         or kind.obstacle(module)
         or _unusual_weights(module, kind.parameters(module))
         or _read_by_parent(model, names[module])
@@ -67,8 +67,9 @@ def frozen(module: nn.Module) -> str | None:
     return None
 
 
-def _own_way(module: nn.Module, parent: type[nn.Module] | None) -> str | None:
+def own_way(module: nn.Module, kind: Kind) -> str | None:
     """What computes in another way than the layer's kind does."""
+    parent = kind.dense(module)
     if any(getattr(type(module), name, None) is not getattr(parent, name, None) for name in _COMPUTES):
         return f"its class {type(module).__name__} computes in a way of its own"
     replaced = [name for name in _COMPUTES if name in vars(module)]

@@ -17,12 +17,11 @@ from topologies.models.places import names_of
 from topologies.models.start import Fit
 from topologies.models.targets import ALL, ALL_LINEAR, Patterns, chosen
 from topologies.names import OtherSizesError, Source, stack_of
-from topologies.stack import Stack
 
 
 def plan(
     model: nn.Module,
-    topology: Source | Stack | None = None,
+    topology: Source | None = None,
     *,
     density: float | None = None,
     budget: int | None = None,
@@ -80,7 +79,7 @@ def plan(
             "density, budget, lift and diagonal are for one topology: a stack says itself what every place gets"
         )
     chooser: Chooser | PlaceChooser = (
-        Chooser.of(topology, density, budget, lift, only_if_faster, diagonal)  # type: ignore[arg-type]  # it is no stack
+        Chooser.of(topology, density, budget, lift, only_if_faster, diagonal)
         if stack is None
         else PlaceChooser(stack, only_if_faster)
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from topologies.models.cascade import SparseCascade, refuse_other_topologies
+from topologies.models.cascade import SparseCascade, is_trained, refuse_other_topologies
 from topologies.models.matrices import Matrix, assigned
 from topologies.models.start import Fit, take_parameter, take_weight
 from topologies.names import Source
@@ -99,8 +99,7 @@ class _SparseRecurrent(nn.Module):
             if name.startswith("bias"):
                 trained = getattr(self, name).requires_grad
             else:
-                cascades = (self.cascades[one] for one in _of_gates(name, self.gates))
-                trained = any(part.requires_grad for cascade in cascades for part in cascade.parameters())
+                trained = any(is_trained(self.cascades[one], "edge_weight") for one in _of_gates(name, self.gates))
             setattr(like, name, nn.Parameter(weight.detach().clone(), requires_grad=trained))
         return like.train(self.training)
 

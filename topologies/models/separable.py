@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from topologies.models.cascade import SparseCascade
+from topologies.models.cascade import SparseCascade, is_trained
 from topologies.models.computed import computed
 from topologies.models.pointwise import PADDING_MODES, check_images, is_channels_last, over_channels
 from topologies.models.start import Fit, take_parameter, take_weight
-from topologies.names import Source, at_sizes
+from topologies.names import Source, at_sizes, checked
 from topologies.topology import Topology
 
 _Sizes = int | tuple[int, int]
@@ -120,8 +120,7 @@ class SparseConv2d(nn.Module):
             bias=self.bias is not None, device="meta",
             padding_mode=self.padding_mode,  # type: ignore[arg-type]
         )  # fmt: skip
-        trained = self.depthwise.weight.requires_grad or self.cascade.edge_weight.requires_grad
-        conv.weight = nn.Parameter(self._kernel().detach().contiguous(), requires_grad=trained)
+        conv.weight = nn.Parameter(self._kernel().detach().contiguous(), requires_grad=is_trained(self, "weight"))
         conv.bias = self.cascade.to_linear().bias
         return conv.train(self.training)
 
@@ -149,6 +148,7 @@ def replace_conv2d(conv: nn.Conv2d, topology: Source, *, weights: Fit | None = N
     ValueError
         When the topology has other sizes than ``conv``, or ``conv`` has groups.
     """
+    topology = checked(topology)  # of a file or a stack, the topology in it
     multiplier = max(1, topology.n_in // conv.in_channels) if isinstance(topology, Topology) else 1
     sparse = SparseConv2d(
         conv.in_channels, conv.out_channels, conv.kernel_size, topology, multiplier,  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from topologies.entries import as_array
 from topologies.models.cascade import SparseCascade
 from topologies.topology import Topology
 
@@ -44,7 +45,7 @@ def take_weight(cascade: SparseCascade, weight: Tensor, frozen: bool, weights: F
             )
         if weight.is_meta:
             raise ValueError("the dense weights have no memory (the meta device): there is nothing to fit")
-        matrix = np.ascontiguousarray(weight.detach().cpu().float().numpy().T)
+        matrix = np.ascontiguousarray(as_array(weight).T, np.float32)
         found = np.asarray(weights(cascade.topology, matrix).weights)
         if found.shape != (cascade.topology.n_trainable,) or not np.isfinite(found).all():
             wanted = f"{cascade.topology.n_trainable} finite weights"

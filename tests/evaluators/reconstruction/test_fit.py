@@ -98,8 +98,17 @@ def test_a_topology_that_cannot_be_zero_says_so() -> None:
 
 
 def test_the_weight_of_a_layer_in_training_is_taken_as_it_is() -> None:
-    weight = nn.Linear(24, 20).bfloat16().weight
-    assert fit(TOPOLOGIES["not square"], weight.T, steps=5).weights.any()
+    topology, weight = TOPOLOGIES["not square"], nn.Linear(24, 20).bfloat16().weight
+    expected = fit(topology, weight.detach().float().T.numpy(), steps=5)
+    assert np.array_equal(fit(topology, weight.T, steps=5).weights, expected.weights)
+
+
+def test_a_matrix_that_is_next_to_nothing_is_met_by_zero_and_all_of_it_is_left() -> None:
+    topology, tiny = TOPOLOGIES["not square"], np.zeros((24, 20), np.float32)
+    tiny[0, 0] = 1e-45
+    found, nothing = fit(topology, tiny, steps=5), fit(topology, np.zeros((24, 20)), steps=5)
+    assert np.array_equal(found.weights, nothing.weights)
+    assert (found.error, nothing.error) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +116,8 @@ def test_the_weight_of_a_layer_in_training_is_taken_as_it_is() -> None:
     [
         (np.ones((20, 24)), {}, r"the topology is 24 x 20 and the matrix is of shape \(20, 24\).*weight turned"),
         (np.full((24, 20), np.nan), {}, "not finite"),
+        (np.full((24, 20), 1j), {}, "the matrix is complex128: real numbers are wanted"),
+        (torch.ones(24, 20, device="meta"), {}, "no memory"),
         (np.ones((24, 20)), {"steps": 0}, "steps=0"),
         (np.ones((24, 20)), {"restarts": 0}, "restarts=0"),
         (np.ones((24, 20)), {"rates": ()}, r"rates=\(\)"),

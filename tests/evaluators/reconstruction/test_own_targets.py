@@ -39,6 +39,15 @@ def test_weights_are_turned_normalised_and_found_by_pattern(layers: str) -> None
     assert (turned.n_in, turned.n_out) == (9, 6)
 
 
+def test_tensors_are_taken_as_arrays_are_and_complex_ones_keep_no_real_part(tmp_path: Path) -> None:
+    half = {name: torch.from_numpy(matrix).bfloat16() for name, matrix in SIX.items()}
+    expected = OwnTargets.of({name: matrix.float().numpy() for name, matrix in half.items()})
+    assert OwnTargets.of(half).fingerprint == expected.fingerprint
+    save_file({"a": torch.ones(3, 2, dtype=torch.complex64)}, tmp_path / "complex.safetensors")
+    with pytest.raises(ValueError, match="a is complex64"):
+        OwnTargets.read(str(tmp_path / "complex.safetensors"))
+
+
 def test_several_are_split_and_no_one_is_in_two_splits() -> None:
     for count in (3, 4, 8, 41):
         given = {str(number): np.full((2, 3), 1.0) + np.eye(2, 3) * number for number in range(count)}

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 from evaluators import Split
 from evaluators.training import Data, memory
+from evaluators.training.data import Part
 from tests.evaluators.training.examples import blobs
 
 X, Y = blobs()
@@ -37,6 +38,8 @@ def test_test_examples_that_are_elsewhere_too_are_told() -> None:
     assert "also in another part" not in str(numbered(1000))
     x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
     assert str(Data.of(x, y, x[:30], y[:30])).endswith("30 for test; 30 test examples are also in another part")
+    zeros = np.zeros((40, 1), np.float32)
+    assert Data(*(Part(zeros, y[:40]),) * 3, Part(-zeros, y[:40]), ("0", "1"), "").repeated == 40  # of either sign
 
 
 @pytest.mark.parametrize(("examples", "size"), [(60_000, 6000), (50_000, 5000), (30_000, 5000), (1000, 200)])
@@ -104,7 +107,9 @@ def test_inputs_that_never_change_are_nothing_and_those_far_off_are_cut() -> Non
 def test_tensors_are_taken_as_arrays_are() -> None:
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
     assert Data.of(x.clone().requires_grad_(), y).fingerprint == Data.of(X, Y).fingerprint
-    assert Data.of(x.bfloat16(), y).fingerprint == Data.of(x.bfloat16().float().numpy(), Y).fingerprint
+    half = x.bfloat16()
+    for given in (half, list(half), tuple(half)):
+        assert Data.of(given, y).fingerprint == Data.of(half.float().numpy(), Y).fingerprint
 
 
 def test_images_of_any_layout_are_flattened_as_they_lie() -> None:

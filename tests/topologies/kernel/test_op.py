@@ -13,6 +13,7 @@ import torch
 from numba.core.errors import LoweringError
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.export.passes import move_to_device_pass
 
 from tests.topologies.models.cascades import small
@@ -74,6 +75,67 @@ def test_gradients_of_gradients_are_refused_where_there_are_no_numbers() -> None
             torch.autograd.grad(y.sum(), x, create_graph=True)
 
 
+def moved(apply: Callable[[Tensor], Tensor], x: Tensor) -> Tensor | None:
+    """The tangent of the outputs, by dual numbers."""
+    with torch.no_grad(), forward_ad.dual_level():
+        return forward_ad.unpack_dual(apply(forward_ad.make_dual(x, x.cos()))).tangent
+
+
+FORWARD: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Tensor | None]] = {
+    "jvp": lambda f, x: torch.func.jvp(f, (x,), (x.cos(),))[1],
+    "jacfwd": lambda f, x: torch.func.jacfwd(f)(x),
+    "hessian": lambda f, x: torch.func.hessian(lambda x: f(x).pow(3).sum())(x),
+}
+
+
+@pytest.mark.parametrize("transform", FORWARD)
+def test_a_compiled_derivative_is_that_of_eager_mode_or_refused(transform: str) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    expected = FORWARD[transform](layer, x)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: FORWARD[transform](layer, x), backend="aot_eager")
+    torch.testing.assert_close(compiled(x), expected)
+    whole = torch.compile(lambda x: FORWARD[transform](layer, x), backend="aot_eager", fullgraph=True)
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="outputs_in_eager_mode"):
+        whole(x)
+
+
+def test_dual_numbers_through_a_compiled_layer() -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="aot_eager")
+    torch.testing.assert_close(compiled(x), layer(x))
+    torch.testing.assert_close(moved(compiled, x), moved(layer, x))
+
+
+def test_exported_and_traced_layers_have_no_tangents_and_say_so() -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2)), torch.randn(5, 8)
+    exported, traced = torch.export.export(layer, (x,)).module(), torch.jit.trace(layer, x, check_trace=False)
+    for program in (exported, traced):
+        for derive in (moved, FORWARD["jvp"], lambda f, x: tangent_of_gradient(f, x, again=False)):
+            with pytest.raises(RuntimeError, match="no forward-mode derivatives: call the layer itself"):
+                derive(program, x)
+
+
+def tangent_of_gradient(apply: Callable[[Tensor], Tensor], x: Tensor, again: bool) -> Tensor | None:
+    """How the gradient of the input moves where that of the outputs does."""
+    x = x.clone().requires_grad_()
+    y = apply(x)
+    with forward_ad.dual_level():
+        arriving = forward_ad.make_dual(torch.ones_like(y), torch.ones_like(y).cumsum(1))
+        (gradient,) = torch.autograd.grad(y, x, arriving, create_graph=again)
+        return forward_ad.unpack_dual(gradient).tangent
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("again", [False, True])
+def test_gradients_move_with_the_gradient_that_arrives(way: Way, again: bool) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2), way=way), torch.randn(5, 8)
+    torch.testing.assert_close(
+        tangent_of_gradient(layer, x, again), tangent_of_gradient(layer.to_linear(), x, again), check_stride=False
+    )
+
+
 @pytest.mark.parametrize("way", ["plain", "blocks"])
 def test_shapes_without_numbers_are_kept_from_later_calls(way: Way) -> None:
     layer = SparseCascade(clos(8, 4, 3, 2), way=way)
@@ -97,6 +159,28 @@ def test_a_program_that_was_moved_to_meta_gives_shapes_and_takes_nothing_from_el
         moved(x)
     with pytest.raises(RuntimeError, match="the input is on cpu and the wiring on meta"):
         torch.ops.evofabric.cascade(x, layer.edge_weight, None, layer._wiring.image.to("meta"), 8, "")
+
+
+WRONG: dict[str, tuple[str, Callable[[Tensor], Tensor], str]] = {
+    "short weights": ("edge_weight", lambda one: one[:0], r"the weights are of shape \(0,\): \(40,\) is wanted"),
+    "a table of weights": ("edge_weight", lambda one: one[None], r"of shape \(1, 40\): \(40,\) is wanted"),
+    "a short bias": ("bias", lambda one: one[:1], r"the bias is of shape \(1,\): \(8,\) is wanted"),
+    "a bias of doubles": ("bias", Tensor.double, "the bias is torch.float64: they must have the same dtype"),
+    "a bias elsewhere": ("bias", lambda one: one.to("meta"), "the bias is on meta: they must be on one"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("way", [*WAYS, None])
+def test_parameters_that_do_not_fit_are_refused_before_kernels_read_them(way: Way | None, wrong: str) -> None:
+    layer, x = SparseCascade(clos(8, 2, 3, 2), way=way), torch.randn(5, 8)
+    name, spoil, message = WRONG[wrong]
+    parameters = {name: one.detach() for name, one in layer.named_parameters()}
+    parameters[name] = spoil(parameters[name])
+    with pytest.raises(RuntimeError, match=message):
+        torch.func.functional_call(layer, parameters, (x,))
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.evofabric.cascade(x, parameters["edge_weight"], parameters["bias"], layer._wiring.image, 8, way or "")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

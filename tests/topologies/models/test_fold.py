@@ -50,13 +50,19 @@ def test_hooks_frozen_parameters_and_the_dtype_are_kept() -> None:
     assert {parameter.dtype for parameter in folded.parameters()} == {torch.bfloat16}
 
 
-def test_every_kind_of_layer_folds_frozen_where_it_is_frozen() -> None:
+@pytest.mark.parametrize("is_computed", [False, True])
+def test_every_kind_of_layer_folds_frozen_where_it_is_frozen(is_computed: bool) -> None:
     kinds = nn.Linear(48, 48), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 3), nn.MultiheadAttention(16, 4), nn.GRU(16, 16)
     model = tm.convert(nn.Sequential(*kinds), density=0.5)
     assert len(tm.plan(model, density=0.5).skipped) == len(kinds)  # all are sparse
+    if is_computed:
+        for cascade in [one for one in model.modules() if isinstance(one, tm.SparseCascade)]:
+            nn.utils.parametrizations.weight_norm(cascade, "edge_weight")
     for frozen in (True, False):
-        folded = tm.fold(model.requires_grad_(not frozen))
-        assert not [name for name, one in folded.named_parameters() if one.requires_grad == frozen]
+        for mode in (torch.enable_grad, torch.no_grad):
+            with mode():
+                folded = tm.fold(model.requires_grad_(not frozen))
+            assert not [name for name, one in folded.named_parameters() if one.requires_grad == frozen]
 
 
 def test_what_was_shared_stays_shared() -> None:

@@ -89,6 +89,11 @@ class TestOneLayer:
         for plan in (tm.plan(nn.Linear(64, 48), budget), tm.plan(nn.Linear(64, 48), budget=budget)):
             assert plan.changes[0].topology == cascade.topology
 
+    def test_a_density_of_any_type(self) -> None:
+        densities = (0.25, np.float32(0.25), np.float64(0.25))
+        plans = [tm.plan(nn.Linear(64, 48), density=density) for density in densities]
+        assert len({plan.changes[0].topology for plan in plans}) == 1
+
     @pytest.mark.parametrize(
         ("source", "message"),
         [

@@ -123,6 +123,14 @@ def test_a_checkpoint_holds_parameters_alone_and_another_seed_is_another_hash() 
     assert not torch.equal(one.dense(), other.dense())
 
 
+def test_hashes_are_there_once_a_layer_has_memory_also_where_its_parameters_are_copied_one_by_one() -> None:
+    trained, layer = HashedLinear(8, 8, 4), HashedLinear(8, 8, 4, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        for new, old in zip(layer.parameters(), trained.parameters(), strict=True):
+            new.copy_(old)
+    assert torch.equal(layer.dense(), trained.dense())
+
+
 @pytest.mark.parametrize(("n_in", "n_out", "parameters"), [(16, 16, 64), (20, 13, 100), (7, 90, 90), (784, 256, 3136)])
 def test_the_smallest_block_within_a_budget(n_in: int, n_out: int, parameters: int) -> None:
     block = block_of(n_in, n_out, parameters)
