@@ -76,7 +76,8 @@ def search_and_show(
     Raises
     ------
     SystemExit
-        With status 130 when it was stopped, once it has said how to go on.
+        With status 130 when it was stopped, once it has said how to go on; also when it had ended, and only what MLflow
+        still lacked was left for later, once the result is shown.
     ValueError
         As :func:`evo.experiment.search.search` does.
     """
@@ -109,6 +110,8 @@ def search_and_show(
             console.print("Stopped before the search began; nothing was written.")
         raise SystemExit(130) from None
     show_result(result, settings, console, as_json)
+    if tracker.is_interrupted:
+        raise SystemExit(130)
     return result
 
 
