@@ -44,6 +44,11 @@ class Interval:
         return self.low == self.high
 
     @property
+    def is_unknown(self) -> bool:
+        """Whether there was a single value, which does not tell how uncertain it is."""
+        return self.high == float("inf")
+
+    @property
     def half_width(self) -> float:
         """Half the interval's length."""
         return (self.high - self.low) / 2
@@ -224,7 +229,7 @@ def error_interval(score: Score, is_cross_validated: bool = False) -> Interval:
 
 
 def interval(values: np.ndarray) -> Interval:
-    """Mean and Student's 95 % interval; of values that are all equal the interval is that value."""
+    """Mean and Student's 95 % interval: of equal values it is that value, of a single one it has no ends."""
     return _interval(estimate(values))
 
 

@@ -29,8 +29,9 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.figures import console as figures_console
 from evo.studies.figures.console import draw_and_show
-from evo.studies.figures.findings import beside_controls
-from evo.studies.figures.report import record, write
+from evo.studies.figures.findings import beside_controls, points, settings_of
+from evo.studies.figures.picture import figure
+from evo.studies.figures.report import record, table, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
 from tests.commands import Commands
@@ -96,6 +97,18 @@ def test_it_ends_with_a_figure_and_a_table_of_what_the_evaluator_says(tmp_path: 
     assert imread(folder / "figure.png").shape[0] > 300
     splits = {split for _, fidelity, split in evaluator.calls if len(fidelity.rates) > 1}
     assert splits == {Split.VALIDATION}  # no rate is chosen on test targets
+
+
+def test_a_point_of_one_target_is_drawn_without_a_bar_and_is_not_called_certain(tmp_path: Path) -> None:
+    alone = [*SERIES[:1], {**SERIES[0], "name": "shuffled", "shuffled": True}]
+    folder = study(tiny(tmp_path, test_targets=1, series=alone), HashEvaluator())
+    history, shown = History.of(folder), Console(record=True, file=io.StringIO(), width=200)
+    shown.print(table(history))
+    told = shown.export_text()
+    assert told.count("± unknown") == 6 + 3 and "deterministic" not in told
+    drawn = figure(settings_of(history), points(history), "error")
+    assert "1 test target a point · seed 3" in " ".join(text.get_text() for text in drawn.texts)
+    assert not any(segment.size for bars in drawn.axes[0].collections for segment in bars.get_segments())
 
 
 def test_what_fails_on_validation_targets_is_not_tested_at_rates_that_the_test_chooses(tmp_path: Path) -> None:
