@@ -13,10 +13,11 @@ from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage.champion import BEST_ROW
+from evo.storage.estimates import paired
 from evo.storage.history import History
 from evo.storage.names import EVOLVED, EVOLVED_LAW, FOUNDERS, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED
 from evo.storage.records import EndRecord
-from evo.storage.results import FinalTable, Verdict, interval
+from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.stack import AnyTopology
 
 REPORT = "report.html"
@@ -136,13 +137,12 @@ def retrained_words(history: History) -> str:
     pairs = history.retrained
     if not pairs:
         return ""
-    gaps = [after.error - before.error for before, after in pairs]
-    gap = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
-    means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
+    before, after = ([pair[place].error for pair in pairs] for place in (0, 1))
+    gap = difference(Interval.of(paired(after, before)))
     return (
-        f"Search error of the {plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
+        f"Search error of the {plural(len(pairs), 'finalist')} {significant(float(np.mean(before)))}; trained afresh, "
         f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
-        f"part {significant(means[1])}: {f'a gap of {gap}' if any(gaps) else 'no gap'}."
+        f"part {significant(float(np.mean(after)))}: {'no gap' if gap == 'equal' else f'a gap of {gap}'}."
     )
 
 

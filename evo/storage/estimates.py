@@ -26,7 +26,7 @@ Where many comparisons are made at once, :func:`holm` says which of them hold to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +91,25 @@ def estimate(
     if examples is None or examples.shape[1] < 2:
         return Estimate(mean, spread / count, count - 1)
     return _crossed(mean, spread, examples)
+
+
+def paired(
+    mine: Sequence[float],
+    other: Sequence[float],
+    examples: NDArray[np.float64] | None = None,
+    is_cross_validation: bool = False,
+) -> Estimate:
+    """The mean of (mine - other), error by error; differences that are equal but for rounding are equal.
+
+    ``examples`` are the differences on every example, as for :func:`estimate`.
+    """
+    differences = np.subtract(mine, other)
+    rounding = 1e-12 * max(np.abs(mine).max(), np.abs(other).max())
+    if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
+        mean = float(np.mean(differences))
+        differences = np.full_like(differences, mean if abs(mean) > rounding else 0.0)
+    varies = max(np.ptp(mine), np.ptp(other)) > rounding
+    return estimate(differences, examples, is_cross_validation, bool(varies))
 
 
 def _of_one(mean: float, examples: NDArray[np.float64] | None) -> Estimate:

@@ -23,13 +23,14 @@ from evo.experiment.search import Result, search
 from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
 from evo.report.description import description
-from evo.report.numbers import significant
+from evo.report.numbers import difference, significant
 from evo.report.use import lines_of_python
 from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
+from evo.storage.results import interval
 from tests.evaluators.training.examples import blobs, two_layers
 from topologies import SparseCascade
 from topologies import load as load_topology
@@ -334,7 +335,8 @@ def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> Non
     settings = trained(str(result.folder.parent / "mine.npz"))
     again = evaluator_of(settings).evaluate(after.topology, after.fidelity, Split.VALIDATION, settings.seed)
     assert again == after.score
-    assert f"a gap of {after.error - before.error:+.4f}" in description(history)
+    gap = difference(interval(np.array([after.error - before.error])))
+    assert f"a gap of {gap}." in description(history) and gap.endswith("± unknown")
     assert finalists_csv(history).splitlines()[1].startswith(f"{before.number},{before.digest},{before.error}")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,11 +18,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluators import Controllability
+from evaluators import Controllability, Score
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
 from evo.report.description import about_family, description, final_table_markdown
 from evo.report.numbers import significant
-from evo.report.text import headline, numbers_in_words
+from evo.report.text import headline, numbers_in_words, retrained_words
 from evo.storage.history import History
 from evo.storage.names import SHUFFLED
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
@@ -276,3 +279,22 @@ def test_no_interval_is_told_where_errors_are_no_sample(finished: History) -> No
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not the folder of a run"):
         History.of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((0.1, 0.2, 0.3), (0.11, 0.21, 0.31), r"a gap of \+0\.010 ± 0\.025"),  # equal ones may be so by chance
+        ((0.1, 0.2, 0.3), (0.1 + 1e-17, 0.2 - 3e-17, 0.3), "no gap"),
+        ((0.2,), (0.25,), r"a gap of \+0\.05000 ± unknown"),
+        ((0.1, 0.2, 0.4), (0.2, 0.25, 0.4), r"a gap of \+0\.05 ± 0\.12"),
+    ],
+)
+def test_the_gap_of_finalists_that_were_trained_afresh_is_as_uncertain_as_it_is(
+    before: tuple[float, ...], after: tuple[float, ...], words: str
+) -> None:
+    def record(error: float) -> SimpleNamespace:
+        return SimpleNamespace(error=error, score=Score((error,)))
+
+    history = SimpleNamespace(retrained=[(record(one), record(two)) for one, two in zip(before, after, strict=True)])
+    assert re.search(rf": {words}\.$", retrained_words(cast(History, history)))
