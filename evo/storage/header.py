@@ -235,7 +235,8 @@ def fork(folder: Path, read: Callable[[Plain], RunSettings] = validate) -> Path:
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
-    shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
+    for file in folder.glob(f"{JOURNAL}*"):  # also what was cut, whose intact scores are known
+        shutil.copyfile(file, copy / file.name)
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy
