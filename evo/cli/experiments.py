@@ -114,7 +114,7 @@ def resume(
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
         int | None,
-        typer.Option(help="Drop a damaged record of the journal and all after it; intact scores stay known."),
+        typer.Option(min=1, help="Drop a damaged record of the journal and all after it; intact scores stay known."),
     ] = None,
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again.
@@ -132,16 +132,19 @@ def resume(
     from evo.storage.kinds import check_is_search
 
     begin()
-    if before_record is not None:
-        cut(run, before_record)
-    recipe = header.recipe_of(run.resolve(), generations)
+    recipe = header.recipe_of(run.resolve(), generations, before_record)
     if as_json:
         check_is_search(run, recipe, "--json")
 
     def begun(model: type[_SettingsT]) -> tuple[_SettingsT, Path]:
-        """The settings to go on by, and the folder to go on in: the run's, or a copy."""
-        folder = header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
-        return placed(validate_as(model, recipe), ray_address, workers, pool), folder
+        """The settings to go on by, and the folder to go on in: the run's, or a copy.
+
+        A journal is cut once nothing more can be refused.
+        """
+        settings = placed(validate_as(model, recipe), ray_address, workers, pool)
+        if before_record is not None:
+            cut(run, before_record)
+        return settings, header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
 
     if "cases" in recipe:
         from evo.studies.rules.console import search_rules_and_show

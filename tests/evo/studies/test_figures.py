@@ -157,8 +157,17 @@ def test_what_is_asked_of_searches_is_refused_in_one_line(tmp_path: Path, asked:
 
 
 def test_a_study_has_no_result_as_json(tmp_path: Path, command: Commands) -> None:
-    done = command(tmp_path, "resume", str(study(tiny(tmp_path, evaluator="tests.fakes:HashEvaluator"))), "--json")
-    assert done.returncode == 2 and done.stderr.startswith("evofabric: --json: ") and done.stdout == ""
+    folder = study(tiny(tmp_path, evaluator="tests.fakes:HashEvaluator"))
+    journal = (folder / "journal.jsonl").read_bytes()
+    for more in ([], ["--before-record", "1"]):
+        done = command(tmp_path, "resume", str(folder), *more, "--json")
+        assert done.returncode == 2 and done.stderr.startswith("evofabric: --json: ") and done.stdout == ""
+    assert command(tmp_path, "resume", str(folder), "--before-record", "1", "--generations", "9").returncode == 2
+    assert (folder / "journal.jsonl").read_bytes() == journal, "what is refused cuts nothing"
+    damaged = journal.replace(b'"kind":"score"', b'"kind":"scorn"', 1)
+    (folder / "journal.jsonl").write_bytes(damaged)
+    done = command(tmp_path, "resume", str(folder), "--before-record", "1")
+    assert done.returncode == 0 and (folder / "journal.jsonl.damaged").read_bytes() == damaged
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
