@@ -67,7 +67,7 @@ def progress(history: History) -> Figure:
     axes.set(xlabel="candidates processed", ylabel=_search_error(history))
     head(
         figure,
-        "Best so far, against the hand-derived topology",
+        "Best so far, against the baseline",
         f"{_task(history)} · dots are candidates, lines the best within the baseline's edges and depth"
         f"{_above(shown, high)}",
     )

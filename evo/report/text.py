@@ -15,7 +15,7 @@ from evo.report.numbers import difference, difference_and_ends, ratio, significa
 from evo.storage.champion import BEST_ROW
 from evo.storage.estimates import paired
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, EVOLVED_LAW, FOUNDERS, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED
+from evo.storage.names import EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.stack import AnyTopology
@@ -82,7 +82,7 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     if founder is not None:
         what = {OWN: "one of your own", LAW: EVOLVED_LAW, SAMPLED: "sampled at random", **ROWS}[founder]
         return f"The champion is of the initial population ({what}): evolution found nothing better."
-    rows = [row for row in table.others if row.name in FOUNDERS]
+    rows = [row for row in table.others if row.name in UNSEARCHED]
     best = min(rows, key=lambda row: row.error.mean, default=None)
     if best is None or table.verdicts[best.name] is Verdict.BETTER:
         return None
@@ -112,16 +112,16 @@ def headline(table: FinalTable, founder: str | None = None) -> str:
 
 
 def verdict_in_words(table: FinalTable) -> str:
-    """How the champion stands to the hand-derived topology, in one sentence."""
+    """How the champion stands to the baseline, in one sentence."""
     verdict = table.verdicts[table.baseline_name]
     if verdict is Verdict.WORSE:
-        return "The hand-derived topology is better than the evolved one."
+        return f"The {table.baseline_name} is better than the evolved topology."
     if verdict is Verdict.LEVEL:
-        return "The evolved topology is not told apart from the hand-derived one."
+        return f"The evolved topology is not told apart from the {table.baseline_name}."
     others = [other for other in table.others if other is not table.baseline]
     unbeaten = [other.name for other in others if table.verdicts[other.name] is not Verdict.BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
-    return f"Evolution found a better topology than the hand-derived one{but}."
+    return f"Evolution found a better topology than the {table.baseline_name}{but}."
 
 
 class Controlled(NamedTuple):
