@@ -18,7 +18,7 @@ from evo.storage.history import History
 from evo.storage.names import EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Interval, Verdict
-from topologies.stack import AnyTopology
+from topologies.stack import AnyTopology, Stack
 
 REPORT = "report.html"
 """The page that tells of a run, in its folder."""
@@ -27,9 +27,9 @@ FILES = {
     REPORT: "the report: all that is below, as one page that needs no network",
     "champion.safetensors": "the champion: what a model loads",
     BEST_ROW: "the topology with the least test error, where that is not the champion",
-    "masks.npz": "its dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
-    "topology.png": "its layers and edges",
-    "masks.png": "its masks as images, and how many paths join each input and output",
+    "masks.npz": "the champion's dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
+    "topology.png": "the champion's layers and edges",
+    "masks.png": "the champion's masks as images, and how many paths join each input and output",
     "progress.png": "evolution and random search against the baseline, candidate by candidate",
     "front.png": "error against edges, by family",
     "controllability.png": "how far the champion and the baseline control each input at each output (K), and by how "
@@ -210,6 +210,8 @@ def control_in_words(history: History) -> str:
 def files_of(history: History) -> dict[str, str]:
     """Those of :data:`FILES` that this finished run has."""
     absent = [*["finalists.csv"] * (not history.retrained), *[BEST_ROW] * (history.best_row_file is None)]
+    is_stack = history.table is not None and isinstance(history.table.first.topology, Stack)
+    absent += ["entry_errors.png"] * is_stack  # no one matrix that could be reconstructed
     return {name: meaning for name, meaning in FILES.items() if name not in absent}
 
 
@@ -248,6 +250,12 @@ def _source(history: History) -> str:
     if not found:
         return ""
     return f", {'trained on' if training else 'fitted to'} `{source_of(history.settings)}` ({found['about']})"
+
+
+def unchosen_words(history: History) -> str:
+    """That nothing was chosen on the test targets; nothing where those of the search are fitted again."""
+    about = (history.settings.get("found") or {}).get("about", "")
+    return "" if "nothing is held out" in about else " that nothing was chosen on"
 
 
 def source_of(settings: Mapping[str, Any]) -> str | None:

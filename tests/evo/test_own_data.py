@@ -23,6 +23,8 @@ from evo.experiment.search import Result, search
 from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
 from evo.report.description import description
+from evo.report.figures import final_table
+from evo.report.html.page import report_page
 from evo.report.numbers import difference, significant
 from evo.report.use import lines_of_python
 from evo.settings import Settings
@@ -153,7 +155,11 @@ def test_a_search_on_one_matrix_says_that_nothing_is_held_out(tmp_path: Path) ->
     settings = validate({**SMALL, "targets": str(tmp_path / "w.npz"), "fidelity": STEPS})
     assert (settings.n_in, settings.n_out) == (8, 6)
     result = search(settings, folder=tmp_path / "run")
-    assert "nothing is held out" in description(History.of(result.folder))
+    history = History.of(result.folder)
+    assert "nothing is held out" in description(history)
+    drawn = " ".join(text.get_text() for text in final_table(history).texts)
+    for told in (report_page(history, {}), drawn):
+        assert "test targets" in told and "nothing was chosen on" not in told
     assert verify(result.folder).found.mean == result.table.first.error.mean
     assert MatrixReconstruction().evaluate(
         result.champion, settings.fidelity.validation, Split.TEST, 3
