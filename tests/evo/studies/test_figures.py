@@ -256,6 +256,11 @@ def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(
     assert clos.digest != shuffled.digest
 
 
+def test_a_network_has_the_size_of_its_data_also_where_its_evaluator_is_named(tmp_path: Path) -> None:
+    named = trained(tmp_path, evaluator="evaluators.training:TrainedAccuracy")
+    assert named == trained(tmp_path) and (named.n_in, named.n_out) == (64, 10)
+
+
 def test_a_structure_is_compared_with_the_same_shuffled_pair_by_pair(tmp_path: Path) -> None:
     named = {"topology": "clos(8, 4, {value}, 4)", "values": [2, 3]}
     series = [{"name": "clos", **named}, {"name": "shuffled", "shuffled": True, **named}]
