@@ -33,9 +33,9 @@ def run_of(names: Iterable[str | Path]) -> Path | None:
 
     An expression is no file, and so not of the run that it may be asked for in.
     """
-    for name in filter(Path.exists, map(Path, names)):
+    for name in map(Path, names):
         for folder in (name, name.parent):
-            if (folder / JOURNAL).is_file():
+            if (folder != Path() or name.exists()) and (folder / JOURNAL).is_file():
                 return folder
     return None
 
