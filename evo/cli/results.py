@@ -64,7 +64,7 @@ def track(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
     uri: Annotated[str | None, typer.Option(help="Tracking server; by default the database beside the run.")] = None,
 ) -> None:
-    """Make a run's MLflow records again from its journal; what is there already is not changed."""
+    """Make a run's MLflow records again from its journal: what is missing is added, tags and notes are written anew."""
     from evo.storage.history import History
     from evo.studies.figures.report import track as track_figure
     from evo.studies.proxies.report import track as track_study
