@@ -129,7 +129,7 @@ def resume(
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
-    from evo.storage.kinds import check_is_search
+    from evo.storage.kinds import Kind, check_is_search, kind_of
 
     begin()
     recipe = header.recipe_of(run.resolve(), generations, before_record)
@@ -146,19 +146,20 @@ def resume(
             cut(run, before_record)
         return settings, header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
 
-    if "cases" in recipe:
+    kind = kind_of(recipe)
+    if kind is Kind.RULES:
         from evo.studies.rules.console import search_rules_and_show
         from evo.studies.rules.study import RuleSettings
 
         search_rules_and_show(*begun(RuleSettings), console)
         return
-    if "budgets" in recipe:
+    if kind is Kind.PROXIES:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
 
         study_and_show(*begun(StudySettings), console)
         return
-    if "series" in recipe:
+    if kind is Kind.FIGURE:
         from evo.studies.figures.console import draw_and_show
         from evo.studies.figures.settings import FigureSettings
 
@@ -232,9 +233,10 @@ def proxies(
 def _is_of_rules(recipe: Path) -> bool:
     """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
     from evo.shipped import recipe_file
+    from evo.storage.kinds import Kind, kind_of
 
     try:
-        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
+        return kind_of(tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))) is Kind.RULES
     except (OSError, ValueError):
         return False
 
