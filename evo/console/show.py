@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, count
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -76,13 +75,14 @@ def _file_stem(name: str) -> str:
 
 
 def _file_stems(names: Sequence[str]) -> list[str]:
-    """What the pictures of each are called: with folders where several have one name, numbered where that is no help."""
+    """What the pictures of each are called: with folders where several have one name, and if need be with numbers."""
     of_one, found = Counter(map(_file_stem, names)), list[str]()
     for name in names:
         stem = _file_stem(name)
         if of_one[stem] > 1:
             stem = _without_signs(str(Path(name).with_suffix("")))
-        found.append(next(one for one in chain([stem], (f"{stem}-{number}" for number in count(2))) if one not in found))
+        numbered = (f"{stem}-{number}" for number in range(2, len(names) + 1))
+        found.append(next(one for one in (stem, *numbered) if one not in found))
     return found
 
 
