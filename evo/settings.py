@@ -82,7 +82,7 @@ class Settings(RunSettings):
     initial_population: tuple[str, ...] = ()
     """Topologies of the user's own to start from: files, runs' folders or family expressions."""
     baseline: str | None = None
-    """The hand-derived topology to beat, a file or expression; by default the tuned parallel butterfly."""
+    """The topology to beat, a file or expression; by default the tuned parallel butterfly."""
     objectives: tuple[Proxy, ...] = ()
     """Proxies that the search wants small beside the error; edges are a limit, see ``[bounds]``."""
     controllability: bool = True

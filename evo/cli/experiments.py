@@ -114,7 +114,7 @@ def resume(
     fork: Annotated[bool, typer.Option("--fork", help="Continue a copy, though another version began it.")] = False,
     before_record: Annotated[
         int | None,
-        typer.Option(help="Drop a damaged record of the journal and all after it; intact scores stay known."),
+        typer.Option(min=1, help="Drop a damaged record of the journal and all after it; intact scores stay known."),
     ] = None,
 ) -> None:
     """Continue a run that was stopped, or extend one; nothing that was evaluated is evaluated again.
@@ -129,33 +129,37 @@ def resume(
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
-    from evo.storage.kinds import check_is_search
+    from evo.storage.kinds import Kind, check_is_search, kind_of
 
     begin()
-    if before_record is not None:
-        cut(run, before_record)
-    recipe = header.recipe_of(run.resolve(), generations)
+    recipe = header.recipe_of(run.resolve(), generations, before_record)
     if as_json:
         check_is_search(run, recipe, "--json")
 
     def begun(model: type[_SettingsT]) -> tuple[_SettingsT, Path]:
-        """The settings to go on by, and the folder to go on in: the run's, or a copy."""
-        folder = header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
-        return placed(validate_as(model, recipe), ray_address, workers, pool), folder
+        """The settings to go on by, and the folder to go on in: the run's, or a copy.
 
-    if "cases" in recipe:
+        A journal is cut once nothing more can be refused.
+        """
+        settings = placed(validate_as(model, recipe), ray_address, workers, pool)
+        if before_record is not None:
+            cut(run, before_record)
+        return settings, header.fork(run.resolve(), partial(validate_as, model)) if fork else run.resolve()
+
+    kind = kind_of(recipe)
+    if kind is Kind.RULES:
         from evo.studies.rules.console import search_rules_and_show
         from evo.studies.rules.study import RuleSettings
 
         search_rules_and_show(*begun(RuleSettings), console)
         return
-    if "budgets" in recipe:
+    if kind is Kind.PROXIES:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
 
         study_and_show(*begun(StudySettings), console)
         return
-    if "series" in recipe:
+    if kind is Kind.FIGURE:
         from evo.studies.figures.console import draw_and_show
         from evo.studies.figures.settings import FigureSettings
 
@@ -229,9 +233,10 @@ def proxies(
 def _is_of_rules(recipe: Path) -> bool:
     """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
     from evo.shipped import recipe_file
+    from evo.storage.kinds import Kind, kind_of
 
     try:
-        return "cases" in tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
+        return kind_of(tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))) is Kind.RULES
     except (OSError, ValueError):
         return False
 

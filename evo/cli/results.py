@@ -64,21 +64,20 @@ def track(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
     uri: Annotated[str | None, typer.Option(help="Tracking server; by default the database beside the run.")] = None,
 ) -> None:
-    """Make a run's MLflow records again from its journal; what is there already is not changed."""
+    """Make a run's MLflow records again from its journal: what is missing is added, tags and notes are written anew."""
     from evo.storage.history import History
+    from evo.storage.kinds import Kind, kind_of
     from evo.studies.figures.report import track as track_figure
     from evo.studies.proxies.report import track as track_study
     from evo.studies.rules.report import track as track_rules
     from evo.tracking.store import track as track_search
 
     begin("filing", say=True)
-    history = History.of(run)
-    if history.is_of_rules:
-        number = track_rules(run, uri)
-    elif history.is_study:
-        number = track_study(run, uri)
-    elif history.draws_figure:
-        number = track_figure(run, uri)
-    else:
-        number = track_search(run, uri)
+    trackers = {
+        Kind.SEARCH: track_search,
+        Kind.RULES: track_rules,
+        Kind.PROXIES: track_study,
+        Kind.FIGURE: track_figure,
+    }
+    number = trackers[kind_of(History.of(run).settings)](run, uri)
     console.print(f"tracked as MLflow run {number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def search_and_show(
     Raises
     ------
     SystemExit
-        With status 130 when it was stopped, once it has said how to go on.
+        With status 130 when it was stopped, once it has said how to go on; also when it had ended, and only what MLflow
+        still lacked was left for later, once the result is shown. With status 1 when nobody reads what is printed.
     ValueError
         As :func:`evo.experiment.search.search` does.
     """
@@ -108,7 +110,13 @@ def search_and_show(
         else:
             console.print("Stopped before the search began; nothing was written.")
         raise SystemExit(130) from None
+    except SystemExit:  # rich's, where the reader of what is printed has gone
+        if where is not None:
+            print(f'evofabric: stopped, continue with: evofabric resume "{where}"', file=sys.stderr)
+        raise
     show_result(result, settings, console, as_json)
+    if tracker.is_interrupted:
+        raise SystemExit(130)
     return result
 
 

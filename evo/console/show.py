@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,11 +25,7 @@ def draw_each(topologies: Mapping[str, AnyTopology], out: Path) -> Iterator[Path
     """
     from topologies.draw import draw_masks, draw_topology
 
-    stems = Counter(map(_file_stem, topologies))
-    for name, topology in topologies.items():
-        stem = _file_stem(name)
-        if stems[stem] > 1:
-            stem = _without_signs(str(Path(name).with_suffix("")))
+    for (name, topology), stem in zip(topologies.items(), _file_stems(tuple(topologies)), strict=True):
         title = name if is_expression(name) else Path(name).name
         for suffix, draw in (("", draw_topology), ("-masks", draw_masks)):
             path = out / f"{stem}{suffix}.png"
@@ -78,8 +74,20 @@ def _file_stem(name: str) -> str:
     return Path(name).stem if Path(name).suffix in (".safetensors", ".npz") else _without_signs(name)
 
 
+def _file_stems(names: Sequence[str]) -> list[str]:
+    """What the pictures of each are called: with folders where several have one name, and if need be with numbers."""
+    of_one, found = Counter(map(_file_stem, names)), list[str]()
+    for name in names:
+        stem = _file_stem(name)
+        if of_one[stem] > 1:
+            stem = _without_signs(str(Path(name).with_suffix("")))
+        numbered = (f"{stem}-{number}" for number in range(2, len(names) + 1))
+        found.append(next(one for one in (stem, *numbered) if one not in found))
+    return found
+
+
 def _without_signs(name: str) -> str:
-    return re.sub(r"[^\w.=]+", "-", name).strip("-")
+    return re.sub(r"[^\w.=]+", "-", name).strip("-.")
 
 
 @contextmanager

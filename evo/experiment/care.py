@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from evo.recipe import overridden
@@ -47,9 +48,12 @@ def values_of(
 ) -> dict[str, Any]:
     """A recipe: the base with so many epochs of finalists and of candidates, and so many candidates.
 
-    Generations are as small as so many workers allow, up to eight: few candidates in flight find more.
+    Few candidates under way find more, so generations are as small as so many workers allow, up to eight; for more than
+    eight workers more generations are evaluated at a time, up to a quarter of all: what is bred blindly is not evolved.
     """
     offspring = min(8, max(2, 1 << (workers - 1).bit_length()))
+    generations = candidates // offspring
+    pending = max(4, min(1 + ceil(3 * workers / offspring), generations // 4))
     fidelity = {
         "steps": search_epochs,
         "rates": care.rates,
@@ -65,8 +69,9 @@ def values_of(
     made = {
         **base,
         "loop": {
-            "generations": candidates // offspring,
+            "generations": generations,
             "offspring": offspring,
+            "max_pending_generations": pending,
             "population": 48 if candidates > 480 else 24,
         },
         "tuning": {"trials": care.trials},

@@ -29,10 +29,13 @@ _DECISIVE = (
 
 
 def run_of(names: Iterable[str | Path]) -> Path | None:
-    """The first run among names of topologies: a run's folder, or the folder of a file in one; or None."""
+    """The first run among names of topologies: a run's folder, or the folder of a file in one; or None.
+
+    An expression is no file, and so not of the run that it may be asked for in.
+    """
     for name in map(Path, names):
         for folder in (name, name.parent):
-            if folder != Path() and (folder / JOURNAL).is_file():
+            if (folder != Path() or name.exists()) and (folder / JOURNAL).is_file():
                 return folder
     return None
 

@@ -27,12 +27,16 @@ from topologies.topology import Topology
 
 @dataclass(frozen=True)
 class Phase:
-    """Evaluations at one fidelity, in batches of which each is waited for before the next begins."""
+    """Evaluations at one fidelity, in batches of which each is waited for before the next begins.
+
+    ``at_once`` is how many of each batch can be under way together, by default all.
+    """
 
     name: str
     batches: tuple[int, ...]
     fidelity: Fidelity
     split: Split = Split.SEARCH
+    at_once: tuple[int, ...] | None = None
 
     @property
     def evaluations(self) -> int:
@@ -46,7 +50,8 @@ class Phase:
 
     def length(self, workers: int) -> float:
         """Training steps one after another, where so many workers share the evaluations of a batch."""
-        return float(sum(-(-batch // workers) for batch in self.batches) * self.fidelity.cost)
+        pairs = zip(self.batches, self.at_once or self.batches, strict=True)
+        return float(sum(-(-batch // max(1, min(workers, most))) for batch, most in pairs) * self.fidelity.cost)
 
     def seconds(self, per_step: Mapping[Split, float]) -> float:
         """Seconds of one core, where a step of each split takes so many."""
@@ -78,7 +83,8 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     initial += sum(min(trials.get(family, 0), PER_FAMILY) for family in (*FAMILIES, *OF_SPACE))
     bred = initial + settings.loop.generations * settings.loop.offspring
     early = min(bred, initial + (settings.loop.max_pending_generations - 1) * settings.loop.offspring)
-    promoted = early + -(-(bred - early) // PROMOTED)  # before anything is known, everything is
+    later, promoted = bred - early, -(-(bred - early) // PROMOTED)  # before anything is known, everything is
+    in_flight = (early, settings.loop.max_pending_generations * settings.loop.offspring)
     own = len(settings.initial_population)
     counts = (*trials.values(), bred, bred, *([own] if own else []))
     ranked = [min(count, fidelity.finalists) for count in counts]
@@ -86,18 +92,22 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
     search = fidelity.search
     tested = len(trials) + 2 + UNTUNED + (settings.baseline is not None) + bool(own)
     searched = _once_chosen(search, fidelity.race_targets)
-    whole, heirs = (early, bred - early) if fidelity.inherit_rates else (bred, 0)
     at_one = _once_chosen(search, search.targets)
-    inherited = {policy: [Phase(f"{policy} at inherited rates", (heirs,), at_one)] * bool(heirs) for policy in Policy}
+
+    def looped(policy: Policy) -> list[Phase]:
+        """Candidates of the first generations, and later ones, of which few can be under way."""
+        if not fidelity.inherit_rates:
+            return [Phase(policy.value, (early, later), search, at_once=in_flight)]
+        heirs = Phase(f"{policy} at inherited rates", (later,), at_one, at_once=in_flight[1:])
+        return [Phase(policy.value, (early,), search), *[heirs] * bool(later)]
+
     again_at_one = _once_chosen(search, RETRAININGS)
     afresh = Phase("the best trained afresh", (min(bred, fidelity.finalists),), again_at_one, Split.VALIDATION)
     return (
         Phase("tune the hand-derived families", tuple(trials.values()), search),
-        Phase("evolution", (whole,), search),
-        *inherited[Policy.EVOLUTION],
-        Phase("random search", (whole,), search),
-        *inherited[Policy.RANDOM],
-        Phase("promotions", (promoted, promoted), searched),
+        *looped(Policy.EVOLUTION),
+        *looped(Policy.RANDOM),
+        Phase("promotions", (early, promoted) * 2, searched, at_once=in_flight * 2),
         *_ranked_and_tested(settings, ranked, tested),
         *([afresh] if settings.retrains else []),
     )

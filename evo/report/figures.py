@@ -14,7 +14,7 @@ from evo.report.labels import label_points
 from evo.report.numbers import significant
 from evo.report.palette import BASELINE, EVOLUTION, FAMILIES, RANDOM_SEARCH, family_colour
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.report.text import error_name, shape_text, words_of
+from evo.report.text import error_name, shape_text, unchosen_words, words_of
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import LAW, OWN, ROWS
@@ -67,7 +67,7 @@ def progress(history: History) -> Figure:
     axes.set(xlabel="candidates processed", ylabel=_search_error(history))
     head(
         figure,
-        "Best so far, against the hand-derived topology",
+        "Best so far, against the baseline",
         f"{_task(history)} · dots are candidates, lines the best within the baseline's edges and depth"
         f"{_above(shown, high)}",
     )
@@ -141,7 +141,7 @@ def final_table(history: History) -> Figure:
     _beside(axes, -0.85, "test error", SOFT, "normal")
     targets = f"{len(rows[0].errors)} test {words_of(history.header.evaluator).targets}"
     what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
-    facts = f"{_task(history)} · {what} over {targets} that nothing was chosen on"
+    facts = f"{_task(history)} · {what} over {targets}{unchosen_words(history)}"
     head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
 

@@ -23,15 +23,18 @@ def significant(value: float | None, digits: int = DIGITS) -> str:
 
 def difference(value: Interval) -> str:
     """A difference with the half width of its interval, which decides how many digits there are."""
+    mean = _signed(value.mean, _decimals(value.mean, DIGITS))
     if value.is_deterministic:
-        return f"{_signed(value.mean, _decimals(value.mean, DIGITS))}, deterministic" if value.mean else "equal"
+        return f"{mean}, deterministic" if value.mean else "equal"
+    if value.is_unknown:
+        return f"{mean} ± unknown"
     decimals = _decimals(value.half_width, 2)
     return f"{_signed(value.mean, decimals)} ± {value.half_width:.{decimals}f}"
 
 
 def difference_and_ends(value: Interval) -> str:
     """A difference with the ends of its interval."""
-    if value.is_deterministic:
+    if value.is_deterministic or value.is_unknown:
         return difference(value)
     decimals = _decimals(value.half_width, 2)
     ends = f"{_signed(value.low, decimals)} to {_signed(value.high, decimals)}"

@@ -13,11 +13,12 @@ from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
 from evo.storage.champion import BEST_ROW
+from evo.storage.estimates import paired
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, EVOLVED_LAW, FOUNDERS, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED
+from evo.storage.names import EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
 from evo.storage.records import EndRecord
-from evo.storage.results import FinalTable, Verdict, interval
-from topologies.stack import AnyTopology
+from evo.storage.results import FinalTable, Interval, Verdict
+from topologies.stack import AnyTopology, Stack
 
 REPORT = "report.html"
 """The page that tells of a run, in its folder."""
@@ -26,9 +27,9 @@ FILES = {
     REPORT: "the report: all that is below, as one page that needs no network",
     "champion.safetensors": "the champion: what a model loads",
     BEST_ROW: "the topology with the least test error, where that is not the champion",
-    "masks.npz": "its dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
-    "topology.png": "its layers and edges",
-    "masks.png": "its masks as images, and how many paths join each input and output",
+    "masks.npz": "the champion's dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
+    "topology.png": "the champion's layers and edges",
+    "masks.png": "the champion's masks as images, and how many paths join each input and output",
     "progress.png": "evolution and random search against the baseline, candidate by candidate",
     "front.png": "error against edges, by family",
     "controllability.png": "how far the champion and the baseline control each input at each output (K), and by how "
@@ -81,7 +82,7 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     if founder is not None:
         what = {OWN: "one of your own", LAW: EVOLVED_LAW, SAMPLED: "sampled at random", **ROWS}[founder]
         return f"The champion is of the initial population ({what}): evolution found nothing better."
-    rows = [row for row in table.others if row.name in FOUNDERS]
+    rows = [row for row in table.others if row.name in UNSEARCHED]
     best = min(rows, key=lambda row: row.error.mean, default=None)
     if best is None or table.verdicts[best.name] is Verdict.BETTER:
         return None
@@ -111,16 +112,16 @@ def headline(table: FinalTable, founder: str | None = None) -> str:
 
 
 def verdict_in_words(table: FinalTable) -> str:
-    """How the champion stands to the hand-derived topology, in one sentence."""
+    """How the champion stands to the baseline, in one sentence."""
     verdict = table.verdicts[table.baseline_name]
     if verdict is Verdict.WORSE:
-        return "The hand-derived topology is better than the evolved one."
+        return f"The {table.baseline_name} is better than the evolved topology."
     if verdict is Verdict.LEVEL:
-        return "The evolved topology is not told apart from the hand-derived one."
+        return f"The evolved topology is not told apart from the {table.baseline_name}."
     others = [other for other in table.others if other is not table.baseline]
     unbeaten = [other.name for other in others if table.verdicts[other.name] is not Verdict.BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
-    return f"Evolution found a better topology than the hand-derived one{but}."
+    return f"Evolution found a better topology than the {table.baseline_name}{but}."
 
 
 class Controlled(NamedTuple):
@@ -136,13 +137,12 @@ def retrained_words(history: History) -> str:
     pairs = history.retrained
     if not pairs:
         return ""
-    gaps = [after.error - before.error for before, after in pairs]
-    gap = difference(interval(np.array(gaps))) if len(gaps) > 1 else f"{gaps[0]:+.4f}"
-    means = [float(np.mean([pair[place].error for pair in pairs])) for place in (0, 1)]
+    before, after = ([pair[place].error for pair in pairs] for place in (0, 1))
+    gap = difference(Interval.of(paired(after, before)))
     return (
-        f"Search error of the {plural(len(pairs), 'finalist')} {significant(means[0])}; trained afresh, "
+        f"Search error of the {plural(len(pairs), 'finalist')} {significant(float(np.mean(before)))}; trained afresh, "
         f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
-        f"part {significant(means[1])}: {f'a gap of {gap}' if any(gaps) else 'no gap'}."
+        f"part {significant(float(np.mean(after)))}: {'no gap' if gap == 'equal' else f'a gap of {gap}'}."
     )
 
 
@@ -210,6 +210,8 @@ def control_in_words(history: History) -> str:
 def files_of(history: History) -> dict[str, str]:
     """Those of :data:`FILES` that this finished run has."""
     absent = [*["finalists.csv"] * (not history.retrained), *[BEST_ROW] * (history.best_row_file is None)]
+    is_stack = history.table is not None and isinstance(history.table.first.topology, Stack)
+    absent += ["entry_errors.png"] * is_stack  # no one matrix that could be reconstructed
     return {name: meaning for name, meaning in FILES.items() if name not in absent}
 
 
@@ -248,6 +250,12 @@ def _source(history: History) -> str:
     if not found:
         return ""
     return f", {'trained on' if training else 'fitted to'} `{source_of(history.settings)}` ({found['about']})"
+
+
+def unchosen_words(history: History) -> str:
+    """That nothing was chosen on the test targets; nothing where those of the search are fitted again."""
+    about = (history.settings.get("found") or {}).get("about", "")
+    return "" if "nothing is held out" in about else " that nothing was chosen on"
 
 
 def source_of(settings: Mapping[str, Any]) -> str | None:

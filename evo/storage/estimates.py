@@ -13,17 +13,20 @@ Three sources of uncertainty are told apart by what was repeated:
       (MS_seeds + MS_examples - MS_rest) / (S * N),
 
   and never less than that of the seeds alone or of the examples alone. Its degrees of freedom are Satterthwaite's.
+  Of a single training only the examples can tell: the variance is theirs, and leaves out that of the seeds.
 - *Cross-validation with k folds.* The folds' test examples differ, so their spread holds both sources, but their
   training examples overlap, so that they are not independent: the variance of the mean is s^2 (1 / k + 1 / (k - 1))
   with Student's interval (Nadeau & Bengio, Inference for the Generalization Error, 2003). Equal ones are no proof here
   either.
+
+A single value without examples tells nothing of its uncertainty: the variance is infinite then, and proves nothing.
 
 Where many comparisons are made at once, :func:`holm` says which of them hold together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +46,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the 95 % interval; nothing where there is no uncertainty."""
+        """Half the length of the 95 % interval: nothing where there is no uncertainty, infinite where it is unknown."""
         if self.variance <= 0:
             return 0.0
         return float(stdtrit(self.degrees, (1 + CONFIDENCE) / 2) * np.sqrt(self.variance))
@@ -78,7 +81,9 @@ def estimate(
     are_equal = bool(np.all(values == values[0]))
     count, mean = values.size, float(values[0] if are_equal else np.mean(values))
     is_chance = are_equal and mean != 0 and (is_cross_validation or (varies and examples is None))
-    if count < 2 or (are_equal and examples is None and not is_chance):
+    if count < 2:
+        return _of_one(mean, examples)
+    if are_equal and examples is None and not is_chance:
         return Estimate(mean, 0.0, 1.0)
     spread = mean**2 if is_chance else float(np.var(values, ddof=1))
     if is_cross_validation:
@@ -86,6 +91,32 @@ def estimate(
     if examples is None or examples.shape[1] < 2:
         return Estimate(mean, spread / count, count - 1)
     return _crossed(mean, spread, examples)
+
+
+def paired(
+    mine: Sequence[float],
+    other: Sequence[float],
+    examples: NDArray[np.float64] | None = None,
+    is_cross_validation: bool = False,
+) -> Estimate:
+    """The mean of (mine - other), error by error; differences that are equal but for rounding are equal.
+
+    ``examples`` are the differences on every example, as for :func:`estimate`.
+    """
+    differences = np.subtract(mine, other)
+    rounding = 1e-12 * max(np.abs(mine).max(), np.abs(other).max())
+    if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
+        mean = float(np.mean(differences))
+        differences = np.full_like(differences, mean if abs(mean) > rounding else 0.0)
+    varies = max(np.ptp(mine), np.ptp(other)) > rounding
+    return estimate(differences, examples, is_cross_validation, bool(varies))
+
+
+def _of_one(mean: float, examples: NDArray[np.float64] | None) -> Estimate:
+    """Of a single training or target."""
+    if examples is None or examples.size < 2:
+        return Estimate(mean, float("inf"), 1.0)
+    return Estimate(mean, float(np.var(examples, ddof=1)) / examples.size, examples.size - 1)
 
 
 def _crossed(mean: float, spread: float, examples: NDArray[np.float64]) -> Estimate:

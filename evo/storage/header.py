@@ -121,8 +121,8 @@ def journal_of(folder: Path) -> Path:
     return journal
 
 
-def records_of(folder: Path) -> list[Record]:
-    """The records of the run in a folder, its header first.
+def records_of(folder: Path, before: int | None = None) -> list[Record]:
+    """The records of the run in a folder, its header first; or those before one of a number alone.
 
     Raises
     ------
@@ -130,14 +130,16 @@ def records_of(folder: Path) -> list[Record]:
         When the folder has no journal, or an empty or damaged one.
     """
     journal = journal_of(folder)
-    records, _ = read(journal)
+    records, _ = read(journal, before)
     if not records:
         raise ValueError(f"{journal} has no whole record: the run was stopped before it began, start it again")
     return records
 
 
-def recipe_of(folder: Path, generations: int | None = None) -> Plain:
+def recipe_of(folder: Path, generations: int | None = None, before: int | None = None) -> Plain:
     """The recipe of the run in a folder, as far as it says what to do; with more generations, if so many are wanted.
+
+    It is that of the records before one of a number alone, if there is one before which the journal is to be cut.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def recipe_of(folder: Path, generations: int | None = None) -> Plain:
         When it is not the folder of a run, the run has more generations than are wanted or is a study, or its evaluator
         was given from Python.
     """
-    records = records_of(folder)
+    records = records_of(folder, before)
     recipe, header = settings_of(records), header_of(records)
     planned = recipe.get("loop", {}).get("generations", 0)
     if generations is not None:
@@ -235,7 +237,8 @@ def fork(folder: Path, read: Callable[[Plain], RunSettings] = validate) -> Path:
     copies = (folder.with_name(f"{folder.name}-fork{count}") for count in ("", *range(2, 100)))
     copy = next(path for path in copies if not path.exists())
     copy.mkdir()
-    shutil.copyfile(folder / JOURNAL, copy / JOURNAL)
+    for file in folder.glob(f"{JOURNAL}*"):  # also what was cut, whose intact scores are known
+        shutil.copyfile(file, copy / file.name)
     with Journal(copy / JOURNAL) as journal:
         journal.append([ForkRecord(of=folder.name, program=program)])
     return copy

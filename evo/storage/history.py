@@ -68,21 +68,6 @@ class History:
         return search_name(self.settings, self.header.evaluator)
 
     @property
-    def is_study(self) -> bool:
-        """Whether the run is a study (:mod:`evo.studies`), not a search for a topology."""
-        return "budgets" in self.settings or self.is_of_rules
-
-    @property
-    def is_of_rules(self) -> bool:
-        """Whether the run is a search for a rule (:mod:`evo.studies.rules`)."""
-        return "cases" in self.settings
-
-    @property
-    def draws_figure(self) -> bool:
-        """Whether the run is a study that ends with a figure (:mod:`evo.studies.figures`), not a search."""
-        return "series" in self.settings
-
-    @property
     def size(self) -> str:
         """For example "32x32", or "784-256-128" of a model with two places."""
         return size_text(self.sizes)

@@ -11,9 +11,12 @@ import fcntl
 import json
 import logging
 import os
+import time
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -23,6 +26,8 @@ VERSION = 2
 """The version of the format; 1 was that of evofabric 0.1."""
 DAMAGED = ".damaged"
 """What the name of a journal as it was before it was cut ends with, perhaps with a number."""
+TRIES = 10
+"""Times that a journal is tried to be held, in a twentieth of a second."""
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +35,8 @@ class OtherVersionError(ValueError):
     """A journal whose format is that of another evofabric."""
 
 
-def read(path: Path) -> tuple[list[Record], int]:
-    """The records of a journal, and the number of bytes they fill.
+def read(path: Path, before: int | None = None) -> tuple[list[Record], int]:
+    """The records of a journal, or those before one of a number alone, and the number of bytes they fill.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def read(path: Path) -> tuple[list[Record], int]:
     good = 0
     size = path.stat().st_size
     with path.open("rb") as file:
-        for number, line in enumerate(file):
+        for number, line in enumerate(islice(file, before)):
             text = _content(line)
             if text is None:
                 if good + len(line) >= size:
@@ -147,9 +152,17 @@ def cut(path: Path, record: int) -> None:
 
 
 def intact(path: Path) -> Iterator[Record]:
-    """The whole records of a journal as it was before it was cut, also those after the damage."""
+    """The whole records of a journal as it was before it was cut, also those after the damage.
+
+    It may have been cut before a record of a kind that this program does not know: that one is left out.
+    """
     with path.open("rb") as file:
-        yield from (from_text(text) for line in file if (text := _content(line)) is not None)
+        for text in filter(None, map(_content, file)):
+            try:
+                record = from_text(text)
+            except ValueError:
+                continue
+            yield record
 
 
 class Journal:
@@ -229,10 +242,13 @@ class Journal:
 
 
 def _lock(file: FileIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ValueError(f"{path} is in use: another process is running this search") from None
+    """Hold a journal; who only asks whether it is :func:`in_use` holds it for a moment, so that is tried again."""
+    for _ in range(TRIES):
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.005)
+    raise ValueError(f"{path} is in use: another process is running this search")
 
 
 def _format(record: Record) -> bytes:

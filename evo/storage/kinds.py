@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
-_STUDIES = {"cases": "a search for a rule", "budgets": "a study of proxies", "series": "a study of a figure"}
+
+class Kind(StrEnum):
+    """What a run is."""
+
+    SEARCH = "a search for a topology"
+    RULES = "a search for a rule"
+    PROXIES = "a study of proxies"
+    FIGURE = "a study of a figure"
+
+
+_STUDIES = {"cases": Kind.RULES, "budgets": Kind.PROXIES, "series": Kind.FIGURE}
 """The setting that only the recipes of a study have, and what it is."""
+
+
+def kind_of(recipe: Mapping[str, object]) -> Kind:
+    """What a run is, by its recipe."""
+    return next((kind for key, kind in _STUDIES.items() if key in recipe), Kind.SEARCH)
 
 
 def check_is_search(folder: Path, recipe: Mapping[str, object], asked: str = "") -> None:
     """Raise ValueError where a run is a study, by its recipe; what was ``asked`` of it is named, if anything is."""
-    kind = next((kind for key, kind in _STUDIES.items() if key in recipe), None)
-    if kind is not None:
-        raise ValueError(f"{asked and f'{asked}: '}{folder} is {kind}, not a search for a topology")
+    kind = kind_of(recipe)
+    if kind is not Kind.SEARCH:
+        raise ValueError(f"{asked and f'{asked}: '}{folder} is {kind}, not {Kind.SEARCH}")

@@ -46,8 +46,9 @@ SHUFFLED = "shuffled champion"
 row of its own, as those that the recipe names; the last is the control of the champion's wiring, see
 :func:`topologies.shuffle.shuffled`."""
 
-FOUNDERS = (GIVEN_BASELINE, *ROWS.values(), EVOLVED_LAW, BEST_FOUNDER)
-"""The rows of topologies that need no search: hand-derived ones, the law's, and what the search was given."""
+UNSEARCHED = (*ROWS.values(), GROWTH_RULE, EVOLVED_LAW, BEST_FOUNDER)
+"""The rows of topologies that need no search: hand-derived ones, the rules', and the best that the search was given. A
+given baseline is not among them, for it may be the champion of another search."""
 
 OWN = "own"
 """The family of the topologies that a recipe names."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluators.example_errors import unpack
 from evaluators.task import Score
-from evo.storage.estimates import Estimate, estimate, holm
+from evo.storage.estimates import Estimate, estimate, holm, paired
 from topologies.stack import AnyTopology
 
 
@@ -31,6 +31,11 @@ class Interval:
     low: float
     high: float
 
+    @staticmethod
+    def of(found: Estimate) -> Interval:
+        """That of an estimate."""
+        return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)
+
     @property
     def verdict(self) -> Verdict:
         """What the interval says as a difference (this - other) of errors, of which the smaller is better."""
@@ -42,6 +47,11 @@ class Interval:
     def is_deterministic(self) -> bool:
         """Whether all values were equal, so that they are no sample and there is no uncertainty to state."""
         return self.low == self.high
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether there was a single value, which does not tell how uncertain it is."""
+        return self.high == float("inf")
 
     @property
     def half_width(self) -> float:
@@ -98,20 +108,14 @@ class Row:
 
     def minus(self, other: Row) -> Interval:
         """The mean of (this - other) over the same targets; this one is better where the whole interval is negative."""
-        return _interval(self.compared(other))
+        return Interval.of(self.compared(other))
 
     def compared(self, other: Row) -> Estimate:
-        """The mean of (this - other) over the same targets; those that are equal but for rounding are equal."""
-        differences = np.subtract(self.errors, other.errors)
-        rounding = 1e-12 * max(np.abs(self.errors).max(), np.abs(other.errors).max())
+        """The mean of (this - other) over the same targets, as :func:`evo.storage.estimates.paired` takes it."""
         examples = None
         if self.example_errors is not None and other.example_errors is not None:
             examples = unpack(self.example_errors) - unpack(other.example_errors)
-        if np.ptp(differences) <= rounding and (examples is None or not examples.any()):
-            mean = float(np.mean(differences))
-            differences = np.full_like(differences, mean if abs(mean) > rounding else 0.0)
-        varies = max(np.ptp(self.errors), np.ptp(other.errors)) > rounding
-        return estimate(differences, examples, self.is_cross_validated, bool(varies))
+        return paired(self.errors, other.errors, examples, self.is_cross_validated)
 
 
 @dataclass(frozen=True)
@@ -220,13 +224,9 @@ def final_table(
 def error_interval(score: Score, is_cross_validated: bool = False) -> Interval:
     """A score's mean error with its interval, over trainings and the examples that they were tested on."""
     examples = None if score.example_errors is None else unpack(score.example_errors)
-    return _interval(estimate(np.array(score.errors), examples, is_cross_validated))
+    return Interval.of(estimate(np.array(score.errors), examples, is_cross_validated))
 
 
 def interval(values: np.ndarray) -> Interval:
-    """Mean and Student's 95 % interval; of values that are all equal the interval is that value."""
-    return _interval(estimate(values))
-
-
-def _interval(found: Estimate) -> Interval:
-    return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)
+    """Mean and Student's 95 % interval: of equal values it is that value, of a single one it has no ends."""
+    return Interval.of(estimate(values))

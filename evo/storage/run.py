@@ -45,7 +45,8 @@ SettingsT = TypeVar("SettingsT", bound=RunSettings)
 Watcher = Callable[[RunEvent], None]
 """Is shown every record of the journal, old ones first, and what else happens (:data:`evo.storage.records.RunEvent`).
 
-Watchers see; nothing they do influences a search, but that one whose reader has gone (BrokenPipeError) stops it.
+Watchers see; nothing they do influences a search, but that one whose reader has gone (BrokenPipeError, of which rich
+makes a SystemExit) stops it.
 """
 
 
@@ -201,8 +202,9 @@ def _under_way(
             yield run
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError | BrokenPipeError)
+            why = "" if isinstance(error, SystemExit) else str(error)  # of which that is but a number
             with suppress(PausedError, BrokenPipeError):
-                run.end("KILLED" if stopped else "FAILED", str(error))
+                run.end("KILLED" if stopped else "FAILED", why)
             if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
                 raise PausedError(folder, error) from error
             raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -39,7 +38,7 @@ class Tracker:
     ...     search(settings, watcher=tracker)
 
     ``show`` is how its history is filed, by default as a search's. A server that cannot be reached is one warning;
-    filing is tried again, ever less often, until it succeeds.
+    filing is tried again, ever less often, until it succeeds. ``is_interrupted`` says whether Ctrl-C cut its end short.
     """
 
     def __init__(self, settings: RunSettings, show: Callable[[Store, History], str] = Store.show) -> None:
@@ -48,7 +47,7 @@ class Tracker:
         self._folder = Path()
         self._records: list[Record] = []
         self._news, self._closing, self._done = Event(), Event(), Event()
-        self._warned = False
+        self._warned = self.is_interrupted = False
         self._thread = Thread(target=self._work, name="tracking", daemon=True)
 
     def __enter__(self) -> Tracker:
@@ -78,11 +77,13 @@ class Tracker:
             return
         self._closing.set()
         self._news.set()
-        with suppress(KeyboardInterrupt):  # the search itself has ended, and its result is still to be told
+        try:
             self._thread.join(min(3.0, timeout))
             if self._thread.is_alive() and timeout > 3.0:
                 _log.warning("writing the last records to MLflow; Ctrl-C leaves them for later")
                 self._thread.join(timeout - 3.0)
+        except KeyboardInterrupt:  # the search itself has ended, and its result is still to be told
+            self.is_interrupted = True
         if not self._done.is_set():
             _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"', self._folder)
 

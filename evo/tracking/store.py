@@ -10,6 +10,7 @@ from pathlib import Path
 from evo.report.artifacts import write_artifacts
 from evo.report.description import description
 from evo.storage.history import History
+from evo.storage.kinds import Kind, kind_of
 from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records
@@ -42,7 +43,7 @@ def track(folder: Path, uri: str | None = None, show: Callable[[Store, History],
         When the folder is not a run's, or the store cannot be used.
     """
     history = History.of(folder)
-    if (history.is_study or history.draws_figure) and show is None:
+    if kind_of(history.settings) is not Kind.SEARCH and show is None:
         raise ValueError(f"{folder} is a study, not a search for a topology: evofabric track files it")
     tracking = history.header.tracking
     where = uri or tracking_uri(tracking["uri"])

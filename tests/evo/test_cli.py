@@ -15,6 +15,7 @@ from evo.recipe import load as load_recipe
 from evo.recipe import validate
 from tests.commands import Commands
 from topologies import butterfly, load
+from topologies.masks import save_masks
 
 RECIPE = """
 name = "tiny"
@@ -199,6 +200,12 @@ def test_champions_of_several_runs_are_drawn_to_files_of_their_own(command: Comm
     assert command(folder, "show", *files).returncode == 0
     stems = ("one-champion", "one-champion-masks", "other-champion", "other-champion-masks")
     assert sorted(path.stem for path in folder.glob("*.png")) == sorted(stems)
+    save_masks(butterfly(4, 2), folder / "one" / "champion.npz")
+    (folder / "below").mkdir()
+    named = (f"../{files[0]}", "../one/champion.npz", f"../{files[1]}")
+    assert command(folder / "below", "show", *named).returncode == 0
+    drawn = {path.stem for path in (folder / "below").iterdir()}
+    assert drawn == {*stems, "one-champion-2", "one-champion-2-masks"}
 
 
 def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands, folder: Path) -> None:

@@ -23,13 +23,16 @@ from evo.experiment.search import Result, search
 from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
 from evo.report.description import description
-from evo.report.numbers import significant
+from evo.report.figures import final_table
+from evo.report.html.page import report_page
+from evo.report.numbers import difference, significant
 from evo.report.use import lines_of_python
 from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
+from evo.storage.results import interval
 from tests.evaluators.training.examples import blobs, two_layers
 from topologies import SparseCascade
 from topologies import load as load_topology
@@ -152,7 +155,11 @@ def test_a_search_on_one_matrix_says_that_nothing_is_held_out(tmp_path: Path) ->
     settings = validate({**SMALL, "targets": str(tmp_path / "w.npz"), "fidelity": STEPS})
     assert (settings.n_in, settings.n_out) == (8, 6)
     result = search(settings, folder=tmp_path / "run")
-    assert "nothing is held out" in description(History.of(result.folder))
+    history = History.of(result.folder)
+    assert "nothing is held out" in description(history)
+    drawn = " ".join(text.get_text() for text in final_table(history).texts)
+    for told in (report_page(history, {}), drawn):
+        assert "test targets" in told and "nothing was chosen on" not in told
     assert verify(result.folder).found.mean == result.table.first.error.mean
     assert MatrixReconstruction().evaluate(
         result.champion, settings.fidelity.validation, Split.TEST, 3
@@ -334,7 +341,8 @@ def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> Non
     settings = trained(str(result.folder.parent / "mine.npz"))
     again = evaluator_of(settings).evaluate(after.topology, after.fidelity, Split.VALIDATION, settings.seed)
     assert again == after.score
-    assert f"a gap of {after.error - before.error:+.4f}" in description(history)
+    gap = difference(interval(np.array([after.error - before.error])))
+    assert f"a gap of {gap}." in description(history) and gap.endswith("± unknown")
     assert finalists_csv(history).splitlines()[1].startswith(f"{before.number},{before.digest},{before.error}")
 
 

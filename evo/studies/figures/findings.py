@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evaluators.example_errors import unpack
 from evaluators.task import Score
 from evo.recipe import validate_as
-from evo.storage.estimates import estimate
+from evo.storage.estimates import paired
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Interval, error_interval
@@ -95,14 +95,14 @@ def _pairs(settings: FigureSettings, known: Mapping[int, ScoreRecord]) -> dict[i
 
 def _apart(pairs: Sequence[tuple[Score, Score]]) -> Interval:
     """The mean difference (first - second) of paired scores: of one pair over its targets, of several over them."""
-    apart = [np.subtract(mine.errors, other.errors) for mine, other in pairs]
-    errors = apart[0] if len(pairs) == 1 else np.array([one.mean() for one in apart])
+    mine, other = pairs[0][0].errors, pairs[0][1].errors
+    if len(pairs) > 1:
+        mine, other = (tuple(pair[place].error for pair in pairs) for place in (0, 1))
     examples = None
     if all(one.example_errors is not None for pair in pairs for one in pair):
-        of_examples = [_examples(mine) - _examples(other) for mine, other in pairs]
+        of_examples = [_examples(one) - _examples(another) for one, another in pairs]
         examples = of_examples[0] if len(pairs) == 1 else np.stack([one.mean(axis=0) for one in of_examples])
-    found = estimate(errors, examples, varies=any(np.ptp(one.errors) > 0 for pair in pairs for one in pair))
-    return Interval(found.mean, found.mean - found.half_width, found.mean + found.half_width)
+    return Interval.of(paired(mine, other, examples))
 
 
 def _examples(score: Score) -> NDArray[np.float64]:

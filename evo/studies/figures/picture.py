@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from evo.report.palette import MARKERS, SERIES
 from evo.report.style import INK, bare, blank, head, place
+from evo.report.text import plural
+from evo.storage.results import Interval
 from evo.studies.figures.findings import Point
 from evo.studies.figures.settings import FigureSettings
 
@@ -44,7 +47,7 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         axes.errorbar(
             [x_of(one, settings.x) for one in line],
             [one.mean for one in ends],
-            [[max(one.mean - max(one.low, 0.0), 0.0) for one in ends], [one.half_width for one in ends]],
+            np.transpose([_bar(one) for one in ends]),
             **looks[name],
             ms=4.5,
             lw=1.5,
@@ -77,9 +80,17 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
         loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8.5, labelcolor=INK, labelspacing=0.6
     )
     repeats = max(len(one.errors) for one in known)
-    what = "trainings" if settings.network else "targets"
-    head(page, settings.title, f"{repeats} test {what} a point · bars are 95 % intervals · seed {settings.seed}")
+    what = plural(repeats, "test training" if settings.network else "test target")
+    bars = "" if all(one.error and one.error.is_unknown for one in known) else " · bars are 95 % intervals"
+    head(page, settings.title, f"{what} a point{bars} · seed {settings.seed}")
     return page
+
+
+def _bar(error: Interval) -> tuple[float, float]:
+    """How far the bar of an error goes down, to nothing at most, and up; no number where its interval is unknown."""
+    if error.is_unknown:
+        return np.nan, np.nan
+    return max(error.mean - max(error.low, 0.0), 0.0), error.half_width
 
 
 def _readable(places: Sequence[float]) -> list[float]:

@@ -61,7 +61,9 @@ def table(history: History) -> Table:
     for heading in ("value", "parameters", "depth", "error", "95 %", *["minus shuffled"] * bool(whole)):
         shown.add_column(heading, justify="right", no_wrap=True)
     for one in found:
-        error = f"± {significant(one.error.half_width, 2)}" if one.error else "failed"
+        error = "failed"
+        if one.error:
+            error = "± unknown" if one.error.is_unknown else f"± {significant(one.error.half_width, 2)}"
         mean = significant(one.error.mean, 3) if one.error else ""
         apart = [difference(one.apart) if one.apart else ""] * bool(whole)
         shown.add_row(one.series, f"{one.value:g}", str(one.parameters), str(one.depth), mean, error, *apart)

@@ -128,12 +128,12 @@ class FigureSettings(RunSettings):
         if network is None:
             return values
         given = NetworkSettings.model_validate(network)
-        if "evaluator" not in values:
-            from evaluators.training import Data
+        if {"evaluator", "n_in"} <= values.keys():
+            return values
+        from evaluators.training import Data
 
-            data = Data.read(given.data, None, given.examples)
-            return values | {"evaluator": TRAINING, "n_in": data.inputs, "n_out": data.outputs}
-        return values
+        data = Data.read(given.data, None, given.examples)
+        return {"evaluator": TRAINING, **values, "n_in": data.inputs, "n_out": data.outputs}
 
     @model_validator(mode="after")
     def _can_be_drawn(self) -> FigureSettings:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.report.correlation import Estimate, kendall, sign_agreement, spearman
+from evo.storage.estimates import paired
 from evo.storage.history import History
 from evo.storage.records import ProxyRecord, ScoreRecord
-from evo.storage.results import Verdict, interval
+from evo.storage.results import Interval, Verdict
 from evo.studies.proxies.study import NULL_MODEL, SAMPLE, TANGENT_RANK, phase
 
 _Floats = NDArray[np.float64]
@@ -109,7 +110,7 @@ def _sample(history: History, budget: int) -> Sample:
 def _worse(own: ScoreRecord, shuffled: ScoreRecord) -> float:
     if own.score is None or shuffled.score is None:
         return 0.0
-    difference = interval(np.subtract(shuffled.score.errors, own.score.errors))
+    difference = Interval.of(paired(shuffled.score.errors, own.score.errors))
     return 0.0 if difference.verdict is Verdict.LEVEL else difference.mean
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from evaluators.task import Fidelity, Score, Split
 from evo.experiment.compare import expected_seconds, for_scores, for_tuning, scores, tuning, verify
-from evo.experiment.known import with_known_scores
+from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.header import JOURNAL
@@ -90,6 +90,19 @@ def test_what_a_run_of_the_same_recipe_evaluated_is_not_evaluated_again(tmp_path
     assert table == fresh
     tried = [one for one in seen if isinstance(one, ScoreRecord) and one.phase.startswith("tune")]
     assert tried and not any(one.seconds for one in tried)  # they were known
+
+
+def test_in_a_runs_folder_its_files_are_of_the_run_and_expressions_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = search(named(runs=str(tmp_path))).folder
+    monkeypatch.chdir(run)
+    assert run_of(["champion.safetensors"]) == run_of(["butterfly(8, 3)", "."]) == Path()
+    assert run_of(["butterfly(8, 3)"]) is None
+    settings = for_scores({"champion.safetensors": resolve("champion.safetensors")}, ())
+    assert settings.fidelity == for_scores({str(run): resolve(run)}, ()).fidelity
+    table = scores(settings, {"champion.safetensors": resolve("champion.safetensors")}, lambda event: None)
+    assert table.first.error
 
 
 def test_a_runs_own_baseline_is_the_one_that_it_began_with(tmp_path: Path) -> None:

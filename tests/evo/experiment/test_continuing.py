@@ -30,7 +30,7 @@ from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of
 from evo.storage.history import History
 from evo.storage.journal import PausedError
-from evo.storage.records import Origin, PhaseStarted, RunEvent
+from evo.storage.records import Origin, PhaseStarted, RunEvent, ScoreRecord
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
@@ -239,6 +239,17 @@ def test_a_damaged_record_is_named_and_the_run_goes_on_from_before_it(tmp_path: 
     again, evaluator = run(tmp_path, small())
     assert again.digest == whole.digest
     assert len(evaluator.calls) <= 1, "what was intact behind the damage is known"
+
+
+def test_a_copy_knows_what_was_intact_behind_damage(tmp_path: Path) -> None:
+    settings = small(evaluator="tests.fakes:HashEvaluator")
+    folder = search(settings, folder=tmp_path / "run").folder
+    cut(folder, 40)
+    copy = fork(folder)
+    scored = (folder / f"{JOURNAL}.damaged").read_bytes().count(b'"kind":"score"')
+    search(settings, folder=copy)
+    devices = [one.device for one in History.of(copy).records if isinstance(one, ScoreRecord)]
+    assert len(devices) == scored and devices.count("cache") >= scored - 40
 
 
 @pytest.mark.parametrize("go_on", [fork, recipe_of, History.of, lambda folder: cut(folder, 1)])

@@ -13,6 +13,7 @@ from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.header import records_of
 from evo.storage.records import PhaseStarted, RunEvent, ScoreRecord
+from tests.evo.experiment.clock import steps_taken
 from tests.evo.histories import Formula
 from tests.fakes import HashEvaluator, recipe
 
@@ -112,6 +113,15 @@ def test_the_fidelities_are_those_of_the_recipe(tmp_path: Path) -> None:
     }.items():
         planned = by_name[name]
         assert asked[word] == (planned.targets, planned.steps, len(planned.rates)), name
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8, 64])
+@pytest.mark.parametrize("inherit", [True, False])
+def test_it_takes_as_long_as_few_candidates_under_way_let_it(workers: int, inherit: bool) -> None:
+    loop = {"generations": 80, "offspring": 2}
+    settings = recipe(loop=loop, fidelity={"inherit_rates": inherit, "rates": (0.3, 1.0), "race_targets": 4})
+    length = sum(phase.length(workers) for phase in plan(settings))
+    assert 0.8 <= length / steps_taken(settings, workers) <= 1.05
 
 
 def test_cost_counts_steps_over_targets_and_rates() -> None:

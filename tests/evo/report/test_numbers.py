@@ -83,6 +83,11 @@ def test_a_difference_without_uncertainty_says_so_and_shows_no_interval(value: f
     assert difference(found) == difference_and_ends(found) == text
 
 
+def test_a_difference_of_a_single_value_is_not_certain() -> None:
+    assert difference(interval(np.array([-0.25]))) == "-0.2500 ± unknown"
+    assert difference_and_ends(interval(np.array([-0.25]))) == "-0.2500 ± unknown"
+
+
 def test_no_difference_at_all_is_said_in_a_word() -> None:
     nothing = interval(np.zeros(12))
     assert difference(nothing) == difference_and_ends(nothing) == "equal"

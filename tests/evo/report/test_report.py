@@ -204,7 +204,7 @@ def test_a_difference_that_is_a_loss_is_told_as_one(finished: History) -> None:
     assert table is not None
     lost = with_test_errors(finished, {table.first.name: np.add(table.first.errors, 1 + 0.01 * np.arange(12))})
     page = Page(report_page(lost, {}))
-    assert page.texts["h1"] == "The hand-derived topology is better than the evolved one."
+    assert page.texts["h1"] == "The parallel butterfly is better than the evolved topology."
     assert "worse than" in page.texts["dt"]
 
 

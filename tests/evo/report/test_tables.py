@@ -17,6 +17,7 @@ from evo.report.listing import runs
 from evo.report.tables import runs_table, spread_table
 from evo.report.text import Words
 from evo.storage.history import History
+from evo.storage.names import GROWTH_RULE
 from evo.storage.records import GenerationRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, small, with_baseline, with_test_errors
@@ -102,6 +103,8 @@ def test_a_champion_that_is_no_better_than_a_founder_is_reported_as_that_founder
     clos = level.get("Clos")
     assert clos is not None
     assert f"level with the best that needs no search, the {clos.label}: use that" in verdict(level)
+    ruled = table_of(with_test_errors(finished, worse | {GROWTH_RULE: np.subtract(table.first.errors, LOSSES)}))
+    assert "worse than the best that needs no search, the growth rule" in verdict(ruled)
     sampled = table_of(with_test_errors(finished, worse | {"random search": table.first.errors}))
     assert "use that" not in verdict(sampled)
     assert "is of the initial population (Clos): evolution found" in verdict(won, "clos")

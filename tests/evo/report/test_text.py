@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,13 +19,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluators import Controllability
+from evaluators import Controllability, Score
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
 from evo.report.description import about_family, description, final_table_markdown
 from evo.report.numbers import significant
-from evo.report.text import headline, numbers_in_words
+from evo.report.text import headline, numbers_in_words, retrained_words
 from evo.storage.history import History
-from evo.storage.names import SHUFFLED
+from evo.storage.names import GIVEN_BASELINE, SHUFFLED
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, with_baseline, with_test_errors
@@ -117,15 +121,26 @@ def test_the_champions_lineage_is_told_by_operators(finished: History) -> None:
 
 def test_a_win_over_all_is_said(finished: History) -> None:
     won = with_test_errors(finished, {row.name: np.add(LOSSES, row.errors) for row in table_of(finished).others})
-    assert headline(table_of(won)) == "Evolution found a better topology than the hand-derived one."
+    assert headline(table_of(won)) == "Evolution found a better topology than the parallel butterfly."
     text = description(won)
     assert "not told apart" not in text and "worse than" not in text and "Evolution earned its keep" in text
+
+
+def test_a_given_baseline_is_called_what_it_is(finished: History) -> None:
+    """It may be a champion itself, so that it is neither hand-derived nor without a search."""
+    lost = table_of(with_test_errors(finished, {"evolved champion": LOSSES}))
+    rows = tuple(replace(row, name=GIVEN_BASELINE) if row is lost.baseline else row for row in lost.rows)
+    told = headline(replace(lost, rows=rows, baseline_name=GIVEN_BASELINE))
+    assert told.startswith("The given baseline is better than the evolved topology.")
+    assert "no search, the given baseline" not in told
+    alone = replace(lost, rows=(lost.first, rows[lost.rows.index(lost.baseline)]), baseline_name=GIVEN_BASELINE)
+    assert headline(alone) == "The given baseline is better than the evolved topology."
 
 
 def test_a_loss_to_the_baseline_is_said(finished: History) -> None:
     lost = with_test_errors(finished, {"evolved champion": LOSSES})
     told = headline(table_of(lost))
-    assert told.startswith("The hand-derived topology is better than the evolved one. The champion is worse than the")
+    assert told.startswith("The parallel butterfly is better than the evolved topology. The champion is worse than the")
     assert "better than**" not in description(lost)
     assert "does not beat random search** here" in description(lost) and "did better" in description(lost)
 
@@ -151,7 +166,7 @@ def test_a_win_over_the_baseline_alone_names_the_rows_that_were_not_beaten(finis
     level = dict.fromkeys(others, table.first.errors)
     mixed = with_test_errors(finished, {**level, table.baseline.name: LOSSES, "Clos": LOSSES})
     unbeaten = [name for name in others if name != "Clos"]
-    said = f"than the hand-derived one, but not better than {', '.join(unbeaten[:-1])} and {unbeaten[-1]}."
+    said = f"than the parallel butterfly, but not better than {', '.join(unbeaten[:-1])} and {unbeaten[-1]}."
     assert said in headline(table_of(mixed)) and "The champion is level with the best that" in description(mixed)
     assert "does not beat random search** here" in description(mixed) and "is not told apart from" in description(mixed)
 
@@ -184,10 +199,10 @@ def test_the_verdict_on_the_baseline_is_that_of_a_paired_t_test_corrected_for_al
     adjusted = dict(zip(ranked, np.maximum.accumulate(corrected), strict=True))
     assume(all(abs(value - 0.05) > 1e-9 for value in adjusted.values()))
     if adjusted["parallel butterfly"] > 0.05:
-        assert headline(table).startswith("The evolved topology is not told apart from the hand-derived one.")
+        assert headline(table).startswith("The evolved topology is not told apart from the parallel butterfly.")
     else:
         better = tests["parallel butterfly"].statistic < 0
-        assert headline(table).startswith("Evolution found" if better else "The hand-derived")
+        assert headline(table).startswith("Evolution found" if better else "The parallel butterfly")
 
 
 def test_the_three_lines_of_python_work(finished: History) -> None:
@@ -232,7 +247,7 @@ def test_the_state_of_a_run_is_its_last_word(finished: History, tmp_path: Path) 
 def test_a_baseline_that_makes_no_error_has_no_ratio_but_words(finished: History) -> None:
     history = with_test_errors(finished, {"parallel butterfly": [0.0] * 12})
     table = table_of(history)
-    assert headline(table).startswith("The hand-derived topology is better than the evolved one.")
+    assert headline(table).startswith("The parallel butterfly is better than the evolved topology.")
     text = description(history)
     assert "**0**: a difference of +0." in text and "% more" not in text and "% less" not in text
     assert "| 0 &emsp;| the baseline |" in final_table_markdown(table)
@@ -276,3 +291,22 @@ def test_no_interval_is_told_where_errors_are_no_sample(finished: History) -> No
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not the folder of a run"):
         History.of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ((0.1, 0.2, 0.3), (0.11, 0.21, 0.31), r"a gap of \+0\.010 ± 0\.025"),  # equal ones may be so by chance
+        ((0.1, 0.2, 0.3), (0.1 + 1e-17, 0.2 - 3e-17, 0.3), "no gap"),
+        ((0.2,), (0.25,), r"a gap of \+0\.05000 ± unknown"),
+        ((0.1, 0.2, 0.4), (0.2, 0.25, 0.4), r"a gap of \+0\.05 ± 0\.12"),
+    ],
+)
+def test_the_gap_of_finalists_that_were_trained_afresh_is_as_uncertain_as_it_is(
+    before: tuple[float, ...], after: tuple[float, ...], words: str
+) -> None:
+    def record(error: float) -> SimpleNamespace:
+        return SimpleNamespace(error=error, score=Score((error,)))
+
+    history = SimpleNamespace(retrained=[(record(one), record(two)) for one, two in zip(before, after, strict=True)])
+    assert re.search(rf": {words}\.$", retrained_words(cast(History, history)))

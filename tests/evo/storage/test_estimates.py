@@ -94,6 +94,15 @@ def test_what_never_differs_has_no_uncertainty() -> None:
     assert estimate(only_examples.mean(axis=1), only_examples).half_width > 1
 
 
+def test_a_single_training_is_as_uncertain_as_its_examples_and_a_single_target_proves_nothing() -> None:
+    wrong = np.random.default_rng(4).random((1, 359)) < 0.3
+    one, student = estimate(wrong.mean(axis=1), wrong.astype(float)), stats.ttest_1samp(wrong[0].astype(float), 0.0)
+    assert one.half_width == pytest.approx(one.mean - student.confidence_interval(0.95).low)
+    for examples, is_cross_validation in ((None, False), (None, True), (np.array([[0.7]]), False)):
+        unknown = estimate(np.array([0.7]), examples, is_cross_validation)
+        assert (unknown.mean, unknown.half_width, unknown.p_value) == (0.7, np.inf, 1)
+
+
 def test_holm_holds_what_holds_together() -> None:
     """Holm's own example: three of four comparisons would hold alone."""
     assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}) == {"a", "d"}

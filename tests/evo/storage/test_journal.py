@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evo.storage.journal import VERSION, Journal, cut, in_use, read
+from evo.storage.journal import VERSION, Journal, cut, in_use, intact, read
 from evo.storage.records import EndRecord, Header, Record, from_text
 from tests.evo.storage.any_records import BY_CLASS, a_generation, a_header, a_score, later
 
@@ -180,6 +181,16 @@ def test_one_holder_at_a_time(path: Path) -> None:
         assert journal.recovered() == RECORDS
 
 
+def test_who_asks_whether_a_journal_is_in_use_keeps_no_one_from_opening_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as in_use does for a moment
+        monkeypatch.setattr("evo.storage.journal.time.sleep", lambda seconds: fcntl.flock(file, fcntl.LOCK_UN))
+        with Journal(path, HEADER) as journal:
+            assert journal.recovered() == RECORDS
+
+
 def test_a_journal_that_a_process_has_open_is_not_cut(path: Path) -> None:
     before = path.read_bytes()
     with Journal(path, HEADER), pytest.raises(ValueError, match="is in use: another process is running this search"):
@@ -195,6 +206,17 @@ def test_what_was_cut_is_kept_however_often_a_journal_is_cut(path: Path) -> None
     kept = {one.name: one.read_bytes().count(b"\n") for one in path.parent.glob("*.damaged*")}
     assert kept == {"journal.jsonl.damaged": 5, "journal.jsonl.damaged2": 3, "journal.jsonl.damaged3": 2}
     assert path.with_name("journal.jsonl.damaged").read_bytes() == before
+
+
+def test_a_journal_may_be_cut_before_a_record_of_no_known_kind(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    text = json.dumps({**json.loads(lines[2][9:]), "kind": "surprise"}).encode()
+    path.write_bytes(b"".join([*lines[:2], b"%08x %s\n" % (zlib.crc32(text), text), *lines[3:]]))
+    with pytest.raises(ValueError, match="record 2 is of no kind that this program knows"):
+        read(path)
+    cut(path, 2)
+    assert read(path)[0] == RECORDS[:2]
+    assert list(intact(path.with_name("journal.jsonl.damaged"))) == [*RECORDS[:2], *RECORDS[3:]]
 
 
 def test_a_killed_process_holds_nothing(path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from evo.report.description import description
 from evo.storage.folders import new_folder
 from evo.storage.header import JOURNAL
 from evo.storage.history import History
@@ -33,6 +36,22 @@ def test_a_run_that_another_process_began_at_the_same_time_is_not_taken_over(tmp
     ):
         pass
     assert (tmp_path / JOURNAL).read_bytes() == before
+
+
+def test_a_search_whose_output_nobody_reads_any_more_is_stopped_and_says_how_to_go_on(tmp_path: Path) -> None:
+    settings = ("n_in=8", "n_out=8", "budget=40", 'cluster.pool="in-process"', "loop.generations=100000")
+    (tmp_path / "recipe.toml").write_text("")
+    command = [sys.executable, "-m", "evofabric", "search", "recipe.toml", *(f"--set={one}" for one in settings)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert "workers ready" in process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    (folder,) = (tmp_path / "runs").glob("search-*")
+    history = History.of(folder)
+    assert process.returncode == 1 and history.status == "KILLED"
+    assert f'continue with: evofabric resume "{folder}"\n' in said
+    assert "**This search was stopped.**" in description(history)
 
 
 def test_a_watcher_whose_reader_has_gone_stops_a_run_as_ctrl_c_does(tmp_path: Path) -> None:

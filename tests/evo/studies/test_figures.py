@@ -29,8 +29,9 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent
 from evo.studies.figures import console as figures_console
 from evo.studies.figures.console import draw_and_show
-from evo.studies.figures.findings import beside_controls
-from evo.studies.figures.report import record, write
+from evo.studies.figures.findings import beside_controls, points, settings_of
+from evo.studies.figures.picture import figure
+from evo.studies.figures.report import record, table, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
 from tests.commands import Commands
@@ -98,6 +99,18 @@ def test_it_ends_with_a_figure_and_a_table_of_what_the_evaluator_says(tmp_path: 
     assert splits == {Split.VALIDATION}  # no rate is chosen on test targets
 
 
+def test_a_point_of_one_target_is_drawn_without_a_bar_and_is_not_called_certain(tmp_path: Path) -> None:
+    alone = [*SERIES[:1], {**SERIES[0], "name": "shuffled", "shuffled": True}]
+    folder = study(tiny(tmp_path, test_targets=1, series=alone), HashEvaluator())
+    history, shown = History.of(folder), Console(record=True, file=io.StringIO(), width=200)
+    shown.print(table(history))
+    told = shown.export_text()
+    assert told.count("± unknown") == 6 + 3 and "deterministic" not in told
+    drawn = figure(settings_of(history), points(history), "error")
+    assert "1 test target a point · seed 3" in " ".join(text.get_text() for text in drawn.texts)
+    assert not any(segment.size for bars in drawn.axes[0].collections for segment in bars.get_segments())
+
+
 def test_what_fails_on_validation_targets_is_not_tested_at_rates_that_the_test_chooses(tmp_path: Path) -> None:
     class FailsOnce(HashEvaluator):
         def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
@@ -144,8 +157,17 @@ def test_what_is_asked_of_searches_is_refused_in_one_line(tmp_path: Path, asked:
 
 
 def test_a_study_has_no_result_as_json(tmp_path: Path, command: Commands) -> None:
-    done = command(tmp_path, "resume", str(study(tiny(tmp_path, evaluator="tests.fakes:HashEvaluator"))), "--json")
-    assert done.returncode == 2 and done.stderr.startswith("evofabric: --json: ") and done.stdout == ""
+    folder = study(tiny(tmp_path, evaluator="tests.fakes:HashEvaluator"))
+    journal = (folder / "journal.jsonl").read_bytes()
+    for more in ([], ["--before-record", "1"]):
+        done = command(tmp_path, "resume", str(folder), *more, "--json")
+        assert done.returncode == 2 and done.stderr.startswith("evofabric: --json: ") and done.stdout == ""
+    assert command(tmp_path, "resume", str(folder), "--before-record", "1", "--generations", "9").returncode == 2
+    assert (folder / "journal.jsonl").read_bytes() == journal, "what is refused cuts nothing"
+    damaged = journal.replace(b'"kind":"score"', b'"kind":"scorn"', 1)
+    (folder / "journal.jsonl").write_bytes(damaged)
+    done = command(tmp_path, "resume", str(folder), "--before-record", "1")
+    assert done.returncode == 0 and (folder / "journal.jsonl.damaged").read_bytes() == damaged
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
@@ -232,6 +254,11 @@ def test_a_familys_name_stands_for_its_best_member_and_shuffling_keeps_the_fans(
     assert clos.n_trainable <= 32 and clos.is_connected
     assert clos.widths == shuffled.widths and clos.n_trainable == shuffled.n_trainable
     assert clos.digest != shuffled.digest
+
+
+def test_a_network_has_the_size_of_its_data_also_where_its_evaluator_is_named(tmp_path: Path) -> None:
+    named = trained(tmp_path, evaluator="evaluators.training:TrainedAccuracy")
+    assert named == trained(tmp_path) and (named.n_in, named.n_out) == (64, 10)
 
 
 def test_a_structure_is_compared_with_the_same_shuffled_pair_by_pair(tmp_path: Path) -> None:

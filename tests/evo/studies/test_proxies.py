@@ -112,6 +112,18 @@ def test_errors_and_scores_are_those_of_the_sample(studied: History) -> None:
         assert [one.widths for one in controls] == [one.widths for one in found]
 
 
+def test_errors_that_are_equal_but_for_rounding_are_not_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Rounds(ByDigest):
+        def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+            return Score((0.3 + 6e-17 * (int(topology.digest, 16) % 2),) * fidelity.targets)
+
+    monkeypatch.setattr(proxies, "STUDIED", {"depth": QUICK["depth"]})
+    found = found_by(study(tiny(tmp_path, budgets=[40], sample_size=12), Rounds()))
+    assert [one.pairs for one in found] == [0, 0]
+
+
 def test_an_oracle_is_recognised_and_its_opposite_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     oracles: dict[str, Callable[[Topology], float]] = {
         "oracle": secret,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import random
@@ -9,11 +10,15 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from evo.console import search as console_search
+from evo.console.interrupts import Interrupts
 from evo.experiment.search import search
 from evo.storage.history import History
 from evo.storage.records import RunEvent, RunOpened
@@ -76,23 +81,30 @@ def test_a_server_that_cannot_be_reached_is_one_warning_and_no_delay(
     assert f'evofabric track "{finished.folder}"' in last
 
 
-def test_ctrl_c_leaves_the_last_records_for_later_and_the_search_ended_well(
-    finished: History, runs: Path, caplog: pytest.LogCaptureFixture
+def test_ctrl_c_leaves_the_last_records_for_later_shows_the_result_and_begins_nothing_more(
+    runs: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    history, answers, asked = rewritten(finished, runs / "run"), threading.Event(), threading.Event()
+    answers = threading.Event()
 
     def hang(store: Store, history: History) -> str:
-        asked.set()
-        answers.wait(60)
+        if history.result and not answers.is_set():
+            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+            answers.wait(60)
         return ""
 
-    with Tracker(small(runs), hang) as tracker:
-        for event in watched(history):
-            tracker(event)
-        assert asked.wait(60)
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    answers.set()
-    assert f'catch up with: evofabric track "{history.folder}"' in caplog.text
+    monkeypatch.setattr(console_search, "Tracker", partial(Tracker, show=hang))
+    settings, console = small(runs, evaluator="tests.fakes:HashEvaluator"), Console(record=True, file=io.StringIO())
+    before = signal.signal(signal.SIGINT, Interrupts())
+    try:
+        with pytest.raises(SystemExit) as ended:
+            console_search.search_and_show(settings, None, console)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        answers.set()
+    (folder,) = (path.parent for path in runs.glob("*/journal.jsonl"))
+    assert ended.value.code == 130 and History.of(folder).status == "FINISHED"
+    assert f'catch up with: evofabric track "{folder}"' in caplog.text
+    assert "evolved champion" in console.export_text()
 
 
 def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
