@@ -75,6 +75,8 @@ class Threads:
 class Untracked:
     """A tracker that does nothing."""
 
+    is_interrupted = False
+
     def __init__(self, settings: object) -> None: ...
 
     def __enter__(self) -> Untracked:

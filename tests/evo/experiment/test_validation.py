@@ -170,7 +170,7 @@ def test_the_interval_covers_the_mean_19_times_in_20() -> None:
     assert abs(covered - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 1500)
 
 
-def test_values_that_are_all_equal_or_alone_have_no_width() -> None:
-    for values in ([0.25], [0.25, 0.25, 0.25]):
-        found = interval(np.array(values))
-        assert (found.mean, found.low, found.high) == (0.25, 0.25, 0.25)
+def test_values_that_are_all_equal_have_no_width_and_of_a_single_one_it_is_unknown() -> None:
+    equal, alone = interval(np.array([0.25, 0.25, 0.25])), interval(np.array([0.25]))
+    assert (equal.mean, equal.low, equal.high) == (0.25, 0.25, 0.25)
+    assert (alone.mean, alone.low, alone.high) == (0.25, -np.inf, np.inf)
