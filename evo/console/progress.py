@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from evaluators.task import Split
 from evo.experiment.plan import Phase, plan, usual_seconds
 from evo.report.numbers import significant
 from evo.settings import Settings
@@ -27,8 +28,11 @@ class ProgressDisplay:
         """``phases`` are those of a comparison, which leaves no folder; by default those of the recipe's search."""
         self._console, self._leaves_folder = console, phases is None
         self._per_step = usual_seconds(settings)
-        work = sum(phase.seconds(self._per_step) for phase in (plan(settings) if phases is None else phases))
-        self._total = max(work, 1.0)
+        phases = plan(settings) if phases is None else phases
+        work = [phase.seconds(self._per_step) for phase in phases]
+        before = next((number for number, phase in enumerate(phases) if phase.split is Split.TEST), len(phases))
+        self._total, self._last = max(sum(work), 1.0), sum(work[before:])
+        self._is_tested = False
         self._words: dict[str, str] = {"phase": "starting workers", "candidates": "", "best": ""}
         self._announced = False
         self._done = self._known = 0.0  # work; known is what the journal held
@@ -69,6 +73,8 @@ class ProgressDisplay:
                 self._words |= {"phase": phase, "candidates": "", "best": ""}
                 self._say_quietly(always=True)
             case ScoreRecord():
+                if event.split is Split.TEST and not self._is_tested:  # what else was planned was not needed
+                    self._is_tested, self._total = True, max(self._done + self._last, 1.0)
                 cost = event.fidelity.cost
                 if event.entry and event.race:
                     cost += event.fidelity.promoted(event.race.targets, event.entry).cost
@@ -89,7 +95,7 @@ class ProgressDisplay:
 
     def _show(self, share: float, words: str) -> None:
         """Show how much is done; a bar has a place for every word."""
-        self._bar.update(self._task, completed=share * self._total, **self._fields())
+        self._bar.update(self._task, total=self._total, completed=share * self._total, **self._fields())
 
     def _fields(self) -> dict[str, Any]:
         return dict(self._words)
