@@ -54,7 +54,8 @@ class TuningSettings(Section):
     """How the hand-derived families are tuned."""
 
     trials: Count = 64
-    """Every member is tried where there are at most this many; above, TPE chooses this many."""
+    """Every member is tried where there are at most this many; above, TPE chooses this many, beginning
+    with the one that the family chooses by itself."""
 
 
 class Settings(RunSettings):
