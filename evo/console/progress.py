@@ -74,7 +74,7 @@ class ProgressDisplay:
                 self._say_quietly(always=True)
             case ScoreRecord():
                 if event.split is Split.TEST and not self._is_tested:  # what else was planned was not needed
-                    self._is_tested, self._total = True, max(self._done + self._last, 1.0)
+                    self._is_tested, self._total = True, min(self._total, max(self._done + self._last, 1.0))
                 cost = event.fidelity.cost
                 if event.entry and event.race:
                     cost += event.fidelity.promoted(event.race.targets, event.entry).cost

@@ -99,9 +99,10 @@ def test_in_a_runs_folder_its_files_are_of_the_run_and_expressions_are_not(
     monkeypatch.chdir(run)
     assert run_of(["champion.safetensors"]) == run_of(["butterfly(8, 3)", "."]) == Path()
     assert run_of(["butterfly(8, 3)"]) is None
-    settings = for_scores({"champion.safetensors": resolve("champion.safetensors")}, ())
+    champion = {"champion.safetensors": resolve("champion.safetensors")}
+    settings = for_scores(champion, ['cluster.pool = "in-process"'])
     assert settings.fidelity == for_scores({str(run): resolve(run)}, ()).fidelity
-    table = scores(settings, {"champion.safetensors": resolve("champion.safetensors")}, lambda event: None)
+    table = scores(settings, champion, lambda event: None)
     assert table.first.error
 
 
