@@ -24,6 +24,8 @@ from evaluators.rng import generator
 from evaluators.task import Split
 from topologies.entries import as_array
 
+NOTHING_HELD_OUT = "nothing is held out"
+"""What is told of a single matrix, which stands in every split."""
 _READ = (
     "targets are read from .safetensors files, of which PyTorch's weights are (outputs, inputs), and from .npz files"
 )
@@ -61,7 +63,7 @@ class OwnTargets:
     def __str__(self) -> str:
         size = f"{self.n_in} x {self.n_out}"
         if not self.holds_out:
-            return f"one matrix of {size}, fitted as it is: nothing is held out"
+            return f"one matrix of {size}, fitted as it is: {NOTHING_HELD_OUT}"
         counts = ", ".join(f"{len(matrices)} for {split}" for split, matrices in self.matrices.items())
         alone = "; of one matrix intervals are over random starts" if len(self.matrices[Split.TEST]) == 1 else ""
         return f"matrices of {size}: {counts}{alone}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evaluators.controllability.evaluator import Controllability
+from evaluators.reconstruction.own_targets import NOTHING_HELD_OUT
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
@@ -255,7 +256,7 @@ def _source(history: History) -> str:
 def unchosen_words(history: History) -> str:
     """That nothing was chosen on the test targets; nothing where those of the search are fitted again."""
     about = (history.settings.get("found") or {}).get("about", "")
-    return "" if "nothing is held out" in about else " that nothing was chosen on"
+    return "" if NOTHING_HELD_OUT in about else " that nothing was chosen on"
 
 
 def source_of(settings: Mapping[str, Any]) -> str | None:
