@@ -122,6 +122,7 @@ FACADE = {
     ("topologies/topology.py", "topologies.canonical"),
     ("topologies/topology.py", "topologies.crop"),
     ("topologies/topology.py", "topologies.files"),
+    ("topologies/topology.py", "topologies.reach"),
     ("topologies/stack.py", "topologies.files"),
 }
 """The only imports that go in a circle: the methods of ``Topology`` and ``Stack`` that are functions of other files."""

@@ -16,9 +16,10 @@ from topologies.families.evolved import evolved
 from topologies.families.hypercube import hypercube, torus
 from topologies.families.random import bernoulli, expander, random_regular
 from topologies.kernel.registration import register as _register
+from topologies.layer import Layer
 from topologies.lift import lift, resize
 from topologies.stack import Stack
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 if TYPE_CHECKING:
     from topologies.files import load

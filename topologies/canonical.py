@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.layer import Layer
 from topologies.packing import pack
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 _Colours = NDArray[np.uint64]
 

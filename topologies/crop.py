@@ -11,9 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.layer import Layer
 from topologies.reach import alive
 from topologies.stack import AnyTopology, the_topology
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 
 def crop(topology: AnyTopology, n_in: int, n_out: int) -> Topology:

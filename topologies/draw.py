@@ -23,10 +23,12 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
+from topologies.layer import Layer
 from topologies.measures import path_counts
 from topologies.order import heights
 from topologies.stack import AnyTopology, Stack, size_text
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
+from topologies.topology import Topology
 
 _COLOURS = {ABSENT: "#eef1f4", TRAINABLE: "#2b6a99", CONSTANT: "#e8853d"}
 _INK, _SOFT = "#1f2a33", "#75818c"

@@ -52,9 +52,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from topologies.layer import MAX_WIDTH, Layer
 from topologies.provenance import Provenance, parse_json
 from topologies.stack import AnyTopology, Stack
-from topologies.topology import MAX_WIDTH, Layer, Topology
+from topologies.topology import Topology
 
 MAX_FILE = 1 << 30
 """Bytes of a topology file: about 119 million edges."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
-from topologies.topology import Layer
+from topologies.layer import Layer
 
 
 class Flow(NamedTuple):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from topologies.crop import between
 from topologies.extras import needed_by
 from topologies.families.arguments import both_sides, whole
+from topologies.layer import Layer
 from topologies.stack import AnyTopology, the_topology
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 _DRAWS = 16  # of all matchings, to find ones that leave no pair unconnected
 _HOPELESS = 8.0  # unconnected pairs expected, of which no draw is likely to be rid

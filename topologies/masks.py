@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from topologies.entries import ABSENT, entries
 from topologies.files import opened, write_whole
+from topologies.layer import Layer
 from topologies.stack import AnyTopology, Stack
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 MAX_MASKS = 1 << 28
 """Bytes of all dense masks of an ``.npz`` file together, uncompressed."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.layer import Layer
 from topologies.product import product
-from topologies.reach import from_inputs
-from topologies.topology import Layer, Topology, step
+from topologies.reach import from_inputs, step
+from topologies.topology import Topology
 
 _UNCOUNTED = np.errstate(over="ignore")
 """More paths than a float can count are infinitely many, and so is what they cost."""

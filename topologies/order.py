@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 _SWEEPS = 12
 

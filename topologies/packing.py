@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from topologies.layer import Layer
 from topologies.stack import AnyTopology, Stack
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 _FORMAT = b"evofabric topology 1"
 

@@ -7,8 +7,9 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies.layer import Layer
 from topologies.stack import AnyTopology, Stack
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 _SWEEPS = 20
 """Times that the edges of a layer are paired up and exchange their targets; then nothing is left of where they were."""

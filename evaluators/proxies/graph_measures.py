@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from evaluators.controllability.evaluator import Controllability
 from topologies.flow import greatest_flow
 from topologies.initialise import bounds
+from topologies.layer import Layer
 from topologies.measures import path_counts
 from topologies.product import product
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 Mask = NDArray[np.int8]
 Masks = list[Mask]

@@ -12,8 +12,10 @@ from evo.variation.edges import Indices, Masks
 from evo.variation.local import mixed
 from evo.variation.neighbourhood import choose, cover, ranked, ranks
 from evo.variation.space import Profiles, Space, onward
+from topologies.entries import CONSTANT
 from topologies.families.digits import digit_layers, radices
-from topologies.topology import CONSTANT, Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 
 def patches(space: Space, n_out: int, budget: int, generator: np.random.Generator, share: float = 1.0) -> Topology:

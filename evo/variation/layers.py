@@ -7,7 +7,7 @@ import numpy as np
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, add, count, remove
 from evo.variation.proposal import operator
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 
 @operator

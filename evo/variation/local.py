@@ -15,7 +15,7 @@ from evo.variation.edges import Indices, Mask, Masks, step_size
 from evo.variation.neighbourhood import Keys, choose, cover, fans_of, places_of, ranks, uneven
 from evo.variation.proposal import Operator, operator
 from evo.variation.space import Profiles, Space, onward
-from topologies.topology import CONSTANT, TRAINABLE
+from topologies.entries import CONSTANT, TRAINABLE
 
 
 class _Chosen(NamedTuple):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evo.variation.edges import Indices, Mask, apportion
 from evo.variation.space import EXACT, Profiles, onward
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 Keys = NDArray[np.float64]
 

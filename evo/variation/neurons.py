@@ -7,7 +7,7 @@ import numpy as np
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Masks, add, count, remove, step_size
 from evo.variation.proposal import operator
-from topologies.topology import CONSTANT, TRAINABLE
+from topologies.entries import CONSTANT, TRAINABLE
 
 
 @operator

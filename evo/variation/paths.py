@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evo.variation.edges import Indices, Masks
-from topologies.topology import ABSENT
+from topologies.entries import ABSENT
 
 Link = NDArray[np.bool_]
 """Whether two neurons are joined."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, add, apportion, count
 from evo.variation.proposal import operator
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 _LARGEST = 0.8
 """The greatest standard deviation by which a statistic's logarithm changes."""

@@ -20,7 +20,9 @@ from evo.variation.edges import (
     removable,
 )
 from evo.variation.paths import Paths
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE, Layer, Topology
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 _PATCHES = 1 / 8
 """At most this part of the budget may be new edges that restore connectivity: more would be another topology."""

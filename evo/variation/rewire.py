@@ -7,7 +7,7 @@ import numpy as np
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, add, count, freezable, one_per_neuron, remove, step_size
 from evo.variation.proposal import operator
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 _TAKEN = -1
 """Where an edge was taken away and must not come back at once."""

@@ -17,7 +17,8 @@ from evo.variation.edges import Masks, add, apportion
 from evo.variation.founders import wire
 from evo.variation.repair import repair
 from evo.variation.space import Space
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.entries import CONSTANT, TRAINABLE
+from topologies.topology import Topology
 
 _ATTEMPTS, _STARS = 20, 5
 """How often even fans are tried, and then stars."""

@@ -17,7 +17,7 @@ from evo.variation.edges import Indices, Masks
 from evo.variation.neighbourhood import choose, cover, fans_of
 from evo.variation.proposal import Operator, operator
 from evo.variation.space import Space, onward
-from topologies.topology import ABSENT, CONSTANT, TRAINABLE
+from topologies.entries import ABSENT, CONSTANT, TRAINABLE
 
 _KNOWN = 0.5
 """The share of a layer's edges that a set of strides must explain to be taken for the layer's own."""

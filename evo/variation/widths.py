@@ -13,8 +13,9 @@ import numpy as np
 from evo.variation.bounds import Bounds
 from evo.variation.edges import Mask, Masks, step_size
 from evo.variation.repair import repair
+from topologies.entries import ABSENT
 from topologies.stack import Layout, Stack
-from topologies.topology import ABSENT, Topology
+from topologies.topology import Topology
 
 _PERTURBED = 0.5
 """The part of a copied neuron's sources that move elsewhere: one that sees the same as another is of little use."""

@@ -34,10 +34,11 @@ from evo.variation.edges import apportion
 from evo.variation.redraw import drawn
 from evo.variation.repair import repair
 from topologies import butterfly
+from topologies.entries import TRAINABLE
 from topologies.families import HAND_DERIVED
 from topologies.families.rule import BOUNDS, Rule, Wiring
 from topologies.families.ruled import ruled
-from topologies.topology import TRAINABLE, Topology
+from topologies.topology import Topology
 
 RECONSTRUCTION = MatrixReconstruction()
 FULL = Fidelity(16, 2000, (0.3, 1.0, 2.4))

@@ -19,8 +19,8 @@ from topologies import SparseCascade, Topology, load
 from topologies.expression import parse, read, render
 from topologies.families import FAMILIES, Family, Member, fits, members
 from topologies.masks import load_masks, save_masks
+from topologies.reach import step
 from topologies.testing.family import check_description, check_family
-from topologies.topology import step
 
 SIZES = [(2, 2), (3, 3), (8, 8), (12, 12), (7, 7), (6, 10), (10, 6), (2, 9), (9, 1), (1, 9), (2, 1)]
 FILLS_THE_BUDGET = {"random_regular", "expander", "bernoulli", "evolved"}  # they list what uses most of it

@@ -16,8 +16,9 @@ import pytest
 from tests.topologies.stored import TINY
 from topologies import files
 from topologies.files import load, read, save
+from topologies.layer import MAX_WIDTH, Layer
 from topologies.provenance import Provenance
-from topologies.topology import MAX_WIDTH, Layer, Topology
+from topologies.topology import Topology
 
 
 def forge(

@@ -17,9 +17,10 @@ from scipy import sparse
 
 from tests.topologies.stored import TINY, fast, flipped, random_topology
 from topologies import masks
+from topologies.layer import MAX_WIDTH, Layer
 from topologies.masks import load_masks, save_masks
 from topologies.names import resolve
-from topologies.topology import MAX_WIDTH, Layer, Topology
+from topologies.topology import Topology
 
 
 class TestMasks:

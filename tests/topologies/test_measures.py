@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from topologies.entries import CONSTANT, TRAINABLE
 from topologies.families.blocks import dense, low_rank
 from topologies.families.butterfly import butterfly, parallel_butterfly
 from topologies.families.clos import clos
 from topologies.measures import Spread, fans, frozen_entries, frozen_lower_bound, summarise
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.topology import Topology
 
 fast = settings(max_examples=40, deadline=None)
 

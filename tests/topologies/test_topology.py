@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from topologies import Layer, Topology, butterfly, clos, load
-from topologies.topology import MAX_WIDTH, step
+from topologies.layer import MAX_WIDTH
+from topologies.reach import step
 
 quick = settings(max_examples=50, deadline=None)
 

@@ -8,7 +8,7 @@ from math import prod
 from operator import index
 from typing import SupportsIndex
 
-from topologies.topology import MAX_WIDTH
+from topologies.layer import MAX_WIDTH
 
 
 def whole(name: str, value: object, low: int, high: int = MAX_WIDTH) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from topologies.families.constants import by_number
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 
 def assemble(layers: Iterable[Layer], n_in: int, n_out: int, diagonal: bool) -> Topology:

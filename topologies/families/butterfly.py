@@ -13,7 +13,8 @@ from topologies.families.constants import by_number
 from topologies.families.cropped import butterfly_count, keeps_constant, least_count
 from topologies.families.digits import digit_layers, divisors, log_product, radices
 from topologies.families.family import SHARED, Arguments, Family, Line, Member, depths, handicap, listed, square
-from topologies.topology import MAX_WIDTH, Layer, Topology
+from topologies.layer import MAX_WIDTH, Layer
+from topologies.topology import Topology
 
 _CONSTANTS = ("copies", "output")
 

@@ -11,7 +11,8 @@ from topologies.families.arguments import two_sides, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import by_number
 from topologies.families.family import SHARED, Family, Line, square
-from topologies.topology import MAX_WIDTH, Layer, Topology
+from topologies.layer import MAX_WIDTH, Layer
+from topologies.topology import Topology
 
 _MOST_COUNTS = 16
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from topologies.crop import with_constants
-from topologies.topology import Layer
+from topologies.layer import Layer
 
 
 def by_number(layer: Layer) -> Layer:

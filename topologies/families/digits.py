@@ -13,7 +13,7 @@ from math import log2, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from topologies.topology import Layer
+from topologies.layer import Layer
 
 Numbers = NDArray[np.int64]
 

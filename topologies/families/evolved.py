@@ -13,7 +13,8 @@ from topologies.families.arguments import both_sides, whole
 from topologies.families.family import MAX_BUDGET, SHARED, Family, Line, Member, member
 from topologies.families.rule import Rule, Wiring, least_budget
 from topologies.families.ruled import ruled
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 LAW = Rule(
     depth=6.841,

@@ -21,7 +21,8 @@ from topologies.families.cropped import (
 )
 from topologies.families.digits import factorizations, moved, radices, square_layer, strides
 from topologies.families.family import SHARED, Family, Line, depths, handicap, square
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 
 def hypercube(n: int, depth: int, *, n_out: int | None = None, skip: bool = True, diagonal: bool = False) -> Topology:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from topologies.families.arguments import side, whole
 from topologies.families.assemble import assemble
 from topologies.families.constants import evenly
+from topologies.layer import Layer
 from topologies.shuffle import there_once
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 _Numbers = NDArray[np.integer]
 _Draw = Callable[[int, int, np.random.Generator], Layer]

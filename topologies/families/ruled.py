@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from topologies.families.constants import evenly
 from topologies.families.random import switched
 from topologies.families.rule import Rule, Shape, Wiring, least_budget, shapes
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 _Numbers = NDArray[np.integer]
 _SWEEPS = 10  # as of random regular topologies

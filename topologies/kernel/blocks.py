@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from topologies.kernel.components import components
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 _ROWS = 512
 """Rows of a batch over which the multiplying out of layers is spread where the cut is chosen."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from topologies.topology import Layer
+from topologies.layer import Layer
 
 
 def components(widths: Sequence[int], layers: Sequence[Layer]) -> tuple[int, list[NDArray[np.int32]]]:

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import embedding_bag
 
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 
 @dataclass(frozen=True)

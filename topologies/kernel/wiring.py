@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from topologies.kernel.parts import stages_of
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 _Integers = NDArray[np.integer]
 

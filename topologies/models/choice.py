@@ -10,10 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from topologies.kernel.way import predicted_time
+from topologies.layer import Layer
 from topologies.models.matrices import Matrix
 from topologies.names import DEFAULT_FAMILY, OtherSizesError, Source, at_sizes, checked
 from topologies.reach import unconnected_share
-from topologies.topology import Layer, Topology
+from topologies.topology import Topology
 
 ROWS = 512
 """The batch for which times are predicted."""

@@ -18,7 +18,8 @@ from evo.variation import fill, mutate, sample
 from evo.variation.bounds import Bounds
 from topologies.canonical import canonical
 from topologies.families import HAND_DERIVED, members
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 RANDOM, PERTURBED = "random", "perturbed"
 """Families of the topologies that are not members of a registered family."""

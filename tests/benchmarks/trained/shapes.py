@@ -13,7 +13,8 @@ from functools import lru_cache
 import torch
 
 from topologies.kernel.blocks import Run, runs
-from topologies.topology import Layer, Topology
+from topologies.layer import Layer
+from topologies.topology import Topology
 
 SHALLOW = 4
 """Layers up to which a cascade is taken layer by layer."""

@@ -16,8 +16,8 @@ from evaluators.proxies.capacity import LOUDNESS, RESOLUTION, Capacity, capacity
 from evaluators.task import Fidelity, Split
 from tests.evaluators.random_topologies import topologies
 from topologies import Topology, low_rank
+from topologies.entries import CONSTANT, TRAINABLE
 from topologies.expression import parse
-from topologies.topology import CONSTANT, TRAINABLE
 
 
 def ridge(parameters: int, entries: int) -> float:

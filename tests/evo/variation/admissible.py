@@ -7,7 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from evo.variation.bounds import Bounds
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.entries import CONSTANT, TRAINABLE
+from topologies.topology import Topology
 
 ROOMY = Bounds(budget=128, max_depth=8, max_width=32, max_edges=256)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evo.variation.bounds import Bounds
 from evo.variation.edges import add, apportion, removable, step_size
 from tests.evo.variation.admissible import FAST, SEEDS, butterfly, rng
-from topologies.topology import CONSTANT, TRAINABLE
+from topologies.entries import CONSTANT, TRAINABLE
 
 
 def test_bounds_admit_exactly_what_they_say() -> None:

@@ -10,8 +10,9 @@ import pytest
 from evo.variation.bounds import has_no_bare_neuron
 from evo.variation.founders import local_butterfly, patches, reordered, wire
 from evo.variation.space import Space
+from topologies.entries import CONSTANT, TRAINABLE
 from topologies.families.butterfly import butterfly
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.topology import Topology
 
 GRID = Space.of_grid((8, 8))
 

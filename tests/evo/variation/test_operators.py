@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from evo.variation import OPERATORS, WEIGHTS, crossover, fill, mutate, sample
 from evo.variation.bounds import Bounds
 from tests.evo.variation.admissible import FAST, ROOMY, SEEDS, assert_admissible, butterfly, problems, rng
-from topologies.topology import CONSTANT, TRAINABLE, Topology
+from topologies.entries import CONSTANT, TRAINABLE
+from topologies.topology import Topology
 
 # --- promises that every operator keeps ---------------------------------------------------------------------
 

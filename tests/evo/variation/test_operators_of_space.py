@@ -11,8 +11,9 @@ from evo.variation import OPERATORS, crossover, mutate, of_space, redraw, sample
 from evo.variation.bounds import Bounds
 from evo.variation.founders import local_butterfly, patches, reordered
 from evo.variation.space import Space
+from topologies.entries import TRAINABLE
 from topologies.families.butterfly import butterfly
-from topologies.topology import TRAINABLE, Topology
+from topologies.topology import Topology
 
 GRID = Space.of_grid((8, 8))
 BOUNDS = Bounds(budget=384, max_depth=8, max_width=128, max_edges=768, connected=False)

@@ -20,9 +20,9 @@ from evo.variation.places import (
     mutate_stack,
 )
 from evo.variation.sample_stack import sample_stack
+from topologies.entries import TRAINABLE
 from topologies.packing import to_text
 from topologies.stack import Layout, Stack
-from topologies.topology import TRAINABLE
 
 FIXED = Layout(((16, 12), (12, 12), (12, 12)))
 FREE = Layout(((16, 12), (12, 8)), ((6, 24), (4, 16)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from evo.variation.bounds import Bounds
 from evo.variation.repair import repair
 from tests.evo.variation.admissible import FAST, ROOMY, SEEDS, assert_admissible, butterfly, rng
-from topologies.topology import TRAINABLE
+from topologies.entries import TRAINABLE
 
 
 @given(density=st.floats(0, 0.8), depth=st.integers(2, 6), seed=SEEDS)
