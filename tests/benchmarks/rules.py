@@ -16,6 +16,7 @@ import csv
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -98,18 +99,23 @@ def of_law(n_in: int, n_out: int, budget: int) -> dict[str, object]:
 
 
 def summary(found: Sequence[dict[str, str]]) -> Iterator[str]:
-    """Geometric means of the ratios with 95 % bootstrap intervals over the rows, over all rows and the rectangles."""
-    for other in ("hand_derived", "random_regular"):
+    """Geometric means of the ratios with 95 % bootstrap intervals over the rows, over all rows and the rectangles.
+
+    Errors come first, then their odds, ``e / (1 - e)``: where errors are near 1 these compare what is captured.
+    """
+    for of_odds, other in product((False, True), ("hand_derived", "random_regular")):
         for name, some in (("all", found), ("rectangles", [row for row in found if row["n_in"] != row["n_out"]])):
-            ratios = np.array([float(row["evolved"]) / float(row[other]) for row in some])
+            errors = np.array([[float(row["evolved"]), float(row[other])] for row in some]).reshape(-1, 2).T
+            ours, theirs = errors / (1 - errors) if of_odds else errors
+            ratios = ours / theirs
             ratios = ratios[np.isfinite(ratios)]
             if ratios.size:
                 draws = np.random.default_rng(0).integers(ratios.size, size=(4000, ratios.size))
                 low, high = np.exp(np.quantile(np.log(ratios)[draws].mean(axis=1), [0.025, 0.975]))
                 yield (
-                    f"over {other}, {name} ({ratios.size}): {np.exp(np.log(ratios).mean()):.3f} "
-                    f"({low:.3f} to {high:.3f}), between {ratios.min():.3f} and {ratios.max():.3f}, "
-                    f"above 1 at {int((ratios > 1).sum())}"
+                    f"{'odds' if of_odds else 'errors'} over {other}, {name} ({ratios.size}): "
+                    f"{np.exp(np.log(ratios).mean()):.3f} ({low:.3f} to {high:.3f}), between {ratios.min():.3f} and "
+                    f"{ratios.max():.3f}, above 1 at {int((ratios > 1).sum())}"
                 )
 
 
