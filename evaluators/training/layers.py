@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from evaluators.training.models import LayerFunction, sparse
+from evaluators.training.models import LayerFunction, cascade, sparse
 from topologies.models.cascade import SparseCascade
 from topologies.models.circulant import BlockCirculantLinear, block_of
 from topologies.models.circulant import parameters_of as circulant_parameters
@@ -19,7 +19,7 @@ def dense_xavier(topology: Topology) -> SparseCascade:
 
     The bound of a layer is sqrt(6 / (n_in + n_out)), however few of its edges there are.
     """
-    cascade = sparse(topology)
+    started = cascade(topology)
     bounds = torch.cat(
         [
             torch.full((layer.n_trainable,), math.sqrt(6 / (layer.n_in + layer.n_out)), dtype=torch.float32)
@@ -27,8 +27,8 @@ def dense_xavier(topology: Topology) -> SparseCascade:
         ]
     )
     with torch.no_grad():
-        cascade.edge_weight.copy_((2 * torch.rand(bounds.shape) - 1) * bounds)
-    return cascade
+        started.edge_weight.copy_((2 * torch.rand(bounds.shape) - 1) * bounds)
+    return started
 
 
 def hashed(topology: Topology) -> HashedLinear:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import torch
@@ -10,14 +11,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from evaluators.function import imported
-from topologies.families.blocks import dense
+from topologies.families.blocks import low_rank
 from topologies.models.cascade import SparseCascade
 from topologies.models.circulant import BlockCirculantLinear
 from topologies.models.hashed import HashedLinear
 from topologies.stack import AnyTopology, Sizes, Stack
 from topologies.topology import Topology
 
-Layer = SparseCascade | HashedLinear | BlockCirculantLinear
+
+class DenseLayer(nn.Linear):
+    """What a topology of one layer with all edges is: trained as a dense product it takes a quarter of the time."""
+
+    def reset_parameters(self) -> None:
+        """Start as a cascade does: weights by Xavier's rule, and no bias."""
+        nn.init.xavier_uniform_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def dense(self) -> Tensor:
+        """The matrix, ``(n_in, n_out)``."""
+        return self.weight.T
+
+
+Layer = SparseCascade | DenseLayer | HashedLinear | BlockCirculantLinear
 """What stands at a place of a model: a cascade, or a rival of it. Each maps ``(..., n_in)`` to ``(..., n_out)``, and
 has ``in_features``, ``out_features`` and the matrix ``dense()``."""
 
@@ -31,9 +46,15 @@ The model maps ``(batch, inputs)`` to ``(batch, outputs)``, and draws its parame
 """
 
 
-def sparse(topology: Topology) -> SparseCascade:
+def cascade(topology: Topology) -> SparseCascade:
     """The topology's cascade; the kernel's bits depend on no thread."""
     return SparseCascade(topology, way="fused")
+
+
+def sparse(topology: Topology) -> SparseCascade | DenseLayer:
+    """The topology's cascade, or the dense layer that it is."""
+    size = topology.n_in, topology.n_out
+    return DenseLayer(*size) if topology.depth == 1 and topology.n_trainable == prod(size) else cascade(topology)
 
 
 def layers_of(topology: AnyTopology, places: int, layer: LayerFunction = sparse) -> list[Layer]:
@@ -79,7 +100,7 @@ def model_function(given: str | ModelFunction | None) -> ModelFunction:
 def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int, layer: LayerFunction = sparse) -> None:
     """Raise ValueError for a function whose model does not train every cascade, or has other outputs than wanted."""
     places = len(sizes)
-    cascades = layers_of(Stack(tuple(dense(*size) for size in sizes)), places, layer)
+    cascades = layers_of(Stack(tuple(low_rank(*size, 1) for size in sizes)), places, layer)
     try:
         model = make(cascades, outputs)
         if not isinstance(model, nn.Module):

@@ -23,6 +23,7 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
     drawn = f"; drawn from the file: at most {training.examples}" if training.examples is not None else ""
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
+    compared = "" if training.dense else "; no row of dense layers, which would take long (--set training.dense=true)"
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")
@@ -38,7 +39,8 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
         (
             "finalists",
             f"{fidelity.finalists} of each kind, {fidelity.validation_steps} epochs at rates "
-            f"{_listed(fidelity.validation_rates)} x decays {_listed(fidelity.validation_weight_decays)}; {ended}",
+            f"{_listed(fidelity.validation_rates)} x decays {_listed(fidelity.validation_weight_decays)}; "
+            f"{ended}{compared}",
         ),
         (
             "expected",

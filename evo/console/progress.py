@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evaluators.task import Split
-from evo.experiment.plan import Phase, plan, usual_seconds
+from evo.experiment.plan import Phase, dense_work, plan, usual_seconds
 from evo.report.numbers import significant
 from evo.settings import Settings
+from evo.storage.names import DENSE
 from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
 
 QUIET_SECONDS = 15.0
@@ -27,7 +28,7 @@ class ProgressDisplay:
     def __init__(self, settings: Settings, console: Console, phases: Sequence[Phase] | None = None) -> None:
         """``phases`` are those of a comparison, which leaves no folder; by default those of the recipe's search."""
         self._console, self._leaves_folder = console, phases is None
-        self._per_step = usual_seconds(settings)
+        self._per_step, self._settings = usual_seconds(settings), settings
         phases = plan(settings) if phases is None else phases
         work = [phase.seconds(self._per_step) for phase in phases]
         before = next((number for number, phase in enumerate(phases) if phase.split is Split.TEST), len(phases))
@@ -78,7 +79,8 @@ class ProgressDisplay:
                 cost = event.fidelity.cost
                 if event.entry and event.race:
                     cost += event.fidelity.promoted(event.race.targets, event.entry).cost
-                self._done += cost * self._per_step[event.split]
+                work = dense_work(self._settings) if event.phase.endswith(DENSE) else 1.0
+                self._done += cost * work * self._per_step[event.split]
                 if event.phase != self._words["phase"]:  # finalists of a row, which begin with no word
                     self._words |= {"phase": event.phase, "candidates": "", "best": ""}
                 self._say_quietly()

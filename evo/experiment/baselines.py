@@ -22,11 +22,12 @@ from evo.storage.records import Origin, PhaseStarted
 from evo.storage.results import Chosen, Finalist
 from evo.storage.run import Run
 from topologies.families import FAMILIES, members
+from topologies.families.blocks import dense
 from topologies.families.butterfly import parallel_butterfly
 from topologies.families.evolved import evolved
 from topologies.families.family import Member
 from topologies.families.rule import least_budget
-from topologies.stack import Layout, Stack
+from topologies.stack import Layout, Stack, stacked
 
 
 def tuned(run: Run[Settings], family: str) -> tuple[Trial, ...]:
@@ -172,6 +173,13 @@ def growth_rule_of(settings: Settings) -> Finalist | None:
 def evolved_law_of(settings: Settings) -> Finalist | None:
     """What the law evolved at other sizes gives at a recipe's budget, one wiring; see :func:`growth_rule_of`."""
     return _everywhere(settings, evolved_law)
+
+
+def dense_of(settings: Settings) -> list[Finalist]:
+    """The dense layers that cascades stand in for, where models are trained and the recipe does not leave them out."""
+    if settings.training is None or not settings.training.dense:
+        return []
+    return [Finalist("", stacked(dense(*size) for size in settings.sizes))]
 
 
 def _everywhere(settings: Settings, rule: Callable[[int, int, int], Finalist | None]) -> Finalist | None:

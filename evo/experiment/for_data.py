@@ -18,7 +18,7 @@ from evaluators.training.evaluator import sizes_of
 from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.care import BATCH, CARES, MOST_CANDIDATES, Care, values_of
-from evo.experiment.plan import plan, seconds_per_epoch
+from evo.experiment.plan import dense_phases, plan, seconds_per_epoch
 from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
 from evo.settings import Settings
@@ -27,6 +27,8 @@ SHARE = 0.7
 """Of the time, what the plan may take: workers that share a machine are slower than one alone."""
 OVERHEAD = 30.0
 """Seconds for starting workers and filing the results."""
+_DENSE_SHARE = 0.2
+"""Of the time, what a row of dense layers may take; where it would take more there is none."""
 _FEW_TESTS = 1000
 """Test examples below which cross-validation takes the place of the test part."""
 _FOLDS = 5
@@ -83,7 +85,8 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
     """The recipe of a search that ends in time on so many workers as fast as this machine is now.
 
     The most careful search is taken that leaves half of the time to evolution and random search, with as many
-    candidates as fill it. Where not even the cheapest fits, epochs are fewer, and then examples.
+    candidates as fill it. Where not even the cheapest fits, epochs are fewer, and then examples. Dense layers have no
+    row where they would take much of the time.
 
     Raises
     ------
@@ -98,7 +101,14 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
     made = _base(wanted, data)
     base = overridden(made, overrides)
     seconds = seconds_per_epoch(_valid(base, wanted, made["budget"]))
-    found = next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
+
+    def fitting() -> dict[str, Any] | None:
+        return next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
+
+    found = fitting()
+    if "dense" not in base["training"] and (found is None or _dense_share(found, workers) > _DENSE_SHARE):
+        base = base | {"training": base["training"] | {"dense": False}}
+        found = fitting()
     if found is None:
         found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
     settings = _valid(found, wanted, made["budget"])
@@ -217,6 +227,13 @@ def _with_fewer_examples(
         return found
     _, folded, examples = cut(base | {"training": training | {"folds": _FOLDS}})
     return folded if examples >= fewest else found
+
+
+def _dense_share(values: dict[str, Any], workers: int) -> float:
+    """The share of a recipe's time that its row of dense layers takes."""
+    settings = validate(values)
+    dense, whole = (sum(phase.length(workers) for phase in some(settings)) for some in (dense_phases, plan))
+    return dense / whole
 
 
 def _scaled(seconds: float, data: Data, settings: Settings) -> float:

@@ -18,7 +18,7 @@ from evo.experiment.space_baselines import sizes_in_space
 from evo.experiment.stack_members import by_dense_size
 from evo.experiment.validation import RETRAININGS, n_promoted
 from evo.settings import Settings
-from evo.storage.names import BASELINES, OF_SPACE, PARALLEL_BUTTERFLY
+from evo.storage.names import BASELINES, DENSE, OF_SPACE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from topologies.families import fits
 from topologies.stack import AnyTopology, Layout, Sizes, stacked
@@ -37,6 +37,8 @@ class Phase:
     fidelity: Fidelity
     split: Split = Split.SEARCH
     at_once: tuple[int, ...] | None = None
+    work: float = 1.0
+    """How many times as long as usual a training step takes."""
 
     @property
     def evaluations(self) -> int:
@@ -46,12 +48,13 @@ class Phase:
     @property
     def cost(self) -> float:
         """Work in training steps."""
-        return float(self.evaluations * self.fidelity.cost)
+        return float(self.evaluations * self.fidelity.cost * self.work)
 
     def length(self, workers: int) -> float:
         """Training steps one after another, where so many workers share the evaluations of a batch."""
         pairs = zip(self.batches, self.at_once or self.batches, strict=True)
-        return float(sum(-(-batch // max(1, min(workers, most))) for batch, most in pairs) * self.fidelity.cost)
+        turns = sum(-(-batch // max(1, min(workers, most))) for batch, most in pairs)
+        return float(turns * self.fidelity.cost * self.work)
 
     def seconds(self, per_step: Mapping[Split, float]) -> float:
         """Seconds of one core, where a step of each split takes so many."""
@@ -68,6 +71,9 @@ EPOCH = 1000.0
 
 UNTUNED = 3
 """Rows of one finalist: the paper's growth rule, the evolved law, and the champion shuffled."""
+
+_ROWS = 256
+"""Examples in a mini-batch, as a rule."""
 
 PROMOTED = 10
 """Of so many candidates one is promoted, as a rule, once the elite is full."""
@@ -108,9 +114,36 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         *looped(Policy.EVOLUTION),
         *looped(Policy.RANDOM),
         Phase("promotions", (early, promoted) * 2, searched, at_once=in_flight * 2),
-        *_ranked_and_tested(settings, ranked, tested),
+        *sorted(
+            (*_ranked_and_tested(settings, ranked, tested), *dense_phases(settings)),
+            key=lambda phase: phase.split is Split.TEST,
+        ),
         *([afresh] if settings.retrains else []),
     )
+
+
+def dense_phases(settings: Settings) -> tuple[Phase, ...]:
+    """The phases in which dense layers are trained for a row of their own; none where they are not."""
+    if settings.training is None or not settings.training.dense:
+        return ()
+    work = dense_work(settings)
+    ranked = _ranked_and_tested(settings, [1], 1)
+    return tuple(replace(phase, name=f"{phase.name}: {DENSE}", work=work) for phase in ranked if phase.evaluations)
+
+
+def dense_work(settings: Settings) -> float:
+    """How many times as long as cascades of a recipe's budget dense layers take to train, as far as that is known."""
+    return _dense_work(settings.sizes, settings.budget)
+
+
+@lru_cache(maxsize=64)
+def _dense_work(sizes: Sizes, budget: int) -> float:
+    from topologies.kernel.way import dense_cost, predicted_time
+
+    dense = [dense_cost(*size, _ROWS) for size in sizes]
+    places = _largest(sizes, budget).places
+    shares = [predicted_time(place, _ROWS) for place in places]
+    return sum(dense) / sum(one * share for one, share in zip(dense, shares, strict=True))
 
 
 def plan_of_comparison(settings: Settings, topologies: int) -> tuple[Phase, ...]:

@@ -17,6 +17,7 @@ from evo.experiment.baselines import (
     baseline_row,
     best_founder,
     best_member,
+    dense_of,
     evolved_law_of,
     given_baseline,
     growth_rule_of,
@@ -35,6 +36,7 @@ from evo.storage.names import (
     BASELINE_ERROR,
     BASELINES,
     BEST_FOUNDER,
+    DENSE,
     EVOLVED,
     EVOLVED_LAW,
     GIVEN_BASELINE,
@@ -161,6 +163,7 @@ def concluded(
         **{row: one for row, one in chosen.items() if row != baseline},
         RANDOM_SEARCH: choose(run, RANDOM_SEARCH, _finalists(sampled)),
         SHUFFLED: choose(run, SHUFFLED, _shuffled(champion, settings.seed)),
+        DENSE: choose(run, DENSE, dense_of(settings)),
     }
     finalists = {row: one for row, one in entries.items() if one is not None}
     table = compared(run, finalists, baseline)

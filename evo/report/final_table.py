@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from evo.report.numbers import difference, significant
-from evo.report.text import Words, founder_words
+from evo.report.text import Words, dense_words, founder_words
 from evo.storage.results import FinalTable, Interval, Row, SharedWeights, Verdict
 
 _HEADINGS = ("topology", "", "error", "difference", "trained", "edges", "depth")
@@ -69,7 +69,8 @@ def verdict(table: FinalTable, founder: str | None = None) -> str:
     parts = [f"{words[verdict]} {', '.join(map(escape, rows))}" for verdict, rows in found.items() if rows]
     how = "" if table.is_deterministic else " (paired, 95 %, Holm over all rows)"
     use = founder_words(table, founder)
-    return f"The {table.first.name} {'; it '.join(parts)}{how}." + (f" [bold]{escape(use)}[/bold]" if use else "")
+    told = [f"The {table.first.name} {'; it '.join(parts)}{how}.", dense_words(table)]
+    return " ".join(filter(None, (*told, f"[bold]{escape(use)}[/bold]" if use else "")))
 
 
 def plain(table: FinalTable) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from evo.report.numbers import difference, difference_and_ends, ratio, significa
 from evo.storage.champion import BEST_ROW
 from evo.storage.estimates import paired
 from evo.storage.history import History
-from evo.storage.names import EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
+from evo.storage.names import DENSE, EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.stack import AnyTopology, Stack
@@ -119,7 +119,7 @@ def verdict_in_words(table: FinalTable) -> str:
         return f"The {table.baseline_name} is better than the evolved topology."
     if verdict is Verdict.LEVEL:
         return f"The evolved topology is not told apart from the {table.baseline_name}."
-    others = [other for other in table.others if other is not table.baseline]
+    others = [other for other in table.others if other is not table.baseline and other.name != DENSE]
     unbeaten = [other.name for other in others if table.verdicts[other.name] is not Verdict.BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
     return f"Evolution found a better topology than the {table.baseline_name}{but}."
@@ -180,7 +180,9 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
 
 
 def about_controls(history: History, table: FinalTable) -> str:
-    """What the controls say: random search of evolution itself, and the champion shuffled of its wiring."""
+    """What the controls say: random search of evolution itself, the champion shuffled of its wiring, and dense layers
+    of sparsity.
+    """
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
     moved = "edges, moved at random within their layers,"
     told = {
@@ -195,7 +197,21 @@ def about_controls(history: History, table: FinalTable) -> str:
             Verdict.WORSE: f"How the champion is wired **counts against it**: its own {moved} do better.",
         },
     }
-    return " ".join(words[table.verdicts[row]] for row, words in told.items() if row in table.verdicts)
+    found = [words[table.verdicts[row]] for row, words in told.items() if row in table.verdicts]
+    return " ".join(filter(None, (*found, dense_words(table))))
+
+
+def dense_words(table: FinalTable) -> str:
+    """How the champion stands to the dense layers that it takes the place of; nothing where they were not trained."""
+    dense = table.get(DENSE)
+    if dense is None:
+        return ""
+    share = 100 * table.first.topology.n_trainable / dense.topology.n_trainable
+    gap = difference(table.first.minus(dense))
+    return (
+        f"With {share:.3g} % of their weights the champion is {WORDS[table.verdicts[DENSE]]} the dense layers that it "
+        f"stands in for ({gap if gap == 'equal' else f'error {gap}'})."
+    )
 
 
 def control_in_words(history: History) -> str:

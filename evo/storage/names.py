@@ -42,9 +42,11 @@ GROWTH_RULE = "growth rule"
 EVOLVED_LAW = "evolved law"
 BEST_FOUNDER = "best founder"
 SHUFFLED = "shuffled champion"
+DENSE = "dense layers"
 """The other rows of the final table. The best founder is of the members of the initial population whose family has no
-row of its own, as those that the recipe names; the last is the control of the champion's wiring, see
-:func:`topologies.shuffle.shuffled`."""
+row of its own, as those that the recipe names; the shuffled champion is the control of its wiring
+(:func:`topologies.shuffle.shuffled`); the dense layers are those that cascades stand in for, of many times their
+weights."""
 
 UNSEARCHED = (*ROWS.values(), GROWTH_RULE, EVOLVED_LAW, BEST_FOUNDER)
 """The rows of topologies that need no search: hand-derived ones, the rules', and the best that the search was given. A

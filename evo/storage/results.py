@@ -12,6 +12,7 @@ import numpy as np
 from evaluators.example_errors import unpack
 from evaluators.task import Score
 from evo.storage.estimates import Estimate, estimate, holm, paired
+from evo.storage.names import DENSE
 from topologies.stack import AnyTopology
 
 
@@ -150,8 +151,8 @@ class FinalTable:
 
     @property
     def best(self) -> Row:
-        """The row with the least error; the first one where its topology has that error too."""
-        row = self.by_error[0]
+        """The row with the least error but dense layers; the first one where its topology has that error too."""
+        row = next(row for row in self.by_error if row.name != DENSE)
         return self.first if row.topology == self.first.topology else row
 
     @property

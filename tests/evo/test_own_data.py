@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from evaluators import Data, MatrixReconstruction, Split, TrainedAccuracy
 from evo.cli import app
 from evo.console.search import show_plan
+from evo.experiment.baselines import dense_of
 from evo.experiment.compare import verify
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
@@ -30,6 +31,7 @@ from evo.report.use import lines_of_python
 from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
+from evo.storage.names import DENSE
 from evo.storage.pools import evaluator_of
 from evo.storage.records import ScoreRecord
 from evo.storage.results import interval
@@ -111,6 +113,16 @@ def test_the_report_speaks_of_trainings_and_of_the_data(result: Result) -> None:
     text = description(History.of(result.folder))
     assert "on 2 test trainings, trained for 2 epochs" in text and "error of trained models" in text
     assert "mine.npz` (8 inputs, 3 classes; " in text and "relative error" not in text
+
+
+@pytest.mark.end_to_end
+def test_dense_layers_have_a_row_that_is_no_topology_to_use(result: Result, folder: Path) -> None:
+    dense = result.table.get(DENSE)
+    assert dense is not None and dense.topology.n_trainable == dense.topology.n_edges == 2 * 64
+    assert result.table.best is not dense and result.table.baseline is not dense
+    assert "With 37.5 % of their weights the champion is " in description(History.of(result.folder))
+    without = trained(str(folder / "mine.npz"), training={"dense": False})
+    assert dense_of(without) == [] and len(plan(without)) < len(plan(trained(str(folder / "mine.npz"))))
 
 
 @pytest.mark.end_to_end

@@ -85,4 +85,9 @@ def predicted_time(topology: Topology, rows: int) -> float:
     dense = topology.n_in * topology.n_out
     edges = fused_cost(topology.n_trainable, topology.n_constant, list(topology.widths))
     folded = topology.n_in * edges + rows * dense
-    return (_FUSED_CALL + min(rows * edges, folded)) / (_DENSE_CALL + rows * dense)
+    return (_FUSED_CALL + min(rows * edges, folded)) / dense_cost(topology.n_in, topology.n_out, rows)
+
+
+def dense_cost(n_in: int, n_out: int, rows: int) -> float:
+    """A training step of a dense layer on a CPU."""
+    return _DENSE_CALL + rows * n_in * n_out

@@ -11,9 +11,11 @@ from torch import nn
 
 from evaluators import Data, Fidelity, Split, TrainedAccuracy
 from evaluators.training.layers import LAYERS, parameters_of
-from evaluators.training.models import layers_of
+from evaluators.training.models import cascade, layers_of, sparse
 from evaluators.training.networks import NETWORKS, MobileNet, RowByRow
 from evaluators.training.varied import TrainedNetworks
+from topologies.families.blocks import dense, low_rank
+from topologies.models.cascade import SparseCascade
 from topologies.names import at_places
 from topologies.stack import Stack
 
@@ -25,13 +27,13 @@ def stack(network: str, inputs: int, width: int, layers: int = 2) -> Stack:
     return at_places("random_regular(width=1, depth=1, fan_in=3, skip=False)", sizes)
 
 
-@pytest.mark.parametrize(("kind", "dense"), [("gru", nn.GRU), ("lstm", nn.LSTM)])
+@pytest.mark.parametrize(("kind", "ordinary"), [("gru", nn.GRU), ("lstm", nn.LSTM)])
 @pytest.mark.parametrize("layer", LAYERS)
-def test_a_recurrent_network_is_pytorchs_own(kind: str, dense: type[nn.RNNBase], layer: str) -> None:
+def test_a_recurrent_network_is_pytorchs_own(kind: str, ordinary: type[nn.RNNBase], layer: str) -> None:
     found = layers_of(stack(kind, 36, 8), 0, LAYERS[layer])
     network = NETWORKS[kind].make(found, 5)
     assert isinstance(network, RowByRow)
-    twin, half = dense(6, 8, batch_first=True), len(found) // 2
+    twin, half = ordinary(6, 8, batch_first=True), len(found) // 2
     matrices = [torch.cat([one.dense().T for one in part]) for part in (found[:half], found[half:])]
     with torch.no_grad():
         for own, given in zip(twin.parameters(), [*matrices, *network.biases], strict=True):
@@ -72,6 +74,23 @@ def test_dense_xavier_starts_within_the_bound_of_a_dense_layer() -> None:
     bound = math.sqrt(6 / (240 + 160))
     assert bound * 0.9 < float(weight.abs().max()) <= bound
     assert float(LAYERS["cascade"](topology).edge_weight.abs().max()) > 3 * bound
+
+
+def test_a_layer_of_all_edges_is_trained_as_the_dense_layer_that_it_is() -> None:
+    topology = dense(240, 160)
+    made, twin = sparse(topology), cascade(topology)
+    assert isinstance(made, nn.Linear) and isinstance(sparse(low_rank(8, 8, 8)), SparseCascade)
+    bound = math.sqrt(6 / (240 + 160))
+    for weight in (made.weight.detach(), twin.edge_weight.detach()):
+        assert bound * 0.99 < float(weight.abs().max()) <= bound
+    assert not made.bias.any() and (twin.bias is None or not twin.bias.any())
+    with torch.no_grad():
+        twin.edge_weight.copy_(made.weight.flatten())
+    x = torch.randn(5, 240)
+    torch.testing.assert_close(made(x), twin(x))
+    torch.testing.assert_close(made.dense(), twin.dense())
+    of_made, of_twin = (torch.autograd.grad(one(x).square().sum(), next(one.parameters())) for one in (made, twin))
+    torch.testing.assert_close(of_made[0].flatten(), of_twin[0])
 
 
 def test_a_variant_scores_as_training_with_its_layers_does_at_any_depth() -> None:

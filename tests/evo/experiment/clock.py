@@ -18,7 +18,9 @@ def steps_taken(settings: Settings, workers: int) -> float:
     phases = {phase.name: phase for phase in plan(settings)}
     looped = sum(_loop(settings, workers, phases, name) for name in LOOPS)
     rest = (phase for name, phase in phases.items() if not name.startswith((*LOOPS, "promotions")))
-    return looped + sum(-(-batch // workers) * phase.fidelity.cost for phase in rest for batch in phase.batches)
+    return looped + sum(
+        -(-batch // workers) * phase.fidelity.cost * phase.work for phase in rest for batch in phase.batches
+    )
 
 
 def _loop(settings: Settings, workers: int, phases: dict[str, Phase], name: str) -> float:

@@ -22,7 +22,7 @@ from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import care, for_data
 from evo.experiment.for_data import Chosen, Wanted, budget_of, chosen, plain_recipe
-from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.plan import dense_phases, plan, seconds_per_step
 from evo.recipe import as_toml, validate
 from evo.storage.pools import evaluator_of
 from tests.evaluators.training.examples import blobs, easy
@@ -171,6 +171,18 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     assert "32 x 32 and 32 x 32, 205 trainable edges together: 10.0% of 2048" in text.replace("\n", " ")
     assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
+
+
+def test_dense_layers_are_left_out_where_they_would_take_much_of_the_time(
+    data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "dense layers, which" not in told(found(data, monkeypatch, 0.2))
+    monkeypatch.setattr(for_data, "seconds_per_epoch", lambda settings: 0.2)
+    wide = Wanted(data, (1500, 1500), density=0.01)
+    one, asked = chosen(wide, 2), chosen(wide, 2, ["training.dense=true"])
+    assert "no row of dense layers, which would take long" in " ".join(told(one).split())
+    assert dense_phases(asked.settings) and not dense_phases(one.settings)
+    assert one.settings.loop.generations > asked.settings.loop.generations
 
 
 def test_what_y_is_may_be_said_where_the_data_do_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,10 +22,11 @@ from scipy import stats
 from evaluators import Controllability, Score
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
 from evo.report.description import about_family, description, final_table_markdown
+from evo.report.final_table import verdict
 from evo.report.numbers import significant
-from evo.report.text import headline, numbers_in_words, retrained_words
+from evo.report.text import dense_words, headline, numbers_in_words, retrained_words
 from evo.storage.history import History
-from evo.storage.names import GIVEN_BASELINE, SHUFFLED
+from evo.storage.names import DENSE, GIVEN_BASELINE, SHUFFLED
 from evo.storage.records import EndRecord, GenerationRecord, Plain, ScoreRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, with_baseline, with_test_errors
@@ -179,6 +180,20 @@ def test_the_champion_shuffled_says_whether_its_wiring_counts(finished: History)
     assert "How the champion is wired counts" in description(won)
     level = with_test_errors(finished, {SHUFFLED: table.first.errors})
     assert "does **not show that its wiring counts**" in description(level)
+
+
+@pytest.mark.parametrize(
+    ("apart", "words"), [(LOSSES, "is better than"), (0.0, "is not told apart from"), (np.negative(LOSSES), "is worse")]
+)
+def test_dense_layers_say_what_sparse_ones_cost(finished: History, apart: Any, words: str) -> None:
+    history = with_test_errors(finished, {SHUFFLED: np.add(apart, table_of(finished).first.errors)})
+    table = table_of(history)
+    rows = tuple(replace(row, name=DENSE) if row.name == SHUFFLED else row for row in table.rows)
+    table = FinalTable(rows, table.baseline_name)
+    assert dense_words(table).startswith(f"With 100 % of their weights the champion {words}")
+    assert ("(equal)" in dense_words(table)) == (words == "is not told apart from")
+    assert dense_words(table) in verdict(table) and table.best.name != DENSE
+    assert DENSE not in headline(table)
 
 
 errors = st.lists(st.floats(0.01, 1.0), min_size=12, max_size=12)
