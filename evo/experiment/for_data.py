@@ -27,7 +27,7 @@ SHARE = 0.7
 """Of the time, what the plan may take: workers that share a machine are slower than one alone."""
 OVERHEAD = 30.0
 """Seconds for starting workers and filing the results."""
-_DENSE_SHARE = 0.2
+_DENSE_SHARE = 0.1
 """Of the time, what a row of dense layers may take; where it would take more there is none."""
 _FEW_TESTS = 1000
 """Test examples below which cross-validation takes the place of the test part."""
