@@ -74,7 +74,8 @@ class TrainingSettings(Section):
     examples: Annotated[int, Field(ge=FEWEST_EXAMPLES)] | None = None
     """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
     dense: bool = True
-    """Whether the final table has a row of dense layers of the same sizes, which take longer to train."""
+    """Whether the final table has a row of dense layers of the same sizes, which may take long to train. It has none
+    where finalists are trained at a single learning rate."""
 
     @model_validator(mode="after")
     def _one_model(self) -> TrainingSettings:

@@ -121,6 +121,11 @@ class Settings(RunSettings):
         return self.training is not None and self.search_by is None
 
     @property
+    def trains_dense(self) -> bool:
+        """Whether dense layers have a row: their best rates are smaller, so a grid of a single one would belie them."""
+        return self.training is not None and self.training.dense and len(self.fidelity.validation_rates) > 1
+
+    @property
     def topologies(self) -> tuple[str, ...]:
         """Names of the topologies of the initial population and of the baseline."""
         return (*self.initial_population, *filter(None, [self.baseline]))

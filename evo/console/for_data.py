@@ -23,7 +23,9 @@ def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
     bred = sum(phase.evaluations for phase in plan(settings) if phase.name.startswith("evolution"))
     drawn = f"; drawn from the file: at most {training.examples}" if training.examples is not None else ""
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
-    compared = "" if training.dense else "; no row of dense layers, which would take long (--set training.dense=true)"
+    alone = len(fidelity.validation_rates) == 1
+    why = "which want more rates" if alone else "which would take long (--set training.dense=true)"
+    compared = "" if settings.trains_dense else f"; no row of dense layers, {why}"
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")

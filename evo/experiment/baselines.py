@@ -176,10 +176,8 @@ def evolved_law_of(settings: Settings) -> Finalist | None:
 
 
 def dense_of(settings: Settings) -> list[Finalist]:
-    """The dense layers that cascades stand in for, where models are trained and the recipe does not leave them out."""
-    if settings.training is None or not settings.training.dense:
-        return []
-    return [Finalist("", stacked(dense(*size) for size in settings.sizes))]
+    """The dense layers that cascades stand in for, where they have a row."""
+    return [Finalist("", stacked(dense(*size) for size in settings.sizes))] if settings.trains_dense else []
 
 
 def _everywhere(settings: Settings, rule: Callable[[int, int, int], Finalist | None]) -> Finalist | None:

@@ -124,7 +124,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
 
 def dense_phases(settings: Settings) -> tuple[Phase, ...]:
     """The phases in which dense layers are trained for a row of their own; none where they are not."""
-    if settings.training is None or not settings.training.dense:
+    if not settings.trains_dense:
         return ()
     work = dense_work(settings)
     ranked = _ranked_and_tested(settings, [1], 1)
