@@ -84,6 +84,19 @@ for statement in (
         assert line.startswith(words) and line.endswith(", which is not installed: pip install 'evofabric[search]'")
 
 
+def test_a_fit_needs_the_compiled_kernels_alone(tmp_path: Path) -> None:
+    program = """
+from evaluators.reconstruction import fit
+try:
+    fit("butterfly(4, 2)", [[1.0] * 4] * 4)
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    told = run_light(program, tmp_path).stdout
+    assert told.startswith("evaluators.reconstruction.fit needs ")
+    assert told.endswith(", which is not installed: pip install 'evofabric[fast]'\n")
+
+
 def test_every_library_is_in_one_list_and_developers_have_all() -> None:
     project = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]

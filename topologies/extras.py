@@ -9,8 +9,8 @@ _OURS = ("topologies", "evaluators", "cluster", "evo")
 
 
 @contextmanager
-def needed_by(what: str) -> Iterator[None]:
-    """Import something for what needs more than a light installation.
+def needed_by(what: str, extra: str = "search") -> Iterator[None]:
+    """Import something for what needs more than a light installation, which one of evofabric's extras brings.
 
     Raises
     ------
@@ -22,5 +22,5 @@ def needed_by(what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in _OURS or "pip install" in str(error):
             raise
-        told = f"{what} needs {error.name}, which is not installed: pip install 'evofabric[search]'"
+        told = f"{what} needs {error.name}, which is not installed: pip install 'evofabric[{extra}]'"
         raise ModuleNotFoundError(told, name=error.name) from None

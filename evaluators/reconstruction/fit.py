@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from evaluators.reconstruction.schedule import one_cycle
 from evaluators.rng import generator
 from topologies.entries import as_array
+from topologies.extras import needed_by
 from topologies.initialise import initial_weights
 from topologies.names import resolve
 from topologies.stack import AnyTopology
@@ -78,6 +79,8 @@ def fit(
     ValueError
         When the sizes differ, an entry is not real or not finite, the matrix is on the meta device, or a number of
         steps, rates or restarts is none.
+    ModuleNotFoundError
+        Where numba is not installed.
 
     Warns
     -----
@@ -85,7 +88,8 @@ def fit(
         When what was found is no nearer to the matrix than zero is. That happens where every layer has constant edges
         and the matrix is small: paths of constants count 1 whatever is trained.
     """
-    from evaluators.reconstruction.cpu import train
+    with needed_by("evaluators.reconstruction.fit", "fast"):
+        from evaluators.reconstruction.cpu import train
 
     topology = resolve(topology)
     wanted = _checked(matrix, topology)

@@ -23,7 +23,7 @@ from evo.cli.options import (
     Minutes,
     Overrides,
     PoolName,
-    Recipe,
+    ProxiesRecipe,
     Task,
     Workers,
     one_thread,
@@ -88,7 +88,7 @@ def search(
 
     begin("estimating the cost" if dry_run else None)
     if dry_run:
-        show_plan(settings, console)
+        show_plan(settings, console, is_timed=made is not None)
         return
     tables = {}
     for seed in range(settings.seed, settings.seed + seeds):
@@ -105,7 +105,7 @@ def search(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The folder of a run that was stopped.", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="The folder of a run, stopped or finished.", show_default=False)],
     ray_address: Address = None,
     workers: Workers = None,
     pool: PoolName = None,
@@ -214,7 +214,7 @@ def tune(
 
 
 def proxies(
-    recipe: Recipe,
+    recipe: ProxiesRecipe,
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,

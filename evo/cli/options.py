@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
+
+from evo.storage.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from evo.run_settings import RunSettings
@@ -15,11 +19,17 @@ if TYPE_CHECKING:
 _SettingsT = TypeVar("_SettingsT", bound="RunSettings")
 
 
-def recipe_names(incomplete: str) -> list[str]:
-    """Recipes that come with evofabric, for the completion of a command line; a shell adds files itself."""
-    from evo.shipped import shipped
+def recipes_of(*kinds: Kind) -> Callable[[str], list[str]]:
+    """Recipes of some kinds that come with evofabric, to complete a command line with; a shell adds files itself."""
 
-    return [name for name in shipped() if name.startswith(incomplete)]
+    def names(incomplete: str) -> list[str]:
+        from evo.shipped import FOLDER, shipped
+
+        found = [name for name in shipped() if name.startswith(incomplete)]
+        texts = [(FOLDER / f"{name}.toml").read_text(encoding="utf-8") for name in found]
+        return [name for name, text in zip(found, texts, strict=True) if kind_of(tomllib.loads(text)) in kinds]
+
+    return names
 
 
 def tuned_families(incomplete: str) -> list[str]:
@@ -29,10 +39,20 @@ def tuned_families(incomplete: str) -> list[str]:
     return [name for name in BASELINES if name.startswith(incomplete)]
 
 
-Recipe = Annotated[
+FigureRecipe = Annotated[
     Path,
     typer.Argument(
-        help="A recipe (TOML), or one of evofabric's: quick.", show_default=False, autocompletion=recipe_names
+        help="A recipe (TOML), or one of evofabric's: fig4.",
+        show_default=False,
+        autocompletion=recipes_of(Kind.FIGURE),
+    ),
+]
+ProxiesRecipe = Annotated[
+    Path,
+    typer.Argument(
+        help="A recipe (TOML), or one of evofabric's: proxies.",
+        show_default=False,
+        autocompletion=recipes_of(Kind.PROXIES),
     ),
 ]
 AnyRecipe = Annotated[
@@ -40,7 +60,7 @@ AnyRecipe = Annotated[
     typer.Argument(
         help="A recipe (TOML), or one of evofabric's: quick; or none, and --data.",
         show_default=False,
-        autocompletion=recipe_names,
+        autocompletion=recipes_of(Kind.SEARCH, Kind.RULES),
     ),
 ]
 DataFile = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evo.cli.options import DataFile, Density, Hidden, Task, two_sides, widths
+from evo.cli.options import DataFile, Hidden, Task, two_sides, widths
 from evo.cli.terminal import begin, console, status
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def init(
     budget: Annotated[int | None, typer.Option(help="Trainable edges.")] = None,
     data: DataFile = None,
     hidden: Hidden = None,
-    density: Density = None,
+    density: Annotated[
+        float | None, typer.Option(help="Trainable share of the weights (with --data 0.1).", show_default=False)
+    ] = None,
     task: Task = None,
 ) -> None:
     """Write a recipe to begin with, in which every setting is explained; no file is overwritten."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from evo.cli.options import Address, Overrides, PoolName, Recipe, Workers, one_thread, placed
+from evo.cli.options import Address, FigureRecipe, Overrides, PoolName, Workers, one_thread, placed
 from evo.cli.terminal import begin, console
 
 
 def study(
-    recipe: Recipe,
+    recipe: FigureRecipe,
     overrides: Overrides = None,
     ray_address: Address = None,
     workers: Workers = None,

@@ -35,8 +35,8 @@ RECIPE = "recipe.toml"
 """Where a run's folder keeps the recipe that was made for it."""
 
 
-def show_plan(settings: Settings, console: Console) -> None:
-    """Print a recipe with all its defaults, and an estimate of its cost.
+def show_plan(settings: Settings, console: Console, is_timed: bool = False) -> None:
+    """Print a recipe with all its defaults, and an estimate of its cost unless it ``is_timed``: its time was told.
 
     Raises
     ------
@@ -48,6 +48,8 @@ def show_plan(settings: Settings, console: Console) -> None:
     console.print("[dim]counting the members of the hand-derived families ...[/dim]")
     phases = plan(settings)
     console.print(plan_table(phases))
+    if is_timed:
+        return
     console.print("[dim]measuring one evaluation ...[/dim]")
     per_step = seconds_per_step(settings)
     workers = planned_workers(settings)

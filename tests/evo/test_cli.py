@@ -166,9 +166,17 @@ def test_a_run_that_was_begun_on_a_cluster_goes_on_in_a_local_ray_if_that_is_ask
 
 def test_the_version_is_told_and_words_are_completed(command: Commands, folder: Path) -> None:
     assert command(folder, "--version").stdout == f"evofabric {version('evofabric')}\n"
-    for words, wanted in (("evofabric fam", "families"), ("evofabric search qu", "quick")):
+    completed = {
+        "fam": ["families"],
+        "search qu": ["quick"],
+        "search fig": [],
+        "study fig2": ["fig2b"],
+        "proxies ": ["proxies"],
+    }
+    for words, wanted in completed.items():
+        words = f"evofabric {words}"
         asked = {"_EVOFABRIC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
-        assert command(folder, **asked).stdout.split() == [wanted]
+        assert command(folder, **asked).stdout.split() == wanted
 
 
 def test_a_recipe_is_written_once(command: Commands, folder: Path) -> None:

@@ -375,6 +375,12 @@ def test_a_search_for_nothing_or_for_two_things_is_one_line(arguments: list[str]
     assert isinstance(told, ValueError) and words in str(told) and "\n" not in str(told)
 
 
+def test_a_dry_run_on_data_says_one_time(tmp_path: Path) -> None:
+    asked = ("--data", data_file(tmp_path), "--hidden", "8", "--density", "0.4", "--minutes", "5", *QUICKLY)
+    told = invoked(*asked, "--dry-run").stdout
+    assert told.count(" minutes on ") == 1 and "(--minutes changes it)" in told and "What will be evaluated" in told
+
+
 def test_a_recipe_to_begin_with_says_what_y_is(tmp_path: Path) -> None:
     x, y = blobs()
     np.savez(tmp_path / "mine.npz", x_train=x, y_train=y.astype(float))

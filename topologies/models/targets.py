@@ -26,13 +26,14 @@ def chosen(patterns: Patterns, layers: Sequence[str], what: str) -> set[str]:
     ------
     ValueError
         Where a regular expression is none, or a pattern of ``what``, the argument's name, chooses no layer; the
-        message names the nearest there are.
+        message names the nearest there are, or says how a string is written that was meant as an ending.
     """
     found = set()
     for pattern, matches in _tests(patterns, what):
         hits = {name for name in layers if any(matches(part) for part in _enclosing(name))}
         if not hits:
-            raise ValueError(f"{what} {pattern!r} matches no layer of this model{_near(pattern, layers)}")
+            instead = _as_an_ending(pattern, layers) if isinstance(patterns, str) else None
+            raise ValueError(f"{what} {pattern!r} matches no layer of this model{instead or _near(pattern, layers)}")
         found |= hits
     return found
 
@@ -57,6 +58,13 @@ def _enclosing(name: str) -> Iterable[str]:
     """A layer's name, and those of the modules it lies in, the model's own left out."""
     parts = name.split(".")
     return (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+
+
+def _as_an_ending(pattern: str, layers: Sequence[str]) -> str | None:
+    """How to write a regular expression that would match as the ending of a name; None where it would not."""
+    if not any(_ends_in(pattern, part) for name in layers for part in _enclosing(name)):
+        return None
+    return f': a string is a regular expression for a whole name, for all names that end so write ["{pattern}"]'
 
 
 def _near(pattern: str, layers: Sequence[str]) -> str:

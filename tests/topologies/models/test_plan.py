@@ -152,6 +152,14 @@ class TestPatterns:
         with pytest.raises(ValueError, match=f"matches no layer of this model; near it are .*{re.escape(near)}"):
             tm.plan(mobile(), density=0.3, targets=targets)  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize("ending", ["pointwise", "self_attn.out_proj"])
+    def test_a_string_that_was_meant_as_an_ending_is_told_how_to_be_one(self, ending: str) -> None:
+        model = mobile() if ending == "pointwise" else nn.Sequential(transformer())
+        with pytest.raises(ValueError, match=re.escape(f'for all names that end so write ["{ending}"]')):
+            tm.plan(model, density=0.3, targets=ending)
+        named = {*layers(plan := tm.plan(model, density=0.3, targets=[ending])), *reasons(plan)}
+        assert len(named) > 1 and all(name.endswith(f".{ending}") for name in named)
+
     @pytest.mark.parametrize(
         ("targets", "message"),
         [("a(", "no regular expression"), (7, "a list of names"), ([""], "a list of names"), (["norm"], "no layer")],
