@@ -86,7 +86,8 @@ class Data:
         return {Split.SEARCH: self.search, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
 
     def __str__(self) -> str:
-        what = f"{len(self.classes)} classes" if self.classes else f"{self.outputs} quantities"
+        quantities = f"{self.outputs} quantities" if self.outputs > 1 else "a quantity"
+        what = f"{len(self.classes)} classes" if self.classes else quantities
         sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
         still = int((self.train.x == 0).all(axis=0).sum())
         unchanging = f"; {still} inputs never change" if still else ""

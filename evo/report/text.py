@@ -141,7 +141,7 @@ def retrained_words(history: History) -> str:
     before, after = ([pair[place].error for pair in pairs] for place in (0, 1))
     gap = difference(Interval.of(paired(after, before)))
     return (
-        f"Search error of the {plural(len(pairs), 'finalist')} {significant(float(np.mean(before)))}; trained afresh, "
+        f"Search error of the {plural(len(pairs), 'finalist').removeprefix('1 ')} {significant(float(np.mean(before)))}; trained afresh, "
         f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
         f"part {significant(float(np.mean(after)))}: {'no gap' if gap == 'equal' else f'a gap of {gap}'}."
     )

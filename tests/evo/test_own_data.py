@@ -387,7 +387,7 @@ def test_a_recipe_to_begin_with_says_what_y_is(tmp_path: Path) -> None:
     of_data = ["init", str(tmp_path / "mine.toml"), "--data", str(tmp_path / "mine.npz"), "--hidden", "8"]
     assert CliRunner().invoke(app, [*of_data, "--density", "0.4", "--task", "regression"]).exit_code == 0
     settings = load(tmp_path / "mine.toml")
-    assert settings.found is not None and "1 quantities" in settings.found.about
+    assert settings.found is not None and "a quantity" in settings.found.about
     with pytest.raises(ValueError, match="--task goes with --data"):
         CliRunner().invoke(app, ["init", "--task", "regression"], catch_exceptions=False)
 
