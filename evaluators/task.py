@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from topologies.stack import AnyTopology
-from topologies.topology import Topology
 
 
 class Split(StrEnum):
@@ -153,10 +152,11 @@ def _learning_rate(given: Any) -> float:
 class Evaluator(Protocol):
     """Anything that scores topologies. A score must depend on the arguments alone.
 
-    One that scores models with several places is given a :class:`topologies.stack.Stack`, where a recipe asks for one.
+    What it scores is for its own ``evaluate`` to say: a :class:`topologies.topology.Topology`, of models with several
+    places a :class:`topologies.stack.Stack`, or either. A recipe gives it what its places want.
     """
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
+    def evaluate(self, topology: Any, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
         """The score of one topology; equal arguments give equal bits, whatever ran before."""
         ...
 

@@ -136,7 +136,7 @@ class TrainedAccuracy:
 
     def _check(self, topology: AnyTopology) -> None:
         """Raise ValueError for a topology that does not fit the model's places."""
-        sizes = topology.sizes if isinstance(topology, Stack) else ((topology.n_in, topology.n_out),) * len(self.sizes)
+        sizes = topology.sizes if isinstance(topology, Stack) else topology.sizes * len(self.sizes)
         if sizes == self.sizes:
             return
         if self.free_widths and isinstance(topology, Stack):

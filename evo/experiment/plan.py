@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import cast
 
 from cluster.ray_session import usable_cores
 from evaluators.staged import Staged
@@ -243,7 +242,7 @@ def _seconds_of(settings: Settings, evaluator: Evaluator) -> float:
     part = 1 if slow else max(1, round((settings.n_in * settings.n_out / _LARGE) ** 0.5))
     n_in = max(2, settings.n_in // part)
     sizes = tuple((max(2, one // part), max(2, other // part)) for one, other in settings.sizes)
-    topology = cast(Topology, _largest(sizes, max(2, settings.budget // part)))
+    topology = _largest(sizes, max(2, settings.budget // part))
     steps = 1 if slow else int(min(400, max(4, _WORK / (topology.n_edges * n_in))))
     targets = 1 if slow else 8
     # The first evaluation compiles, and is not measured.

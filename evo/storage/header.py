@@ -86,7 +86,7 @@ def named_topologies(settings: RunSettings) -> dict[str, AnyTopology]:
         return dict(stacks)
     found = {name: resolve(name) for name in settings.topologies}
     for name, topology in found.items():
-        if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
+        if topology.sizes != settings.sizes:
             sizes = f"{topology.n_in} x {topology.n_out}, the recipe {settings.n_in} x {settings.n_out}"
             raise ValueError(f"{name!r} is {sizes}")
     return dict(found)
