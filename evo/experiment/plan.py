@@ -192,8 +192,8 @@ def _ranked_and_tested(settings: Settings, ranked: Sequence[int], tested: int) -
 
 def _family_sizes(settings: Settings) -> dict[str, int]:
     """How many members each of the tuned families has."""
-    layout = settings.places.layout if settings.places else None
-    return {family: _size_of(family, settings.n_in, settings.n_out, layout, settings.budget) for family in BASELINES}
+    problem = settings.n_in, settings.n_out, settings.layout, settings.budget
+    return {family: _size_of(family, *problem) for family in BASELINES}
 
 
 @lru_cache(maxsize=64)
