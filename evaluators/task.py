@@ -73,13 +73,12 @@ class Fidelity:
 
     def promoted(self, targets: int, chosen: Score | None = None) -> Fidelity:
         """The same steps on this many targets, at the learning rate and weight decay that a score chose, if it did."""
-        rate, decay = (chosen.learning_rate, chosen.weight_decay) if chosen else (None, None)
-        return Fidelity(
-            targets,
-            self.steps,
-            self.rates if rate is None else (rate,),
-            self.weight_decays if decay is None else (decay,),
-        )
+        return self.at(targets, chosen.learning_rate, chosen.weight_decay) if chosen else self.at(targets, None, None)
+
+    def at(self, targets: int, rate: float | None, weight_decay: float | None) -> Fidelity:
+        """The same steps on this many targets, at one learning rate and one weight decay; None leaves all of them."""
+        rates = self.rates if rate is None else (rate,)
+        return Fidelity(targets, self.steps, rates, self.weight_decays if weight_decay is None else (weight_decay,))
 
 
 @dataclass(frozen=True)

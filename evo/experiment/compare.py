@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evaluators.task import Evaluator, Score, Split
+from evaluators.task import Evaluator, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.tune import Trial
@@ -198,8 +198,8 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:
         raise ValueError(f"{path} states no test score: only champions of a finished search do")
     settings = validate(provenance.recipe)
-    chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
-    fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
+    chosen = stated["learning_rate"], stated.get("weight_decay")
+    fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).at(stated["targets"], *chosen)
     judge = evaluator_of(settings, evaluator)
     score = judge.evaluate(topology.canonical, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]

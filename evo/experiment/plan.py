@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from cluster.ray_session import usable_cores
 from evaluators.staged import Staged
-from evaluators.task import Evaluator, Fidelity, Score, SlowEvaluator, Split
+from evaluators.task import Evaluator, Fidelity, SlowEvaluator, Split
 from evo.algorithm.nsga2 import Policy
 from evo.experiment.baselines import candidates_at
 from evo.experiment.initial_population import FAMILIES, PER_FAMILY, WIRINGS
@@ -203,7 +203,7 @@ def _size_of(family: str, n_in: int, n_out: int, layout: Layout | None, budget: 
 
 def _once_chosen(fidelity: Fidelity, targets: int) -> Fidelity:
     """So many targets at one learning rate and weight decay, as they are after one evaluation has chosen them."""
-    return fidelity.promoted(targets, Score((0.0,), fidelity.rates[0], fidelity.weight_decays[0]))
+    return fidelity.at(targets, fidelity.rates[0], fidelity.weight_decays[0])
 
 
 def planned_workers(settings: Settings) -> int:
