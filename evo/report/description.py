@@ -12,7 +12,7 @@ from evo.report.numbers import difference_and_ends, significant
 from evo.report.text import (
     WORDS,
     about_controls,
-    control_in_words,
+    controllability_in_words,
     files_of,
     headline,
     numbers_in_words,
@@ -70,7 +70,7 @@ def description(history: History, pictures: str | None = None) -> str:
         _comparisons(history, table),
         final_table_markdown(table),
         retrained_words(history),
-        control_in_words(history),
+        controllability_in_words(history),
         _origin(history),
         _use(history),
         _files(history),
