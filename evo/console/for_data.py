@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evo.experiment.for_data import Chosen
+from evo.experiment.for_data import MadeRecipe
 from evo.experiment.plan import plan
 
 
-def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
+def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
     """Print data, sizes, epochs, candidates, the grid and the expected time."""
     settings, fidelity = chosen.settings, chosen.settings.fidelity
     training = settings.training
