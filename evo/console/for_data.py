@@ -8,6 +8,7 @@ from rich.table import Table
 
 from evo.experiment.for_data import MadeRecipe
 from evo.experiment.plan import plan
+from topologies.stack import each_size
 
 
 def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
@@ -15,7 +16,7 @@ def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
     settings, fidelity = chosen.settings, chosen.settings.fidelity
     training = settings.training
     assert training is not None and training.hidden is not None and settings.found is not None
-    layers = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
+    layers = each_size(settings.sizes, " and ")
     dense = sum(n_in * n_out for n_in, n_out in settings.sizes)
     together = " together" if len(settings.sizes) > 1 else ""
     outputs = settings.found.outputs or 0

@@ -145,11 +145,10 @@ def _as_kept(settings: Settings, run: Path | None) -> dict[str, AnyTopology] | N
 
 def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopology:
     """The topology as the recipe's evaluator takes it: at every place of a model with several."""
-    if settings.layout is None:
+    if settings.places is None:
         return the_topology(topology, name)
     stack = topology if isinstance(topology, Stack) else Stack((topology,) * len(settings.sizes))
-    if not settings.layout.admits(stack.sizes):
-        raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(settings.sizes)}")
+    settings.places.check(name, stack.sizes)
     return stack
 
 
