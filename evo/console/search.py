@@ -14,7 +14,8 @@ from rich.markup import escape
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
-from evo.experiment.plan import plan, planned_workers, seconds_per_step
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import plan, planned_workers
 from evo.experiment.search import Result, search
 from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict

@@ -18,7 +18,8 @@ from evaluators.training.evaluator import sizes_of
 from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.care import BATCH, CARES, MOST_CANDIDATES, Care, values_of
-from evo.experiment.plan import dense_phases, plan, seconds_per_epoch
+from evo.experiment.pace import seconds_per_epoch
+from evo.experiment.plan import dense_phases, plan
 from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
 from evo.settings import Settings

@@ -22,7 +22,8 @@ from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import care, for_data
 from evo.experiment.for_data import MadeRecipe, Wanted, budget_of, chosen, plain_recipe
-from evo.experiment.plan import dense_phases, plan, seconds_per_step
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import dense_phases, plan
 from evo.recipe import as_toml, validate
 from evo.storage.pools import evaluator_of
 from tests.evaluators.training.examples import blobs, easy
