@@ -11,9 +11,9 @@ from typing import Any
 
 from evaluators.staged import Staged
 from evaluators.task import Evaluator, Fidelity, Score, Split
-from topologies.topology import Topology
+from topologies.stack import AnyTopology
 
-Function = Callable[[Topology, Fidelity, Split, int], Score]
+Function = Callable[[Any, Fidelity, Split, int], Score]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class FunctionEvaluator:
 
     function: Function
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+    def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """What the function returns."""
         return self.function(topology, fidelity, split, seed)
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from evaluators import task as task_module
 from evaluators.proxies.registry import measure
@@ -32,7 +31,6 @@ from evaluators.task import (
 )
 from topologies.families.blocks import low_rank
 from topologies.stack import Sizes, stacked
-from topologies.topology import Topology
 
 PASSED_ON = (MemoryError, BrokenDeviceError)
 """What is raised for a task but says nothing of it: somewhere else it may be evaluated."""
@@ -102,13 +100,12 @@ def _scores(evaluator: Evaluator, tasks: Sequence[Task]) -> list[Score | str]:
 
 def _score(evaluator: Evaluator, task: Task) -> Score | str:
     try:
-        topology = cast(Topology, task.topology)  # or a stack, where the recipe's evaluator scores those
         judge = evaluator
         if task.variant:
             if not isinstance(evaluator, VariedEvaluator):
                 raise TypeError(f"the evaluator makes one kind of model, not {task.variant!r}")
             judge = evaluator.variant(task.variant)
-        return _checked(judge.evaluate(topology, task.fidelity, task.split, task.seed), task)
+        return _checked(judge.evaluate(task.topology, task.fidelity, task.split, task.seed), task)
     except PASSED_ON:
         raise
     except (Exception, SystemExit) as error:

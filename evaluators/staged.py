@@ -7,13 +7,11 @@ which of the two is meant. Pools, caches and journals need not know that there a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 
 from evaluators.task import BatchEvaluator, Evaluator, Fidelity, GpuEvaluator, Score, Split, Task
 from topologies.stack import AnyTopology
-from topologies.topology import Topology
 
 
 class Staged:
@@ -29,7 +27,7 @@ class Staged:
         """The evaluator that scores on a split."""
         return self.search if split is Split.SEARCH else self.final
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+    def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """The score by the split's evaluator; see :class:`evaluators.task.Evaluator`."""
         return self.of(split).evaluate(topology, fidelity, split, seed)
 
@@ -46,9 +44,7 @@ class BatchStaged(Staged):
             if isinstance(evaluator, BatchEvaluator):
                 found = evaluator.evaluate_many(some) if some else []
             else:
-                forms = [cast(Topology, one.topology) for one in some]  # or stacks, where it scores those
-                each = zip(forms, some, strict=True)
-                found = [evaluator.evaluate(form, one.fidelity, one.split, one.seed) for form, one in each]
+                found = [evaluator.evaluate(one.topology, one.fidelity, one.split, one.seed) for one in some]
             scores |= dict(zip(places, found, strict=True))
         return [scores[place] for place in range(len(tasks))]
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from topologies.stack import AnyTopology
-from topologies.topology import Topology
 
 
 class Split(StrEnum):
@@ -74,13 +73,12 @@ class Fidelity:
 
     def promoted(self, targets: int, chosen: Score | None = None) -> Fidelity:
         """The same steps on this many targets, at the learning rate and weight decay that a score chose, if it did."""
-        rate, decay = (chosen.learning_rate, chosen.weight_decay) if chosen else (None, None)
-        return Fidelity(
-            targets,
-            self.steps,
-            self.rates if rate is None else (rate,),
-            self.weight_decays if decay is None else (decay,),
-        )
+        return self.at(targets, chosen.learning_rate, chosen.weight_decay) if chosen else self.at(targets, None, None)
+
+    def at(self, targets: int, rate: float | None, weight_decay: float | None) -> Fidelity:
+        """The same steps on this many targets, at one learning rate and one weight decay; None leaves all of them."""
+        rates = self.rates if rate is None else (rate,)
+        return Fidelity(targets, self.steps, rates, self.weight_decays if weight_decay is None else (weight_decay,))
 
 
 @dataclass(frozen=True)
@@ -153,10 +151,11 @@ def _learning_rate(given: Any) -> float:
 class Evaluator(Protocol):
     """Anything that scores topologies. A score must depend on the arguments alone.
 
-    One that scores models with several places is given a :class:`topologies.stack.Stack`, where a recipe asks for one.
+    What it scores is for its own ``evaluate`` to say: a :class:`topologies.topology.Topology`, of models with several
+    places a :class:`topologies.stack.Stack`, or either. A recipe gives it what its places want.
     """
 
-    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
+    def evaluate(self, topology: Any, fidelity: Fidelity, split: Split, seed: int, /) -> Score:
         """The score of one topology; equal arguments give equal bits, whatever ran before."""
         ...
 

@@ -106,5 +106,5 @@ def check_batches(evaluator: BatchEvaluator, topologies: Sequence[Topology], fid
         )
         for number, topology in enumerate([*topologies, *topologies])
     ]
-    alone = [evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]  # type: ignore[arg-type]
+    alone = [evaluator.evaluate(task.topology, task.fidelity, task.split, task.seed) for task in tasks]
     assert evaluator.evaluate_many(tasks) == alone, "a batch does not score as one at a time"

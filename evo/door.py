@@ -153,7 +153,7 @@ class Result(loop.Result):
 
     def _repr_html_(self) -> str:
         lines = ["".join(f"<th>{heading}</th>" for heading in _HEADINGS)]
-        for row in sorted(self.table.rows, key=lambda row: (row.error.mean, row is not self.table.first)):
+        for row in self.table.by_error:
             apart = "the baseline" if row.difference is None else difference(row.difference)
             counts = (row.topology.n_trainable, row.topology.n_edges, row.topology.depth)
             cells = (row.name, significant(row.error.mean), apart, *map(str, counts), row.label)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from evo.section import Count, Section
-from topologies.stack import Layout, Sizes
+from topologies.stack import Layout, Sizes, size_text
 
 Ends = Annotated[tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2)]], "inputs and outputs"]
 
@@ -37,6 +37,11 @@ class PlaceSettings(Section):
     def layout(self) -> Layout:
         """Which sizes a stack for the model may have."""
         return Layout(self.sizes, self.widths)
+
+    def check(self, name: str, sizes: Sizes) -> None:
+        """Raise ValueError where what is called so has other sizes than a stack for the model may have."""
+        if not self.layout.admits(sizes):
+            raise ValueError(f"{name!r} is {size_text(sizes)}, the recipe {size_text(self.sizes)}")
 
     def about_widths(self, sizes: Sizes) -> str:
         """What hidden widths cost beside the budget, where they are free: biases, and the weights of the head."""

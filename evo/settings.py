@@ -15,7 +15,7 @@ from evo.run_settings import RunSettings
 from evo.section import Count, Section
 from evo.space_settings import SpaceSettings, with_space
 from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
-from topologies.stack import Sizes, size_text
+from topologies.stack import Layout, Sizes, size_text
 
 Proxy = Annotated[str, AfterValidator(check)]
 
@@ -109,6 +109,11 @@ class Settings(RunSettings):
     def sizes(self) -> Sizes:
         """Inputs and outputs of every place of the model."""
         return self.places.sizes if self.places else ((self.n_in, self.n_out),)
+
+    @property
+    def layout(self) -> Layout | None:
+        """Which sizes stacks may have; None where topologies are of one size and no stacks."""
+        return self.places.layout if self.places else None
 
     @property
     def is_cross_validated(self) -> bool:

@@ -173,6 +173,11 @@ def size_text(sizes: Sequence[Sequence[int]]) -> str:
     return "+".join(f"{n_in}x{n_out}" for n_in, n_out in sizes)
 
 
+def each_size(sizes: Iterable[Sequence[int]], between: str = ", ") -> str:
+    """Every place's inputs and outputs in words: ``"784 x 256, 256 x 128"``."""
+    return between.join(f"{n_in} x {n_out}" for n_in, n_out in sizes)
+
+
 def by_place(topologies: Mapping[str, AnyTopology]) -> dict[str, Topology]:
     """Topologies by name, a stack's as ``"name, place 1"``, ``"name, place 2"``, ...; equal places once."""
     found: dict[str, Topology] = {}
@@ -199,8 +204,7 @@ def the_topology(found: AnyTopology, name: object) -> Topology:
     """
     if isinstance(found, Topology) or len(found.places) == 1:
         return found.places[0]
-    sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in found.sizes)
     raise ValueError(
-        f"{name} holds {len(found.places)} places ({sizes}), not one topology: topologies.models.convert puts them all "
-        "into a model, topologies.load(...).places[0] is the first"
+        f"{name} holds {len(found.places)} places ({each_size(found.sizes)}), not one topology: "
+        "topologies.models.convert puts them all into a model, topologies.load(...).places[0] is the first"
     )

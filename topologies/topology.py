@@ -84,6 +84,11 @@ class Topology:
         return (self,)
 
     @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Inputs and outputs, as a stack has them of every place."""
+        return ((self.n_in, self.n_out),)
+
+    @property
     def n_in(self) -> int:
         """Inputs of the cascade."""
         return self.layers[0].n_in

@@ -61,22 +61,10 @@ class Spectrum:
         shares = self._kept / self._kept.sum() if self.rank else self._kept
         return float(np.exp(-np.sum(shares * np.log(shares)))) if self.rank else 0.0
 
-    def degrees_of_freedom(self, ridge: float) -> float:
-        """Directions that can be set without large weights: the sum of λ / (λ + ridge), as in ridge regression.
-
-        It counts directions with λ far above ``ridge`` fully and those far below not at all; ``ridge`` is positive.
-        """
-        return float(np.sum(self.eigenvalues / (self.eigenvalues + ridge)))
-
     @property
     def log_volume(self) -> float:
         """Logarithm of the volume that a unit cube of weights is mapped to: half the sum of logarithms; 0 of none."""
         return float(np.log(self._kept).sum() / 2)
-
-    @property
-    def condition(self) -> float:
-        """The greatest over the least of the ``rank`` eigenvalues, at most 1 / rounding error; 1 of none."""
-        return float(self._kept[0] / self._kept[-1]) if self.rank else 1.0
 
 
 class TangentRank:

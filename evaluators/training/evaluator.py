@@ -23,7 +23,7 @@ from evaluators.training import folds as cross_validation
 from evaluators.training.data import Data
 from evaluators.training.models import LayerFunction, ModelFunction, check_model, layers_of, model_function, sparse
 from evaluators.training.training import alone, batch_size, error_and_errors, train
-from topologies.stack import AnyTopology, Sizes, Stack
+from topologies.stack import AnyTopology, Sizes, Stack, each_size
 
 
 class TrainedAccuracy:
@@ -136,15 +136,14 @@ class TrainedAccuracy:
 
     def _check(self, topology: AnyTopology) -> None:
         """Raise ValueError for a topology that does not fit the model's places."""
-        sizes = topology.sizes if isinstance(topology, Stack) else ((topology.n_in, topology.n_out),) * len(self.sizes)
+        sizes = topology.sizes if isinstance(topology, Stack) else topology.sizes * len(self.sizes)
         if sizes == self.sizes:
             return
         if self.free_widths and isinstance(topology, Stack):
             same = len(sizes) == len(self.sizes) and topology.n_in == self.data.inputs and topology.is_chained
             if same:
                 return
-        found, wanted = (", ".join(f"{n_in} x {n_out}" for n_in, n_out in one) for one in (sizes, self.sizes))
-        raise ValueError(f"the topology is {found}, where the model takes {wanted}")
+        raise ValueError(f"the topology is {each_size(sizes)}, where the model takes {each_size(self.sizes)}")
 
     def _trained(
         self,

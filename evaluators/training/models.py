@@ -15,7 +15,7 @@ from topologies.families.blocks import low_rank
 from topologies.models.cascade import SparseCascade
 from topologies.models.circulant import BlockCirculantLinear
 from topologies.models.hashed import HashedLinear
-from topologies.stack import AnyTopology, Sizes, Stack
+from topologies.stack import AnyTopology, Sizes, Stack, each_size
 from topologies.topology import Topology
 
 
@@ -108,7 +108,7 @@ def check_model(make: ModelFunction, sizes: Sizes, inputs: int, outputs: int, la
         found = model.train()(torch.ones(2, inputs) + torch.arange(2)[:, None])
     except Exception as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())
-        of = f"{places} cascades of {', '.join(f'{n_in} x {n_out}' for n_in, n_out in dict.fromkeys(sizes))}"
+        of = f"{places} cascades of {each_size(dict.fromkeys(sizes))}"
         raise ValueError(f"the model function fails with {of}: {told}") from error
     if not isinstance(found, Tensor) or found.shape != (2, outputs):
         what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

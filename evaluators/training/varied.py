@@ -9,7 +9,7 @@ from evaluators.training.data import Data, Part
 from evaluators.training.evaluator import TrainedAccuracy
 from evaluators.training.layers import LAYERS, find_layer
 from evaluators.training.networks import NETWORKS
-from topologies.stack import AnyTopology, Sizes, Stack
+from topologies.stack import AnyTopology, Sizes
 
 _FEW = 256
 """Examples that a worker proves itself with."""
@@ -69,8 +69,7 @@ class TrainedVariant:
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """As :meth:`evaluators.training.evaluator.TrainedAccuracy.evaluate`."""
-        sizes = topology.sizes if isinstance(topology, Stack) else ((topology.n_in, topology.n_out),)
-        return self._trained(sizes).evaluate(topology, fidelity, split, seed)
+        return self._trained(topology.sizes).evaluate(topology, fidelity, split, seed)
 
     def _trained(self, sizes: Sizes) -> TrainedAccuracy:
         return TrainedAccuracy(

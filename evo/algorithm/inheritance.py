@@ -34,7 +34,7 @@ class Inherited:
 
     def of(self, fidelity: Fidelity) -> Fidelity:
         """The fidelity at these alone."""
-        return fidelity.promoted(fidelity.targets, Score((0.0,), self.learning_rate, self.weight_decay))
+        return fidelity.at(fidelity.targets, self.learning_rate, self.weight_decay)
 
 
 def inherited(parent: Score | None, grid: Grid, key: np.random.Generator) -> Inherited | None:

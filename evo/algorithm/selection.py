@@ -31,7 +31,8 @@ class _Candidate:
     fitness: base.Fitness
 
 
-def _objectives(individual: Individual) -> tuple[float, ...]:
+def _front_values(individual: Individual) -> tuple[float, ...]:
+    """What the front is drawn by: edges beside the objectives."""
     return clamped((individual.error, float(individual.topology.n_edges), *individual.measures))
 
 
@@ -86,21 +87,8 @@ def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
     evaluated = sorted((one for one in individuals if np.isfinite(one.error)), key=lambda one: one.candidate.number)
     if not evaluated:
         return ()
-    best = moocore.is_nondominated([_objectives(one) for one in evaluated])  # of equals the first alone
+    best = moocore.is_nondominated([_front_values(one) for one in evaluated])  # of equals the first alone
     return tuple(one for one, kept in zip(evaluated, best, strict=True) if kept)
-
-
-def fittest(values: Sequence[float], count: int) -> list[int]:
-    """The places of the ``count`` least values, the least first, of equals the first: DEAP's truncation."""
-
-    @dataclass(eq=False)
-    class Placed:
-        place: int
-        fitness: base.Fitness
-
-    fitness = _fitness_class(1)
-    placed = [Placed(place, fitness((min(value, WORST),))) for place, value in enumerate(values)]
-    return [one.place for one in tools.selBest(placed, count)]
 
 
 def tournament(population: Sequence[Individual], generator: np.random.Generator) -> Individual:

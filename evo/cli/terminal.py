@@ -14,10 +14,6 @@ status = console.status("loading ...")
 """A line that lives while a command loads what it needs and, where it has no other display, while it works."""
 
 
-PACKAGES = ("evo", "cluster", "evaluators", "topologies")
-"""Whose log a person may want to see."""
-
-
 @dataclass
 class Wordiness:
     """How much a command says, which its options ``-q`` and ``-v`` set before it begins."""
@@ -39,6 +35,8 @@ def be_quiet() -> None:
 
 def be_verbose() -> None:
     """Show what is logged, too."""
+    from evo.storage.log import PACKAGES  # only here, for it takes a moment
+
     wordiness.verbose = True
     for name in PACKAGES:
         logging.getLogger(name).setLevel(logging.INFO)

@@ -6,16 +6,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evo.experiment.for_data import Chosen
+from evo.experiment.for_data import MadeRecipe
 from evo.experiment.plan import plan
+from topologies.stack import each_size
 
 
-def show_choice(chosen: Chosen, workers: int, console: Console) -> None:
+def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
     """Print data, sizes, epochs, candidates, the grid and the expected time."""
     settings, fidelity = chosen.settings, chosen.settings.fidelity
     training = settings.training
     assert training is not None and training.hidden is not None and settings.found is not None
-    layers = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
+    layers = each_size(settings.sizes, " and ")
     dense = sum(n_in * n_out for n_in, n_out in settings.sizes)
     together = " together" if len(settings.sizes) > 1 else ""
     outputs = settings.found.outputs or 0

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from evaluators.task import Split
-from evo.experiment.plan import Phase, dense_work, plan, usual_seconds
+from evo.experiment.pace import dense_work, usual_seconds
+from evo.experiment.plan import Phase, plan
 from evo.report.numbers import significant
 from evo.settings import Settings
 from evo.storage.names import DENSE

@@ -14,7 +14,8 @@ from rich.markup import escape
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
-from evo.experiment.plan import plan, planned_workers, seconds_per_step
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import plan, planned_workers
 from evo.experiment.search import Result, search
 from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
@@ -126,7 +127,7 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     """Print what a search found, as a line of JSON on standard output if that is wanted."""
     history = History.of(result.folder)
     if as_json:
-        print(json.dumps(found(result, history)))
+        print(json.dumps(json_values(result, history)))
         return
     console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
     console.print()
@@ -147,7 +148,7 @@ def _report(folder: Path) -> None:
         _log.warning("the report could not be made (%s); `evofabric report %s` tries again", error, folder)
 
 
-def found(result: Result, history: History) -> dict[str, Any]:
+def json_values(result: Result, history: History) -> dict[str, Any]:
     """What a search found, as JSON has it."""
     return {
         **plain(result.table),

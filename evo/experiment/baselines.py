@@ -60,17 +60,15 @@ def candidates_of(family: str, settings: Settings) -> Sequence[AnyMember]:
     """The family's members at a recipe's sizes within its budget, see :func:`candidates`; for a model with several
     places stacks of them.
     """
-    layout = settings.places.layout if settings.places else None
-    return candidates_at(family, settings.n_in, settings.n_out, layout, settings.budget)
+    return candidates_at(family, settings.n_in, settings.n_out, settings.layout, settings.budget)
 
 
 def fit_of(family: str, settings: Settings) -> AnyMember | None:
     """What a family chooses by itself at a recipe's sizes and budget, see ``Family.fit``; None where it has nothing."""
-    layout = settings.places.layout if settings.places else None
     try:
-        if layout is None:
+        if settings.layout is None:
             return FAMILIES[family].fit(settings.n_in, settings.n_out, settings.budget)
-        return fitted_members(layout, settings.budget, FAMILIES[family].fit)
+        return fitted_members(settings.layout, settings.budget, FAMILIES[family].fit)
     except ValueError:
         return None
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
-from evaluators.task import Evaluator, Score, Split
+from evaluators.task import Evaluator, Split
 from evo.experiment.baselines import baseline_row, best_member, given_baseline, tuned
 from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.tune import Trial
@@ -30,7 +29,6 @@ from evo.storage.run import Run, Watcher, open_run
 from topologies.files import read
 from topologies.names import topology_file
 from topologies.stack import AnyTopology, Stack, size_text, the_topology
-from topologies.topology import Topology
 
 
 def tuning(settings: Settings, family: str, watcher: Watcher) -> tuple[tuple[Trial, ...], Row]:
@@ -66,8 +64,7 @@ def for_scores(topologies: Mapping[str, AnyTopology], overrides: Sequence[str]) 
     if run is not None:
         largest = max(one.n_trainable for one in topologies.values())
         found = _of_run(run, overrides, largest)
-        sizes = [one.sizes if isinstance(one, Stack) else ((one.n_in, one.n_out),) for one in topologies.values()]
-        if found is not None and (found.places is not None or all(one == found.sizes for one in sizes)):
+        if found is not None and (found.places or {one.sizes for one in topologies.values()} == {found.sizes}):
             return found
     first = next(iter(topologies.values()))
     values = overridden({}, overrides)
@@ -151,8 +148,7 @@ def _at_places(settings: Settings, name: str, topology: AnyTopology) -> AnyTopol
     if settings.places is None:
         return the_topology(topology, name)
     stack = topology if isinstance(topology, Stack) else Stack((topology,) * len(settings.sizes))
-    if not settings.places.layout.admits(stack.sizes):
-        raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(settings.sizes)}")
+    settings.places.check(name, stack.sizes)
     return stack
 
 
@@ -201,11 +197,10 @@ def verify(path: Path, evaluator: Evaluator | None = None) -> Verification:
     if not isinstance(stated, dict) or provenance.recipe is None or provenance.seed is None:
         raise ValueError(f"{path} states no test score: only champions of a finished search do")
     settings = validate(provenance.recipe)
-    chosen = Score((stated["error"],), stated["learning_rate"], stated.get("weight_decay"))
-    fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).promoted(stated["targets"], chosen)
+    chosen = stated["learning_rate"], stated.get("weight_decay")
+    fidelity = replace(settings.fidelity.validation, steps=stated["steps"]).at(stated["targets"], *chosen)
     judge = evaluator_of(settings, evaluator)
-    form = cast(Topology, topology.canonical)  # or a stack, as the recipe's evaluator takes
-    score = judge.evaluate(form, fidelity, Split.TEST, provenance.seed)
+    score = judge.evaluate(topology.canonical, fidelity, Split.TEST, provenance.seed)
     low, high = stated["interval"]
     found = error_interval(score, settings.is_cross_validated)
     return Verification(stated["error"], Interval(stated["error"], low, high), found)

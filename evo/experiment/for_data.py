@@ -18,7 +18,8 @@ from evaluators.training.evaluator import sizes_of
 from evaluators.training.labels import Kind
 from evaluators.training.training import batch_size
 from evo.experiment.care import BATCH, CARES, MOST_CANDIDATES, Care, values_of
-from evo.experiment.plan import dense_phases, plan, seconds_per_epoch
+from evo.experiment.pace import seconds_per_epoch
+from evo.experiment.plan import dense_phases, plan
 from evo.own_data import FEWEST_EXAMPLES
 from evo.recipe import overridden, validate
 from evo.settings import Settings
@@ -72,7 +73,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class MadeRecipe:
     """A recipe's plain values with its settings, and the time that was measured and is expected."""
 
     values: Mapping[str, Any]
@@ -81,7 +82,7 @@ class Chosen:
     expected_minutes: float
 
 
-def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chosen:
+def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> MadeRecipe:
     """The recipe of a search that ends in time on so many workers as fast as this machine is now.
 
     The most careful search is taken that leaves half of the time to evolution and random search, with as many
@@ -113,7 +114,7 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> Chose
         found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
     settings = _valid(found, wanted, made["budget"])
     length = sum(phase.length(workers) for phase in plan(settings)) * _scaled(seconds, data, settings)
-    return Chosen(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
+    return MadeRecipe(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
 
 
 def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:

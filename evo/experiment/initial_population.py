@@ -14,7 +14,7 @@ from evo.variation.bounds import Bounds
 from evo.variation.breed import filled, sampled
 from topologies.families.evolved import evolved
 from topologies.families.rule import least_budget
-from topologies.stack import AnyTopology, Layout, Stack
+from topologies.stack import AnyTopology, Layout, Sizes, Stack
 
 FAMILIES = ("parallel_butterfly", "butterfly", "clos", "random_regular")
 """The families whose members are taken; random regular topologies are the control among them."""
@@ -95,9 +95,9 @@ def _chosen(trials: Sequence[Trial], layout: Layout | None, bounds: Bounds, seed
     best = list(islice(_fitting(trials, layout, bounds, seed), PER_FAMILY))
     if layout is None or not layout.widths:
         return best
-    by_sizes: dict[object, list[Trial]] = {}
+    by_sizes: dict[Sizes, list[Trial]] = {}
     for trial in trials:
-        by_sizes.setdefault(isinstance(trial.topology, Stack) and trial.topology.sizes, []).append(trial)
+        by_sizes.setdefault(trial.topology.sizes, []).append(trial)
     return best + [one for some in by_sizes.values() for one in islice(_fitting(some, layout, bounds, seed), 1)]
 
 

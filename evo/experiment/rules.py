@@ -27,8 +27,7 @@ def rules_of(
     A baseline of one layer (of a prime size) would leave nothing to search: then a usual depth bounds the search.
     """
     settings, best = run.settings, baseline.finalist.topology
-    asked, fidelity, sizes = settings.bounds, settings.fidelity, settings.sizes
-    layout = settings.places.layout if settings.places else None
+    asked, fidelity, sizes, layout = settings.bounds, settings.fidelity, settings.sizes, settings.layout
     ends = [*(end for size in sizes for end in size), *(most for _, most in (layout.widths if layout else ()))]
     bounds = Bounds(
         budget=settings.budget,

@@ -50,7 +50,7 @@ from evo.storage.records import EndRecord, PhaseStarted, RowRecord, TableRecord
 from evo.storage.results import Chosen, Finalist, FinalTable, Row
 from evo.storage.run import Run, Watcher, open_run
 from topologies.shuffle import shuffled
-from topologies.stack import AnyTopology
+from topologies.stack import AnyTopology, each_size
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def _baseline(run: Run[Settings], trials: Mapping[str, Sequence[Trial]], chosen:
     if trials[PARALLEL_BUTTERFLY] and row not in (GIVEN_BASELINE, BASELINES[PARALLEL_BUTTERFLY]):
         raise ValueError(f"the baseline could not be evaluated at full fidelity: {run.evaluations.last_failure}")
     if row is None:
-        wanted = " and ".join(f"{n_in} x {n_out}" for n_in, n_out in settings.sizes)
+        wanted = each_size(settings.sizes, " and ")
         raise ValueError(
             f"there is no baseline: no hand-derived family has a connected member of {wanted} with at most "
             f"{settings.budget} trainable edges; raise the budget, or give a baseline in the recipe"

@@ -88,9 +88,9 @@ def sizes_in_space(settings: Settings, families: Mapping[str, int]) -> dict[str,
 
 def _ways(settings: Settings) -> list[tuple[Sizes, list[int]]]:
     """Sizes of all places and how many trainable edges each may have: of one place, the recipe's own."""
-    if settings.places is None:
+    if settings.layout is None:
         return [(settings.sizes, [settings.budget])]
-    return divided(settings.places.layout, settings.budget)
+    return divided(settings.layout, settings.budget)
 
 
 def _patches(space: Space, settings: Settings) -> Iterator[Finalist]:

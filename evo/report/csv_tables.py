@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from evaluators.proxies.registry import CONTROL
 from evo.algorithm.nsga2 import Policy
 from evo.storage import names
 from evo.storage.history import History
@@ -16,7 +17,6 @@ _CHOSEN = ("learning_rate", "weight_decay")
 _CANDIDATE = ("phase", "number", "generation", "parents", "operator", "family", "error", *_CHOSEN)
 _TRIAL = ("number", "member", "error", *_CHOSEN)
 _ABOUT = ("n_trainable", "n_edges", "depth", "seconds", "device", "digest", "failure")
-_CONTROL = ("controllability", "unfairness")
 _ROW = ("topology", "member", "n_trainable", "n_edges", "depth", *_CHOSEN, "error", "error_low", "error_high")
 _FINALIST = ("number", "digest", "search_error", "retrained_error", "gap")
 _DIFFERENCE = ("difference", "low", "high")
@@ -36,13 +36,13 @@ def candidates_csv(history: History) -> str:
         for policy in Policy
         for record in history.scores(policy.value)
     ]
-    return _csv((*_CANDIDATE, *_ABOUT, *_CONTROL), rows)
+    return _csv((*_CANDIDATE, *_ABOUT, *CONTROL), rows)
 
 
 def trials_csv(history: History, family: str) -> str:
     """Every member of a family that was tried while tuning it."""
     trials = history.scores(names.tuning(family))
-    return _csv((*_TRIAL, *_ABOUT, *_CONTROL), [{**_about(one), "member": one.origin.label} for one in trials])
+    return _csv((*_TRIAL, *_ABOUT, *CONTROL), [{**_about(one), "member": one.origin.label} for one in trials])
 
 
 def final_table_csv(history: History) -> str:
@@ -59,7 +59,7 @@ def final_table_csv(history: History) -> str:
             values |= dict(zip(_DIFFERENCE, ends, strict=True))
         values["search_error"] = row.search_error
         rows.append(values | _control(history.scores(names.test(row.name))[0]))
-    return _csv((*_ROW, *_DIFFERENCE, "search_error", *_CONTROL), rows)
+    return _csv((*_ROW, *_DIFFERENCE, "search_error", *CONTROL), rows)
 
 
 def finalists_csv(history: History) -> str:

@@ -12,7 +12,7 @@ from evo.report.numbers import difference_and_ends, significant
 from evo.report.text import (
     WORDS,
     about_controls,
-    control_in_words,
+    controllability_in_words,
     files_of,
     headline,
     numbers_in_words,
@@ -25,8 +25,8 @@ from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import ROWS
 from evo.storage.records import ScoreRecord
-from evo.storage.results import FinalTable, Verdict
-from topologies.stack import Stack
+from evo.storage.results import FinalTable, Row
+from topologies.stack import Stack, each_size
 
 _STEPS = 8
 """Steps of a long lineage that are told one by one: the last ones."""
@@ -70,7 +70,7 @@ def description(history: History, pictures: str | None = None) -> str:
         _comparisons(history, table),
         final_table_markdown(table),
         retrained_words(history),
-        control_in_words(history),
+        controllability_in_words(history),
         _origin(history),
         _use(history),
         _files(history),
@@ -96,11 +96,10 @@ def about_family(history: History, family: str) -> str:
 
 
 def _comparisons(history: History, table: FinalTable) -> str:
-    found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-    for other in table.others:
-        apart = table.first.minus(other)
-        found[table.verdicts[other.name]].append(f"{other.name} {difference_and_ends(apart)}")
-    lines = [f"- **{WORDS[verdict]}** {', '.join(rows)}" for verdict, rows in found.items() if rows]
+    def told(rows: Sequence[Row]) -> str:
+        return ", ".join(f"{row.name} {difference_and_ends(table.first.minus(row))}" for row in rows)
+
+    lines = [f"- **{WORDS[verdict]}** {told(rows)}" for verdict, rows in table.by_verdict().items()]
     about = f"\n\n{about_controls(history, table)}"
     how = "" if table.is_deterministic else " (Holm's correction over all of these comparisons)"
     return f"The evolved champion is{how}\n\n" + "\n".join(lines) + about
@@ -145,7 +144,7 @@ def _mate(candidate: ScoreRecord, candidates: Sequence[ScoreRecord]) -> str:
 
 def how_to_convert(file: Path, champion: Stack) -> str:
     """The lines of Python that put all places of a stack into a model."""
-    sizes = ", ".join(f"{n_in} x {n_out}" for n_in, n_out in champion.sizes)
+    sizes = each_size(champion.sizes)
     return f'import topologies.models as tm\nmodel = tm.convert(model, "{file}")  # with linear layers of {sizes}'
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from evo.report.numbers import difference, significant
-from evo.report.text import Words, dense_words, founder_words
+from evo.report.text import WORDS, Words, dense_words, founder_words
 from evo.storage.results import FinalTable, Interval, Row, SharedWeights, Verdict
 
 _HEADINGS = ("topology", "", "error", "difference", "trained", "edges", "depth")
@@ -58,15 +58,11 @@ def weight_sharing_words(found: Sequence[SharedWeights]) -> str:
 
 def verdict(table: FinalTable, founder: str | None = None) -> str:
     """In words, what the first row's comparison with every other row says, and what to use where that is another."""
-    found: dict[Verdict, list[str]] = {verdict: [] for verdict in Verdict}
-    for name, one in table.verdicts.items():
-        found[one].append(name)
-    words = {
-        Verdict.BETTER: "is better than",
-        Verdict.LEVEL: "is not told apart from",
-        Verdict.WORSE: "[bold]does not beat[/bold]",
-    }
-    parts = [f"{words[verdict]} {', '.join(map(escape, rows))}" for verdict, rows in found.items() if rows]
+    words = {one: f"is {told}" for one, told in WORDS.items()} | {Verdict.WORSE: "[bold]does not beat[/bold]"}
+    parts = [
+        f"{words[verdict]} {', '.join(escape(row.name) for row in rows)}"
+        for verdict, rows in table.by_verdict().items()
+    ]
     how = "" if table.is_deterministic else " (paired, 95 %, Holm over all rows)"
     use = founder_words(table, founder)
     told = [f"The {table.first.name} {'; it '.join(parts)}{how}.", dense_words(table)]

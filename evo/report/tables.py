@@ -100,12 +100,12 @@ def requirements_table(name: str, topology: Topology) -> Table:
 
 
 def plan_table(phases: Sequence[Phase]) -> Table:
-    """What a search will evaluate."""
+    """What a search will evaluate; phases in which there is nothing to do are left out."""
     table = Table(title="What will be evaluated", title_justify="left")
     table.add_column("phase")
     for heading in ("evaluations", "targets", "steps", "rates", "decays"):
         table.add_column(heading, justify="right")
-    for phase in phases:
+    for phase in (one for one in phases if one.evaluations):
         fidelity = phase.fidelity
         numbers = (
             phase.evaluations,

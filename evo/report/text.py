@@ -125,7 +125,7 @@ def verdict_in_words(table: FinalTable) -> str:
     return f"Evolution found a better topology than the {table.baseline_name}{but}."
 
 
-class Controlled(NamedTuple):
+class ControllabilityTotals(NamedTuple):
     """Ratios of inputs that a topology controls, of how many, and how unevenly; of a stack sums, and the greatest."""
 
     total: float
@@ -147,17 +147,17 @@ def retrained_words(history: History) -> str:
     )
 
 
-def controls(history: History) -> dict[str, Controlled]:
+def controllability_of(history: History) -> dict[str, ControllabilityTotals]:
     """Uniform K of the champion and of the baseline, by the names of their rows; without a final table none."""
     table = history.table
     rows = (table.first, table.baseline) if table else ()
-    return {row.name: _controlled(row.topology) for row in rows}
+    return {row.name: _totals(row.topology) for row in rows}
 
 
-def _controlled(topology: AnyTopology) -> Controlled:
+def _totals(topology: AnyTopology) -> ControllabilityTotals:
     found = [Controllability("uniform").analyse(place) for place in topology.places]
     ratios = sum(place.n_out * (place.n_in - 1) for place in topology.places)
-    return Controlled(sum(one.total for one in found), ratios, max(one.unfairness for one in found))
+    return ControllabilityTotals(sum(one.total for one in found), ratios, max(one.unfairness for one in found))
 
 
 def numbers_in_words(history: History, table: FinalTable) -> str:
@@ -214,12 +214,12 @@ def dense_words(table: FinalTable) -> str:
     )
 
 
-def control_in_words(history: History) -> str:
+def controllability_in_words(history: History) -> str:
     """How many ratios of inputs the champion and the baseline control, and how evenly (paper, section VI)."""
     told = [
         f"the {name} controls {control.total:.0f} of {control.ratios} ratios of inputs "
         f"(unfairness {control.unfairness:.3f})"
-        for name, control in controls(history).items()
+        for name, control in controllability_of(history).items()
     ]
     return f"In the uniform reading of controllability {_list(told)}."
 

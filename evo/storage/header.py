@@ -35,7 +35,7 @@ from evo.storage.records import (
 )
 from topologies.names import at_places, resolve
 from topologies.packing import from_text, to_text
-from topologies.stack import AnyTopology, Sizes, size_text
+from topologies.stack import AnyTopology, Sizes, each_size
 
 JOURNAL = "journal.jsonl"
 _PACKAGES = ("evofabric", "numpy", "numba", "torch", "ray", "deap", "optuna", "mlflow")
@@ -81,14 +81,12 @@ def named_topologies(settings: RunSettings) -> dict[str, AnyTopology]:
     if places is not None:
         stacks = {name: at_places(name, places.sizes) for name in settings.topologies}
         for name, stack in stacks.items():
-            if not places.layout.admits(stack.sizes):
-                raise ValueError(f"{name!r} is {size_text(stack.sizes)}, the recipe {size_text(places.sizes)}")
+            places.check(name, stack.sizes)
         return dict(stacks)
     found = {name: resolve(name) for name in settings.topologies}
     for name, topology in found.items():
-        if (topology.n_in, topology.n_out) != (settings.n_in, settings.n_out):
-            sizes = f"{topology.n_in} x {topology.n_out}, the recipe {settings.n_in} x {settings.n_out}"
-            raise ValueError(f"{name!r} is {sizes}")
+        if topology.sizes != settings.sizes:
+            raise ValueError(f"{name!r} is {each_size(topology.sizes)}, the recipe {each_size(settings.sizes)}")
     return dict(found)
 
 

@@ -11,6 +11,7 @@ from evo.storage.records import EndRecord, GenerationRecord, PhaseStarted, RunEv
 
 LOG = "log.txt"
 PACKAGES = ("evo", "cluster", "evaluators", "topologies")
+"""Whose log a person may want to see."""
 _log = logging.getLogger(__name__)
 
 

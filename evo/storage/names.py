@@ -102,5 +102,6 @@ def searched(row: str) -> str:
 
 def is_of_the_end(phase: str) -> bool:
     """Whether a phase comes after the search itself, and so anew when the search is extended."""
-    rows = ("validation: ", "beyond the grid ", "final validation: ", "search error: ", "test: ")
-    return phase.startswith((*rows, FOUNDER_ERRORS, RETRAINED))
+    of_rows = (make("") for make in (validation, final_validation, searched, test))
+    grown = (beyond("", step) for step in range(1, GRID_STEPS + 1))
+    return phase.startswith((*of_rows, *grown, FOUNDER_ERRORS, RETRAINED))

@@ -169,6 +169,11 @@ class FinalTable:
         sides = {name: Verdict.BETTER if one.mean < 0 else Verdict.WORSE for name, one in found.items()}
         return {name: sides[name] if name in held else Verdict.LEVEL for name in found}
 
+    def by_verdict(self) -> dict[Verdict, list[Row]]:
+        """All rows but the first by what that one is beside them: better, level, worse, as far as there are such."""
+        found = {one: [row for row in self.others if self.verdicts[row.name] is one] for one in Verdict}
+        return {verdict: rows for verdict, rows in found.items() if rows}
+
     def with_search_errors(self, errors: Mapping[str, float | None]) -> FinalTable:
         """The table with errors by the evaluator that candidates were searched by, by the names of rows."""
         rows = (replace(row, search_error=errors.get(row.name)) for row in self.rows)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC
+from itertools import chain
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -23,16 +24,12 @@ from evo.storage.pools import check_evaluator, evaluator_of, open_pool
 from evo.storage.records import (
     EndRecord,
     EndStatus,
-    GenerationRecord,
     Header,
     Note,
-    ProxyRecord,
     Record,
-    RuleRecord,
     RunEvent,
     RunOpened,
     ScoreRecord,
-    TableRecord,
     key_of_note,
 )
 from topologies.stack import AnyTopology
@@ -184,13 +181,8 @@ def _under_way(
         counting = current(records)
         evaluations = Evaluations(journal, pool, show, counting, settings.noted)
         evaluations.learn(records)
-        for cut in folder.glob(f"{JOURNAL}{DAMAGED}*"):
-            evaluations.learn(one for one in intact(cut) if _is_reusable(one))
-        for others in reused:
-            if _judge(others[0]) == _judge(journal.header):
-                evaluations.learn(one for one in others if _is_reusable(one))
-        notes = (one for one in counting if isinstance(one, GenerationRecord | TableRecord | ProxyRecord | RuleRecord))
-        noted = {key_of_note(note) for note in notes}
+        evaluations.learn(_from_elsewhere(folder, journal.header, reused))
+        noted = {key_of_note(one) for one in counting if isinstance(one, Note)}
         run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
         show(RunOpened(journal.header, folder, pool.size))
         for record in counting:
@@ -198,22 +190,33 @@ def _under_way(
                 watcher(record)
         records.clear()
         del counting
-        try:
+        with _ended(run):
             yield run
-        except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError | BrokenPipeError)
-            why = "" if isinstance(error, SystemExit) else str(error)  # of which that is but a number
-            with suppress(PausedError, BrokenPipeError):
-                run.end("KILLED" if stopped else "FAILED", why)
-            if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
-                raise PausedError(folder, error) from error
-            raise
-        run.end("FINISHED")
 
 
-def _is_reusable(record: Record) -> bool:
-    """Whether a record is a score that another journal may take over."""
-    return isinstance(record, ScoreRecord) and not record.failure
+@contextmanager
+def _ended(run: Run[SettingsT]) -> Iterator[None]:
+    """Journal how the block is left; PausedError where that is for want of room on the disk."""
+    try:
+        yield
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit | PausedError | BrokenPipeError)
+        why = "" if isinstance(error, SystemExit) else str(error)  # of which that is but a number
+        with suppress(PausedError, BrokenPipeError):
+            run.end("KILLED" if stopped else "FAILED", why)
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+            raise PausedError(run.folder, error) from error
+        raise
+    run.end("FINISHED")
+
+
+def _from_elsewhere(folder: Path, header: Header, reused: Sequence[Sequence[Record]]) -> Iterator[ScoreRecord]:
+    """Scores that a run may take over: what was cut from its own journal, and those of others with the same judge."""
+    cut = (intact(file) for file in folder.glob(f"{JOURNAL}{DAMAGED}*"))
+    alike = (records for records in reused if _judge(records[0]) == _judge(header))
+    for record in chain.from_iterable((*cut, *alike)):
+        if isinstance(record, ScoreRecord) and not record.failure:
+            yield record
 
 
 def _judge(header: Record) -> tuple[str, str, int]:

@@ -22,7 +22,7 @@ from evo.report.correlation import running_correlation
 from evo.report.csv_tables import trials_csv
 from evo.report.description import about_family
 from evo.report.numbers import ratio
-from evo.report.text import controls
+from evo.report.text import controllability_of
 from evo.settings import Settings
 from evo.storage import names
 from evo.storage.history import History
@@ -186,7 +186,7 @@ def _test(history: History) -> Iterator[Point]:
 def _controllability(history: History) -> Iterator[Point]:
     """Uniform K of the champion and the baseline (paper, section VI): its total and its unfairness."""
     if history.result:
-        for name, control in zip(("champion", "baseline"), controls(history).values(), strict=False):
+        for name, control in zip(("champion", "baseline"), controllability_of(history).values(), strict=False):
             values = {f"{name}_total": control.total, f"{name}_unfairness": control.unfairness}
             yield from _points(values, "controllability", 0, history.result.time)
 

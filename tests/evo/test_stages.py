@@ -17,7 +17,8 @@ from evaluators.staged import BatchStaged, EachPlace, GpuStaged, Staged, staged
 from evaluators.task import Task
 from evo.console.search import show_plan
 from evo.experiment.compare import verify
-from evo.experiment.plan import plan, seconds_per_step
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
 from evo.recipe import validate
 from evo.report.csv_tables import final_table_csv

@@ -148,11 +148,11 @@ def _regular_layer(n_in: int, n_out: int, fan_in: int, generator: np.random.Gene
     sources = generator.permutation(n_in)[(numbers * n_in // n_out + window) % n_in].ravel()
     targets = np.repeat(generator.permutation(n_out), fan_in)
     for _ in range(_SWEEPS):
-        sources = switched(sources, targets, n_in, n_out, generator)
+        sources = switched(sources, targets, n_in, generator)
     return Layer(n_in, n_out, sources, targets, np.ones(sources.size, dtype=np.bool_))
 
 
-def switched(sources: _Numbers, targets: _Numbers, n_in: int, n_out: int, generator: np.random.Generator) -> _Numbers:
+def switched(sources: _Numbers, targets: _Numbers, n_in: int, generator: np.random.Generator) -> _Numbers:
     """Pair the edges up at random and exchange the sources of each pair where that doubles no edge."""
     order = generator.permutation(sources.size)
     half = sources.size // 2

@@ -64,7 +64,7 @@ def _layer(wiring: Wiring, n_in: int, n_out: int, edges: int, stride: int, gener
         sources = generator.permutation(n_in)[np.arange(edges) % n_in]  # no fan-in is above n_in, so no edge is double
         targets = generator.permutation(n_out)[targets]
         for _ in range(_SWEEPS):
-            sources = switched(sources, targets, n_in, n_out, generator)
+            sources = switched(sources, targets, n_in, generator)
     else:
         within = np.arange(edges) - np.repeat(np.cumsum(fans) - fans, fans)
         first = np.arange(n_out) * n_in // n_out

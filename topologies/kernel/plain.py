@@ -24,7 +24,7 @@ from topologies.topology import Topology
 
 
 @dataclass(frozen=True)
-class Way:
+class Direction:
     """The edges of one layer in order of the neuron they go to, in one of their two directions.
 
     ``sources`` and ``targets``, ``(edges,)``, are their ends, ``starts``, ``(n_out,)``, each target's first edge, and
@@ -37,30 +37,30 @@ class Way:
     order: Tensor
 
 
-Ways = list[tuple[Way, Way]]
-"""For every layer the way over it from the inputs on, and the way back."""
-_Over = Callable[[Tensor, Tensor, Way, Way], Tensor]
+Directions = list[tuple[Direction, Direction]]
+"""For every layer the direction from the inputs on, and the one back."""
+_Over = Callable[[Tensor, Tensor, Direction, Direction], Tensor]
 
 
 class Edges(NamedTuple):
     """All edges of a cascade on one device, and the numbers of the trainable ones."""
 
-    ways: Ways
+    directions: Directions
     trainable: Tensor
 
     @staticmethod
     def of(topology: Topology, device: torch.device) -> Edges:
         """The edges of a topology, whatever the default device is."""
         trainable = np.flatnonzero(np.concatenate([layer.trainable for layer in topology.layers]))
-        return Edges([_both_ways(layer, device) for layer in topology.layers], _indices(trainable, device))
+        return Edges([_directions(layer, device) for layer in topology.layers], _indices(trainable, device))
 
 
-def _both_ways(layer: Layer, device: torch.device) -> tuple[Way, Way]:
+def _directions(layer: Layer, device: torch.device) -> tuple[Direction, Direction]:
     by_source = np.argsort(layer.sources, kind="stable")
     ends = layer.sources[by_source], layer.targets[by_source]
     ahead = layer.sources, layer.targets, np.cumsum(layer.fan_in) - layer.fan_in, np.argsort(by_source)
     behind = ends[1], ends[0], np.cumsum(layer.fan_out) - layer.fan_out, by_source
-    first, second = (Way(*(_indices(values, device) for values in way)) for way in (ahead, behind))
+    first, second = (Direction(*(_indices(values, device) for values in one)) for one in (ahead, behind))
     return first, second
 
 
@@ -70,36 +70,36 @@ def _indices(values: NDArray[np.integer], device: torch.device) -> Tensor:
 
 def multiply(x: Tensor, weight: Tensor, edges: Edges) -> Tensor:
     """Rows ``(rows, n_in)`` through all layers, ``(rows, n_out)``, by the trainable weights of the cascade."""
-    ones = weight.new_ones(sum(ahead.sources.numel() for ahead, _ in edges.ways))
-    return carry(ones.index_copy(0, edges.trainable, weight), x.T, edges.ways).T.contiguous()
+    ones = weight.new_ones(sum(ahead.sources.numel() for ahead, _ in edges.directions))
+    return carry(ones.index_copy(0, edges.trainable, weight), x.T, edges.directions).T.contiguous()
 
 
-def carry(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
+def carry(weights: Tensor, values: Tensor, directions: Directions) -> Tensor:
     """Values ``(n_in, columns)`` over all layers: ``(n_out, columns)``.
 
     ``weights``, ``(edges,)``, are those of all layers, each in order of (target, source). Compilers and tracers, which
     want first derivatives only, are given PyTorch's own function.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        return _last(weights, values, ways)
-    return _Cascade.apply(weights, values, ways)  # type: ignore[no-any-return, no-untyped-call]
+        return _last(weights, values, directions)
+    return _Cascade.apply(weights, values, directions)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _by_layer(weights: Tensor, ways: Ways) -> tuple[Tensor, ...]:
-    return torch.split(weights, [ahead.sources.numel() for ahead, _ in ways])
+def _by_layer(weights: Tensor, directions: Directions) -> tuple[Tensor, ...]:
+    return torch.split(weights, [ahead.sources.numel() for ahead, _ in directions])
 
 
-def _last(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
+def _last(weights: Tensor, values: Tensor, directions: Directions) -> Tensor:
     """What is left of the values after all layers; hidden ones are let go at once, so that memory is used again."""
-    for of_layer, (ahead, behind) in zip(_by_layer(weights, ways), ways, strict=True):
+    for of_layer, (ahead, behind) in zip(_by_layer(weights, directions), directions, strict=True):
         values = _sums(of_layer, values, ahead, behind)
     return values
 
 
-def _before(weights: Tensor, values: Tensor, ways: Ways, over: _Over) -> list[Tensor]:
+def _before(weights: Tensor, values: Tensor, directions: Directions, over: _Over) -> list[Tensor]:
     """What arrives at every layer."""
     found = [values]
-    for of_layer, (ahead, behind) in zip(_by_layer(weights, ways)[:-1], ways, strict=False):
+    for of_layer, (ahead, behind) in zip(_by_layer(weights, directions)[:-1], directions, strict=False):
         found.append(over(of_layer, found[-1], ahead, behind))
     return found
 
@@ -113,12 +113,12 @@ class _Cascade(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(weights: Tensor, values: Tensor, ways: Ways) -> Tensor:
-        return _last(weights, values, ways)
+    def forward(weights: Tensor, values: Tensor, directions: Directions) -> Tensor:
+        return _last(weights, values, directions)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Ways], output: Tensor) -> None:
-        *tensors, ctx.ways = inputs
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Directions], output: Tensor) -> None:
+        *tensors, ctx.directions = inputs
         ctx.save_for_backward(*tensors)
         ctx.save_for_forward(*tensors)
 
@@ -129,8 +129,8 @@ class _Cascade(torch.autograd.Function):
         # Where gradients are on, or tangents arrive, what is computed here is differentiated in turn.
         again = torch.is_grad_enabled() or forward_ad._current_level >= 0
         over, match = (_over, _match) if again else (_sums, _products)
-        before = _before(weights, values, ctx.ways, over)
-        layers = list(zip(_by_layer(weights, ctx.ways), before, ctx.ways, strict=True))
+        before = _before(weights, values, ctx.directions, over)
+        layers = list(zip(_by_layer(weights, ctx.directions), before, ctx.directions, strict=True))
         found = []
         for of_layer, at, (ahead, behind) in reversed(layers):
             found.append(match(wanted, at, ahead, behind))
@@ -140,30 +140,30 @@ class _Cascade(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         (weights, values), (of_weights, moved, _) = ctx.saved_tensors, tangents
-        before = _before(weights, values, ctx.ways, _over)
-        by_layer = zip(_by_layer(weights, ctx.ways), _by_layer(of_weights, ctx.ways), before, ctx.ways, strict=True)
-        for of_layer, tangent, at, way in by_layer:
-            moved = _over(tangent, at, *way) + _over(of_layer, moved, *way)
+        before = _before(weights, values, ctx.directions, _over)
+        by_layer = (_by_layer(some, ctx.directions) for some in (weights, of_weights))
+        for of_layer, tangent, at, both in zip(*by_layer, before, ctx.directions, strict=True):
+            moved = _over(tangent, at, *both) + _over(of_layer, moved, *both)
         return moved
 
 
-def _over(weights: Tensor, values: Tensor, ahead: Way, behind: Way) -> Tensor:
+def _over(weights: Tensor, values: Tensor, ahead: Direction, behind: Direction) -> Tensor:
     """Values ``(n_in, columns)`` over one layer, ``(n_out, columns)``, by weights in the order of ``ahead``."""
     return _Layer.apply(weights, values, ahead, behind)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _match(at_targets: Tensor, at_sources: Tensor, ahead: Way, behind: Way) -> Tensor:
+def _match(at_targets: Tensor, at_sources: Tensor, ahead: Direction, behind: Direction) -> Tensor:
     """For every edge, the inner product over the columns of what is at its target and what is at its source."""
     return _Match.apply(at_targets, at_sources, ahead, behind)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _sums(weights: Tensor, values: Tensor, ahead: Way, behind: Way) -> Tensor:
+def _sums(weights: Tensor, values: Tensor, ahead: Direction, behind: Direction) -> Tensor:
     """:func:`_over` without a second derivative."""
     values = values.contiguous()  # embedding_bag is up to four times slower on a transposed view
     return embedding_bag(ahead.sources, values, ahead.starts, mode="sum", per_sample_weights=weights)
 
 
-def _products(at_targets: Tensor, at_sources: Tensor, ahead: Way, behind: Way) -> Tensor:
+def _products(at_targets: Tensor, at_sources: Tensor, ahead: Direction, behind: Direction) -> Tensor:
     """:func:`_match` without a derivative."""
     return torch.ops.aten._embedding_bag_per_sample_weights_backward(  # type: ignore[no-any-return]
         at_targets.contiguous(), at_sources.contiguous(), ahead.sources, ahead.starts, ahead.targets, 0
@@ -174,11 +174,11 @@ class _Layer(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(weights: Tensor, values: Tensor, ahead: Way, behind: Way) -> Tensor:
+    def forward(weights: Tensor, values: Tensor, ahead: Direction, behind: Direction) -> Tensor:
         return _sums(weights, values, ahead, behind)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Way, Way], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Direction, Direction], output: Tensor) -> None:
         _keep(ctx, inputs)
 
     @staticmethod
@@ -202,11 +202,11 @@ class _Match(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(at_targets: Tensor, at_sources: Tensor, ahead: Way, behind: Way) -> Tensor:
+    def forward(at_targets: Tensor, at_sources: Tensor, ahead: Direction, behind: Direction) -> Tensor:
         return _products(at_targets, at_sources, ahead, behind)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Way, Way], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Direction, Direction], output: Tensor) -> None:
         _keep(ctx, inputs)
 
     @staticmethod
@@ -227,8 +227,8 @@ class _Match(torch.autograd.Function):
         return one + _match(at_targets, of_sources, ctx.ahead, ctx.behind)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Way, Way]) -> None:
-    """Keep two tensors and the ways over the edges for the derivatives, forwards and backwards."""
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Direction, Direction]) -> None:
+    """Keep two tensors and the directions over the edges for the derivatives, forwards and backwards."""
     first, second, ctx.ahead, ctx.behind = inputs
     ctx.save_for_backward(first, second)
     ctx.save_for_forward(first, second)

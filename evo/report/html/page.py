@@ -22,8 +22,8 @@ from evo.report.text import (
     REPORT,
     WORDS,
     about_controls,
-    control_in_words,
-    controls,
+    controllability_in_words,
+    controllability_of,
     files_of,
     founder_words,
     numbers_in_words,
@@ -38,7 +38,7 @@ from evo.report.use import lines_of_python, other_words
 from evo.report.won import won_in_words
 from evo.settings import Settings
 from evo.storage.history import History
-from evo.storage.results import FinalTable, Verdict
+from evo.storage.results import FinalTable
 
 SHOWN = {
     "controllability.png": "K of every input at every output: the champion, the baseline, and the difference",
@@ -90,17 +90,16 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
         "founder": founder_words(table, history.founder),
         "numbers": f"{numbers_in_words(history, table)} {won_in_words(history, table)}",
         "groups": [
-            (WORDS[verdict], [name for name, one in table.verdicts.items() if one is verdict], verdict.value)
-            for verdict in (Verdict.WORSE, Verdict.LEVEL, Verdict.BETTER)
-            if verdict in table.verdicts.values()
+            (WORDS[verdict], [row.name for row in rows], verdict.value)
+            for verdict, rows in reversed(table.by_verdict().items())
         ],
         "controls_said": about_controls(history, table),
         "over": f"{len(table.first.errors)} {'folds' if table.first.is_cross_validated else f'test {words.targets}'}",
         "unchosen": unchosen_words(history),
         "error": words.error,
         "retrained": retrained_words(history),
-        "control": control_in_words(history),
-        "controls": controls(history),
+        "controllability_said": controllability_in_words(history),
+        "controllability": controllability_of(history),
         "file": str(history.champion_file),
         "code": "\n".join(lines_of_python(champion, history.champion_file, settings)),
         "other": other_words(table, history.best_row_file, settings),

@@ -17,7 +17,6 @@ from evo.storage.records import ScoreRecord
 from evo.storage.results import Interval, error_interval
 from evo.studies.figures.settings import FigureSettings, Value
 from evo.studies.figures.study import TEST, Cell, cells
-from topologies.stack import Stack
 
 
 @dataclass(frozen=True)
@@ -136,9 +135,7 @@ def _parameters(cell: Cell, record: ScoreRecord) -> int:
         return record.n_trainable
     from evaluators.training.layers import parameters_of
 
-    topology = record.topology
-    places = topology.places if isinstance(topology, Stack) else (topology,)
-    return sum(parameters_of(cell.series.layer, place) for place in places)
+    return sum(parameters_of(cell.series.layer, place) for place in record.topology.places)
 
 
 def _seconds(history: History) -> dict[int, float]:

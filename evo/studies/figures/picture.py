@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -20,6 +21,8 @@ _LINES = ("solid", (0, (4, 2)), (0, (1.5, 1.5)))
 """The first eight lines are solid; those after have the same colours, are dashed, and then dotted."""
 _LABEL = 0.08
 """A label's share of an axis."""
+_FEW_PLACES = 9
+"""Places on a logarithmic axis up to which each has a label of its own, if there is room."""
 _FEW_POWERS = 1000
 """Between the ends of a logarithmic axis of errors below which 1, 2 and 5 times a power of ten have labels."""
 _LABELS = {"parameters": "parameters", "edges": "edges", "depth": "sparse layers", "value": "value"}
@@ -42,37 +45,14 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
     axes = bare(place(page, 0.85, 0.85, 6.5, height - 1.45))
     looks = _looks(settings, names)
     for name in names:
-        line = sorted((one for one in known if one.series == name), key=lambda one: x_of(one, settings.x))
-        ends = [one.error for one in line if one.error]
-        axes.errorbar(
-            [x_of(one, settings.x) for one in line],
-            [one.mean for one in ends],
-            np.transpose([_bar(one) for one in ends]),
-            **looks[name],
-            ms=4.5,
-            lw=1.5,
-            elinewidth=0.9,
-            capsize=2,
-            label=name,
-        )
-    errors = [one.error.mean for one in known if one.error]
+        _draw(axes, [one for one in known if one.series == name], settings, looks[name])
     if settings.log_x:
-        axes.set_xscale("log")
-        places = sorted({x_of(one, settings.x) for one in known})
-        if len(places) <= 9:
-            axes.set_xticks(_readable(places))
-        else:
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.15g}"))
+        _logarithmic_x(axes, sorted({x_of(one, settings.x) for one in known}))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=settings.x != "value"))
+    errors = [one.error.mean for one in known if one.error]
     if settings.log_y:
-        axes.set_yscale("log")
-        least, most = axes.get_ylim()
-        if most / least < _FEW_POWERS:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        _logarithmic_y(axes)
     elif min(errors) < max(errors) / 2:
         axes.set_ylim(bottom=0)
     axes.set(xlabel=settings.x_label or _LABELS[settings.x], ylabel=error_name)
@@ -84,6 +64,43 @@ def figure(settings: FigureSettings, points: Sequence[Point], error_name: str) -
     bars = "" if all(one.error and one.error.is_unknown for one in known) else " · bars are 95 % intervals"
     head(page, settings.title, f"{what} a point{bars} · seed {settings.seed}")
     return page
+
+
+def _draw(axes: Axes, points: Sequence[Point], settings: FigureSettings, look: Mapping[str, Any]) -> None:
+    """A series' line from left to right, with its intervals."""
+    line = sorted(points, key=lambda one: x_of(one, settings.x))
+    errors = [one.error for one in line if one.error]
+    axes.errorbar(
+        [x_of(one, settings.x) for one in line],
+        [one.mean for one in errors],
+        np.transpose([_bar(one) for one in errors]),
+        **look,
+        ms=4.5,
+        lw=1.5,
+        elinewidth=0.9,
+        capsize=2,
+        label=line[0].series,
+    )
+
+
+def _logarithmic_x(axes: Axes, places: Sequence[float]) -> None:
+    """A logarithmic axis with labels at the points' own places, of many points at 1, 2 and 5 times powers of ten."""
+    axes.set_xscale("log")
+    if len(places) <= _FEW_PLACES:
+        axes.set_xticks(_readable(places))
+    else:
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.15g}"))
+
+
+def _logarithmic_y(axes: Axes) -> None:
+    """A logarithmic axis of errors, with more labels where it spans few powers of ten."""
+    axes.set_yscale("log")
+    least, most = axes.get_ylim()
+    if most / least < _FEW_POWERS:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def _bar(error: Interval) -> tuple[float, float]:

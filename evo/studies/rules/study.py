@@ -18,7 +18,6 @@ from pydantic import Field, field_validator
 
 from evaluators.function import Function
 from evaluators.task import Evaluator, Fidelity, Score, Split, Task
-from evo.algorithm.selection import fittest
 from evo.run_settings import RunSettings
 from evo.section import Count, Section
 from evo.storage.evaluations import Request
@@ -107,7 +106,7 @@ def search_rules(
             run.show(PhaseStarted(f"rules, generation {generation} of {settings.loop.generations}"))
             found = _raced(run, born, population, odds)
             every = [*population, *(one for one in found if math.isfinite(one.fitness))]
-            population = [every[place] for place in fittest([one.fitness for one in every], settings.loop.population)]
+            population = sorted(every, key=lambda one: one.fitness)[: settings.loop.population]
             if not population:
                 raise ValueError(f"no rule could be evaluated: {run.evaluations.last_failure}")
             run.note(

@@ -21,8 +21,9 @@ from evaluators.training.data import Part
 from evaluators.training.pace import pace
 from evo.console.for_data import show_choice
 from evo.experiment import care, for_data
-from evo.experiment.for_data import Chosen, Wanted, budget_of, chosen, plain_recipe
-from evo.experiment.plan import dense_phases, plan, seconds_per_step
+from evo.experiment.for_data import MadeRecipe, Wanted, budget_of, chosen, plain_recipe
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import dense_phases, plan
 from evo.recipe import as_toml, validate
 from evo.storage.pools import evaluator_of
 from tests.evaluators.training.examples import blobs, easy
@@ -39,13 +40,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def found(data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int = 2, **options: Any) -> Chosen:
+def found(data: str, monkeypatch: pytest.MonkeyPatch, seconds: float, workers: int = 2, **options: Any) -> MadeRecipe:
     """What is chosen where an epoch takes so many seconds."""
     monkeypatch.setattr(for_data, "seconds_per_epoch", lambda settings: seconds)
     return chosen(Wanted(data, (32, 32), **options), workers)
 
 
-def minutes(one: Chosen, seconds: float, workers: int) -> float:
+def minutes(one: MadeRecipe, seconds: float, workers: int) -> float:
     """How long the search takes, simulated."""
     examples = one.settings.training.examples if one.settings.training else None
     share = 1.0 if examples is None else examples / 4800
@@ -200,7 +201,7 @@ def test_what_y_is_may_be_said_where_the_data_do_not_tell(tmp_path: Path, monkey
         assert plain_recipe(Wanted(path, (32,), task=task))[0]["training"]["task"] == task
 
 
-def told(one: Chosen) -> str:
+def told(one: MadeRecipe) -> str:
     console = Console(width=80, file=io.StringIO(), record=True)
     show_choice(one, 2, console)
     return console.export_text()

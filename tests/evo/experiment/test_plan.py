@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from evaluators.task import Fidelity, Split
-from evo.experiment.plan import plan, planned_workers, seconds_per_step
+from evo.experiment.pace import seconds_per_step
+from evo.experiment.plan import plan, planned_workers
 from evo.experiment.search import search
 from evo.settings import Settings
 from evo.storage.header import records_of

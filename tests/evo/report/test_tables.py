@@ -11,16 +11,18 @@ import pytest
 from rich.console import Console
 
 from evo.console import search as console_search
+from evo.experiment.plan import plan
 from evo.experiment.search import Result
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.listing import runs
-from evo.report.tables import runs_table, spread_table
+from evo.report.tables import plan_table, runs_table, spread_table
 from evo.report.text import Words
 from evo.storage.history import History
 from evo.storage.names import GROWTH_RULE
 from evo.storage.records import GenerationRecord
 from evo.storage.results import FinalTable
 from tests.evo.histories import by_mine, rewritten, small, with_baseline, with_test_errors
+from tests.fakes import recipe
 
 LOSSES = 0.1 + 0.01 * np.arange(12)
 """Errors that are added, whose mean is far from 0 beside their spread."""
@@ -143,3 +145,11 @@ def test_a_search_does_not_call_errors_of_another_evaluator_relative(
     console_search.search_and_show(small(tmp_path, evaluator="tests.fakes:HashEvaluator"), None, console)
     text = console.export_text()
     assert "on 12 test targets" in text and "Relative error" not in text and "HashEvaluator" in text
+
+
+def test_phases_in_which_there_is_nothing_to_do_are_not_listed() -> None:
+    phases = plan(recipe(fidelity={"finalists": 1}))
+    idle = [phase.name for phase in phases if not phase.evaluations]
+    told = printed(plan_table(phases))
+    assert idle and not any(f" {name} " in told for name in idle)
+    assert all(f" {phase.name} " in told for phase in phases if phase.evaluations)
