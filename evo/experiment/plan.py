@@ -99,7 +99,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         Phase("promotions", (early, promoted) * 2, searched, at_once=in_flight * 2),
         *sorted(
             (*_ranked_and_tested(settings, ranked, tested), *dense_phases(settings)),
-            key=lambda phase: phase.split is Split.TEST,
+            key=lambda phase: (Split.VALIDATION, Split.TEST, Split.SEARCH).index(phase.split),
         ),
         *([afresh] if settings.retrains else []),
     )
@@ -110,7 +110,7 @@ def dense_phases(settings: Settings) -> tuple[Phase, ...]:
     if not settings.trains_dense:
         return ()
     work = dense_work(settings)
-    ranked = _ranked_and_tested(settings, [1], 1)
+    ranked = [phase for phase in _ranked_and_tested(settings, [1], 1) if phase.split is not Split.SEARCH]
     return tuple(replace(phase, name=f"{phase.name}: {DENSE}", work=work) for phase in ranked)
 
 

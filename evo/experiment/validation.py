@@ -146,16 +146,18 @@ def _told(settings: Settings, one: Chosen) -> Finalist:
 def _search_errors(run: Run[Settings], chosen: Mapping[str, Chosen]) -> dict[str, float | None]:
     """The error of every row's topology by the evaluator that candidates were searched by; none where there is one.
 
-    It is found as that of the best candidates, who are promoted; None where it cannot be.
+    It is found as that of the best candidates, who are promoted; None where it cannot be. Dense layers, which no search
+    looks for, have none.
     """
     if run.settings.search_by is None:
         return {}
     race = Race(None, run.settings.fidelity.race_targets)
+    searched = {row: one for row, one in chosen.items() if row != names.DENSE}
     requests = [
         _request(run, names.searched(row), 0, one.finalist, run.settings.fidelity.search, Split.SEARCH, race)
-        for row, one in chosen.items()
+        for row, one in searched.items()
     ]
-    scores = zip(chosen, run.evaluations.evaluate(requests), strict=True)
+    scores = zip(searched, run.evaluations.evaluate(requests), strict=True)
     return {row: None if score is None else score.error for row, score in scores}
 
 

@@ -140,8 +140,9 @@ def retrained_words(history: History) -> str:
         return ""
     before, after = ([pair[place].error for pair in pairs] for place in (0, 1))
     gap = difference(Interval.of(paired(after, before)))
+    finalists = "finalist" if len(pairs) == 1 else f"{len(pairs)} finalists"
     return (
-        f"Search error of the {plural(len(pairs), 'finalist').removeprefix('1 ')} {significant(float(np.mean(before)))}; trained afresh, "
+        f"Search error of the {finalists} {significant(float(np.mean(before)))}; trained afresh, "
         f"{plural(len(pairs[0][1].score.errors if pairs[0][1].score else ()), 'new seed')} each, on the validation "
         f"part {significant(float(np.mean(after)))}: {'no gap' if gap == 'equal' else f'a gap of {gap}'}."
     )
