@@ -166,6 +166,11 @@ class Settings(RunSettings):
             )
         if self.evaluator == RECONSTRUCTION and self.places is not None:
             raise ValueError("places: reconstruction is of one place, a model with several is trained, see [training]")
+        if self.searched_by == RECONSTRUCTION and self.places is not None and self.places.widths:
+            raise ValueError(
+                "training.free_widths: errors of reconstruction cannot be compared between layers of other widths, so "
+                "leave it out, or search_by"
+            )
         of_search, of_finalists = fidelity.weight_decays, fidelity.validation_weight_decays
         used = ((self.searched_by, of_search), (self.evaluator, of_finalists))
         if any(name == RECONSTRUCTION and set(decays) != {0.0} for name, decays in used):

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from evo.experiment.for_data import MadeRecipe
 from evo.experiment.plan import plan
+from evo.report.numbers import significant
 from topologies.stack import each_size
 
 
@@ -37,7 +38,7 @@ def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
             f"{layers}, {settings.budget} trainable edges{together}: {settings.budget / dense:.1%} of {dense}; "
             f"{others} more parameters in biases and a dense head",
         ),
-        ("timed", f"{chosen.seconds_per_epoch:.2g} s an epoch on one core"),
+        ("timed", f"{significant(chosen.seconds_per_epoch, 2)} s an epoch on one core"),
         ("candidates", f"{bred}, and as many at random; {fidelity.steps} epochs at rate {_listed(fidelity.rates)}"),
         (
             "finalists",

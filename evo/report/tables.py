@@ -27,9 +27,9 @@ from topologies.topology import Topology
 def trials_table(trials: Sequence[Trial], most: int = 12) -> Table:
     """The best trials of a family on the search split."""
     table = Table(title=f"The best of {len(trials)} members tried, on the search split", title_justify="left")
-    table.add_column("member", no_wrap=True)
+    table.add_column("member", overflow="fold")
     for heading in ("trainable", "edges", "depth", "error", "rate"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for trial in trials[:most]:
         topology, score = trial.topology, trial.score
         rate = f"{score.learning_rate:g}" if score and score.learning_rate else ""
@@ -121,11 +121,11 @@ def plan_table(phases: Sequence[Phase]) -> Table:
 def runs_table(runs: Sequence[RunSummary]) -> Table:
     """A folder's runs; of finished ones the test error, of others the best on the search split so far."""
     table = Table(title="Runs", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0))
-    table.add_column("run", no_wrap=True)
-    table.add_column("state")
+    table.add_column("run", overflow="fold")
+    table.add_column("state", no_wrap=True)
     for heading in ("error", "of baseline's"):
-        table.add_column(heading, justify="right")
-    table.add_column("digest")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("digest", no_wrap=True)
     for run in runs:
         share = ratio(run.best, run.baseline) if run.best is not None and run.baseline else None
         of_baseline = "" if share is None else f"{share:.1%}"
@@ -134,20 +134,18 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
 
 
 def spread_table(tables: Mapping[int, FinalTable]) -> Table:
-    """One column a seed and the mean over seeds, one row a kind of topology; test errors."""
+    """One row a kind of topology: test errors, their mean over seeds, and each seed's, in the order of the seeds."""
     table = Table(title="Test error by seed", title_justify="left")
-    table.add_column("topology")
-    for seed in tables:
-        table.add_column(f"seed {seed}", justify="right")
-    for heading in ("mean", "standard deviation"):
-        table.add_column(heading, justify="right")
+    table.add_column("topology", overflow="fold")
+    for heading in ("mean", "deviation"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column(f"seeds {', '.join(map(str, tables))}")
     for name in dict.fromkeys(row.name for one in tables.values() for row in one.rows):
         found = {seed: row.error.mean for seed, one in tables.items() if (row := one.get(name))}
         errors = list(found.values())
         deviation = significant(float(np.std(errors, ddof=1)), 2) if len(errors) > 1 else ""
-        table.add_row(
-            name, *(significant(found.get(seed)) for seed in tables), significant(float(np.mean(errors))), deviation
-        )
+        each = " ".join(significant(found.get(seed)) or "-" for seed in tables)
+        table.add_row(name, significant(float(np.mean(errors))), deviation, each)
     return table
 
 

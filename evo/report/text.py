@@ -80,17 +80,20 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     """
     if table.first.name != EVOLVED:
         return None
+    told = None
     if founder is not None:
         what = {OWN: "one of your own", LAW: EVOLVED_LAW, SAMPLED: "sampled at random", **ROWS}[founder]
-        return f"The champion is of the initial population ({what}): evolution found nothing better."
+        told = f"The champion is of the initial population ({what}): evolution found nothing better."
     rows = [row for row in table.others if row.name in UNSEARCHED]
     best = min(rows, key=lambda row: row.error.mean, default=None)
-    if best is None or table.verdicts[best.name] is Verdict.BETTER:
-        return None
+    beaten = Verdict.BETTER if best is None else table.verdicts[best.name]
+    if best is None or beaten is Verdict.BETTER or (told and beaten is Verdict.LEVEL):
+        return told
     beside = {Verdict.LEVEL: "level with", Verdict.WORSE: "worse than"}[table.verdicts[best.name]]
     is_named = best.label.replace("_", " ").casefold().startswith(best.name.casefold())
     member = best.label if is_named else f"{best.name} {best.label}".strip()
-    return f"The champion is {beside} the best that needs no search, the {member}: use that."
+    use = f"The champion is {beside} the best that needs no search, the {member}: use that."
+    return f"{told} {use}" if told else use
 
 
 def best_row_words(table: FinalTable) -> str | None:
@@ -109,20 +112,22 @@ def best_row_words(table: FinalTable) -> str | None:
 def headline(table: FinalTable, founder: str | None = None) -> str:
     """What to remember of a finished run; ``founder`` as for :func:`founder_words`."""
     use = founder_words(table, founder)
-    return verdict_in_words(table) + (f" {use}" if use else "")
+    return verdict_in_words(table, founder) + (f" {use}" if use else "")
 
 
-def verdict_in_words(table: FinalTable) -> str:
-    """How the champion stands to the baseline, in one sentence."""
+def verdict_in_words(table: FinalTable, founder: str | None = None) -> str:
+    """How the champion stands to the baseline, in one sentence; ``founder`` as for :func:`founder_words`."""
     verdict = table.verdicts[table.baseline_name]
+    champion = "evolved topology" if founder is None else "best of the initial population"
     if verdict is Verdict.WORSE:
-        return f"The {table.baseline_name} is better than the evolved topology."
+        return f"The {table.baseline_name} is better than the {champion}."
     if verdict is Verdict.LEVEL:
-        return f"The evolved topology is not told apart from the {table.baseline_name}."
+        return f"The {champion} is not told apart from the {table.baseline_name}."
     others = [other for other in table.others if other is not table.baseline and other.name != DENSE]
     unbeaten = [other.name for other in others if table.verdicts[other.name] is not Verdict.BETTER]
     but = f", but not better than {_list(unbeaten)}" if unbeaten else ""
-    return f"Evolution found a better topology than the {table.baseline_name}{but}."
+    found = "Evolution found a better topology" if founder is None else f"The {champion} is better"
+    return f"{found} than the {table.baseline_name}{but}."
 
 
 class ControllabilityTotals(NamedTuple):
@@ -185,10 +190,13 @@ def about_controls(history: History, table: FinalTable) -> str:
     of sparsity.
     """
     candidates = f"{len(history.scores(Policy.RANDOM.value))} candidates sampled at random"
+    earned = (
+        "Evolution earned its keep" if history.founder is None else "Random search did not find the champion either"
+    )
     moved = "edges, moved at random within their layers,"
     told = {
         RANDOM_SEARCH: {
-            Verdict.BETTER: f"Evolution earned its keep: {candidates} found nothing as good.",
+            Verdict.BETTER: f"{earned}: {candidates} found nothing as good.",
             Verdict.LEVEL: f"Evolution **does not beat random search** here: it is not told apart from {candidates}.",
             Verdict.WORSE: f"Evolution **does not beat random search** here: {candidates} did better.",
         },

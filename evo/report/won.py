@@ -10,7 +10,7 @@ from evo.report.numbers import ratio
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import BASELINES
-from evo.storage.results import FinalTable
+from evo.storage.results import FinalTable, Verdict
 
 
 def edges_for(curve: Sequence[tuple[int, float]], times: float) -> float | None:
@@ -42,7 +42,7 @@ def edges_for(curve: Sequence[tuple[int, float]], times: float) -> float | None:
 
 def won_in_words(history: History, table: FinalTable) -> str:
     """The champion's multiply-accumulates and depth beside the baseline's, and the trainable edges that the baseline's
-    family would need for the champion's error, where its members say.
+    family would need for the champion's error, where that is better and the members' errors in the search say.
     """
     champion, baseline = table.first.topology, table.baseline.topology
     told = (
@@ -51,7 +51,8 @@ def won_in_words(history: History, table: FinalTable) -> str:
     )
     family = next((family for family, row in BASELINES.items() if row == table.baseline_name), None)
     share = ratio(table.first.error.mean, table.baseline.error.mean)
-    if family is None or share is None or not 0 < share < 1:
+    is_better = table.verdicts[table.baseline_name] is Verdict.BETTER
+    if family is None or share is None or not 0 < share < 1 or not is_better or table.is_staged:
         return told
     trials = history.scores(names.tuning(family))
     curve = [(one.n_trainable, one.error) for one in trials if one.score is not None]

@@ -193,10 +193,11 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
     how = "go on in a copy of the run with --fork"
     if begun_with != this:
         raise ValueError(f"it was begun with evofabric {begun_with}, this is {this}, perhaps another result: {how}")
+    header = header_of(records)
+    if header.from_python and name_of(evaluator) != header.evaluator:
+        whose = f"was begun with the evaluator {header.evaluator}, given from Python"
+        raise ValueError(f"it {whose}: continue it with evo.search(settings, evaluator, folder=...)")
     if theirs.canary != ours.canary:
-        whose = f"was begun with the evaluator {header_of(records).evaluator}, given from Python"
-        if header_of(records).from_python and name_of(evaluator) != header_of(records).evaluator:
-            raise ValueError(f"it {whose}: continue it with evo.search(settings, evaluator, folder=...)")
         raise ValueError(f"the evaluator does not compute what it did when the run was begun: {how}")
     return [ExtendedRecord(generations=now)] if differ else []
 

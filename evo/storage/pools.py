@@ -102,6 +102,7 @@ def _final(settings: RunSettings) -> Evaluator:
         from evaluators.training import Data, TrainedAccuracy
 
         data = Data.read(training.data, training.task, training.examples)
+        _check_unchanged(settings, training.data, data.fingerprint)
         batch, folds = training.batch_size, training.folds
         if training.hidden is not None:
             free = training.free_widths
@@ -110,8 +111,17 @@ def _final(settings: RunSettings) -> Evaluator:
     if isinstance(settings, Settings) and settings.targets is not None:
         from evaluators.reconstruction import MatrixReconstruction, OwnTargets
 
-        return MatrixReconstruction(OwnTargets.read(settings.targets, settings.transpose_targets))
+        own_targets = OwnTargets.read(settings.targets, settings.transpose_targets)
+        _check_unchanged(settings, settings.targets, own_targets.fingerprint)
+        return MatrixReconstruction(own_targets)
     return named_evaluator(settings.evaluator)
+
+
+def _check_unchanged(settings: RunSettings, name: str, fingerprint: str) -> None:
+    """Raise ValueError where a file holds other data than when the settings were made, which describe those."""
+    found = settings.found if isinstance(settings, Settings) else None
+    if found is not None and found.fingerprint != fingerprint:
+        raise ValueError(f"{name} has changed since the settings were made: make them anew")
 
 
 def named_evaluator(name: str) -> Evaluator:

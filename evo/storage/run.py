@@ -24,6 +24,7 @@ from evo.storage.pools import check_evaluator, evaluator_of, open_pool
 from evo.storage.records import (
     EndRecord,
     EndStatus,
+    ForkRecord,
     Header,
     Note,
     Record,
@@ -180,8 +181,8 @@ def _under_way(
     with log_file(folder):
         counting = current(records)
         evaluations = Evaluations(journal, pool, show, counting, settings.noted)
-        evaluations.learn(records)
-        evaluations.learn(_from_elsewhere(folder, journal.header, reused))
+        evaluations.learn(_from_elsewhere(folder, records, reused))
+        evaluations.learn(records)  # last, for what the run itself has seen is what it goes on from
         noted = {key_of_note(one) for one in counting if isinstance(one, Note)}
         run = Run[SettingsT](settings, folder, journal, evaluations, show, given_in(journal.header), noted)
         show(RunOpened(journal.header, folder, pool.size))
@@ -210,19 +211,22 @@ def _ended(run: Run[SettingsT]) -> Iterator[None]:
     run.end("FINISHED")
 
 
-def _from_elsewhere(folder: Path, header: Header, reused: Sequence[Sequence[Record]]) -> Iterator[ScoreRecord]:
+def _from_elsewhere(folder: Path, own: Sequence[Record], reused: Sequence[Sequence[Record]]) -> Iterator[ScoreRecord]:
     """Scores that a run may take over: what was cut from its own journal, and those of others with the same judge."""
     cut = (intact(file) for file in folder.glob(f"{JOURNAL}{DAMAGED}*"))
-    alike = (records for records in reused if _judge(records[0]) == _judge(header))
+    judge = _judge(own)
+    alike = (records for records in reused if judge is not None and _judge(records) == judge)
     for record in chain.from_iterable((*cut, *alike)):
         if isinstance(record, ScoreRecord) and not record.failure:
             yield record
 
 
-def _judge(header: Record) -> tuple[str, str, int]:
-    """What decides the scores in a journal, besides what was asked."""
+def _judge(records: Sequence[Record]) -> tuple[str, str, str, int] | None:
+    """What decides the scores in a journal, besides what was asked; None where a fork went on by another program."""
+    header, programs = records[0], [one.program for one in records if isinstance(one, Header | ForkRecord)]
+    found = {(program.canary, program.packages["evofabric"]) for program in programs}
     assert isinstance(header, Header)
-    return header.evaluator, header.program.canary, header.settings["seed"]
+    return (header.evaluator, *found.pop(), header.settings["seed"]) if len(found) == 1 else None
 
 
 def _reused(settings: RunSettings) -> list[list[Record]]:

@@ -37,7 +37,7 @@ def remove_layer(masks: Masks, bounds: Bounds, generator: np.random.Generator) -
     Paths of constants stay constant. The trainable edges left over are shared out among all layers.
     """
     ends = masks[0].shape[0] * masks[-1].shape[1]
-    if len(masks) == 1 or (len(masks) == 2 and bounds.budget < ends):
+    if len(masks) == 1 or (len(masks) == 2 and bounds.connected and bounds.budget < ends):
         return None  # a connected single layer is dense
     place = int(generator.integers(len(masks) - 1))
     before, after = masks[place : place + 2]

@@ -27,7 +27,8 @@ def sample_stack(
     shares = np.array(_dense(sizes), dtype=np.float64) ** generator.uniform(0.5, 1.0)
     if len(set(sizes)) == 1 and bounds.budget % len(sizes) == 0 and generator.random() < 0.5:
         one = _sampled(sizes[0], bounds.budget // len(sizes), bounds, len(sizes), generator, space)
-        return None if one is None else Stack((one,) * len(sizes))
+        shared = None if one is None else Stack((one,) * len(sizes))
+        return shared if shared is not None and admits(shared, layout, bounds) else None
     shares *= np.exp(generator.normal(0.0, 0.4, len(sizes)))
     fewest = sum if bounds.connected else max
     least = np.minimum([fewest(size) for size in sizes], _dense(sizes))

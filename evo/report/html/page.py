@@ -86,7 +86,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
     return {
         "table": table,
         "lines": found,
-        "headline": verdict_in_words(table),
+        "headline": verdict_in_words(table, history.founder),
         "founder": founder_words(table, history.founder),
         "numbers": f"{numbers_in_words(history, table)} {won_in_words(history, table)}",
         "groups": [
