@@ -23,6 +23,7 @@ from evaluators.task import (
     Fidelity,
     IdentifiedEvaluator,
     Outcome,
+    ProvingEvaluator,
     Score,
     SlowEvaluator,
     Split,
@@ -163,7 +164,7 @@ def _proof_steps(evaluator: Evaluator | None) -> int:
 
 
 def canary(evaluator: Evaluator, task: Task) -> str:
-    """What comes of a small evaluation: the score to the last bit, or the kind of the failure.
+    """What comes of a small evaluation, to the last bit: the score or the evaluator's own proof, or how it failed.
 
     What a failure says may differ between processes, which have other addresses and folders. Evaluators that score by
     something of the user's say by what, because small evaluations on different data may well end alike. Of two
@@ -176,6 +177,12 @@ def canary(evaluator: Evaluator, task: Task) -> str:
             fidelity = replace(task.fidelity, steps=_proof_steps(part))
             told.append(canary(part, replace(task, fidelity=fidelity, split=split)))
         return ", then ".join(told)
-    answer = run(evaluator, [task], "")[0].answer
-    found = repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
+    if isinstance(evaluator, ProvingEvaluator):
+        try:
+            found = evaluator.proof(task.topology, task.fidelity, task.split, task.seed)
+        except Exception as error:  # whatever may be wrong with data and models of the user's
+            found = type(error).__name__
+    else:
+        answer = run(evaluator, [task], "")[0].answer
+        found = repr(answer.score) if answer.score else f"{answer.failure}".partition(":")[0]
     return f"{found} by {evaluator.identity}" if isinstance(evaluator, IdentifiedEvaluator) else found

@@ -180,6 +180,15 @@ class IdentifiedEvaluator(Evaluator, Protocol):
 
 
 @runtime_checkable
+class ProvingEvaluator(Evaluator, Protocol):
+    """An evaluator whose errors hide the last bits, as numbers of wrong answers do, and which proves itself by more."""
+
+    def proof(self, topology: Any, fidelity: Fidelity, split: Split, seed: int) -> str:
+        """Text that differs where any bit of what is computed for a score does."""
+        ...
+
+
+@runtime_checkable
 class SlowEvaluator(Evaluator, Protocol):
     """An evaluator whose steps are long, as epochs are: a worker's proof takes as few of them as this says."""
 

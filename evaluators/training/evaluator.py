@@ -14,16 +14,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from evaluators.example_errors import pack
 from evaluators.function import name_of_function
 from evaluators.rng import generator
 from evaluators.task import Fidelity, Score, Split
 from evaluators.training import folds as cross_validation
-from evaluators.training.data import Data
+from evaluators.training.data import Data, Part
 from evaluators.training.models import LayerFunction, ModelFunction, check_model, layers_of, model_function, sparse
-from evaluators.training.training import alone, batch_size, error_and_errors, train
+from evaluators.training.training import alone, answers, batch_size, error_and_errors, train
 from topologies.stack import AnyTopology, Sizes, Stack, each_size
+
+_PROVEN = 256
+"""Examples by the answers to which a worker proves itself."""
 
 
 class TrainedAccuracy:
@@ -134,6 +138,23 @@ class TrainedAccuracy:
         kept = pack(np.array([one.examples for one in found])) if split is Split.TEST and self.folds is None else None
         return Score(tuple(one.error for one in found), *choices[best], kept)
 
+    def proof(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> str:
+        """A hash of what a trained model answers: it changes with any bit of the weights, as errors need not.
+
+        See :class:`evaluators.task.ProvingEvaluator`.
+
+        Raises
+        ------
+        ValueError
+            For a topology of another size.
+        """
+        self._check(topology)
+        draws = generator(seed, "training", split.key, 0)
+        with alone(int(draws.integers(2**63 - 1))):
+            choice = fidelity.rates[0], fidelity.weight_decays[0]
+            model = self._fitted(topology.canonical, self.data.train, fidelity.steps, choice, draws)
+            return hashlib.sha256(answers(model, self.data.train, _PROVEN).tobytes()).hexdigest()[:16]
+
     def _check(self, topology: AnyTopology) -> None:
         """Raise ValueError for a topology that does not fit the model's places."""
         sizes = topology.sizes if isinstance(topology, Stack) else topology.sizes * len(self.sizes)
@@ -161,12 +182,19 @@ class TrainedAccuracy:
             part, scored = cross_validation.fold_of(self.data, self.folds, index)
         draws = generator(seed, "training", split.key, index)
         with alone(int(draws.integers(2**63 - 1))):
-            layers = layers_of(topology, len(self.sizes), self.layer)
-            model = model_function(self.model)(layers, self.data.outputs)
-            train(model, part, epochs, *choice, self.batch, draws)
+            model = self._fitted(topology, part, epochs, choice, draws)
             error, examples = error_and_errors(model, scored)
             first = error if deciding is split else error_and_errors(model, self.data.part(deciding))[0]
         return _Training(first, error, examples)
+
+    def _fitted(
+        self, topology: AnyTopology, part: Part, epochs: int, choice: tuple[float, float], draws: np.random.Generator
+    ) -> nn.Module:
+        """A model that was trained on a part at a rate and weight decay."""
+        layers = layers_of(topology, len(self.sizes), self.layer)
+        model = model_function(self.model)(layers, self.data.outputs)
+        train(model, part, epochs, *choice, self.batch, draws)
+        return model
 
 
 class _Training(NamedTuple):

@@ -147,6 +147,15 @@ def error_and_errors(model: nn.Module, part: Part) -> tuple[float, NDArray[np.fl
     return mean, errors if part.y.dtype == np.int64 else errors * (mean * len(part) / max(wrong, 1e-300))
 
 
+def answers(model: nn.Module, part: Part, most: int) -> NDArray[np.float32]:
+    """What a model answers to the first examples of a part, so many at most, shape ``(examples, outputs)``."""
+    model.eval()
+    count = min(most, len(part))
+    with torch.no_grad():
+        x, _ = _Rows(part, count).take(np.arange(count))
+        return np.asarray(model(x).numpy(), dtype=np.float32)
+
+
 def _loss(found: Tensor, wanted: Tensor) -> Tensor:
     if wanted.is_floating_point():
         return functional.mse_loss(found, wanted)

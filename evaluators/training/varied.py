@@ -54,11 +54,18 @@ class TrainedNetworks:
         return TrainedVariant(self.data, self.network, self.batch, name)
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
-        """The score of cascades on a few examples: a worker's proof, never a result."""
+        """The score of cascades on a few examples, never a result."""
+        return self._on_few().evaluate(topology, fidelity, split, seed)
+
+    def proof(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> str:
+        """That of cascades on a few examples; see :class:`evaluators.task.ProvingEvaluator`."""
+        return self._on_few().trained(topology.sizes).proof(topology, fidelity, split, seed)
+
+    def _on_few(self) -> TrainedVariant:
         parts = (_first(part) for part in (self.data.train, self.data.search, self.data.validation, self.data.test))
         train, search, validation, test = parts
         data = replace(self.data, train=train, search=search, validation=validation, test=test)
-        return TrainedVariant(data, self.network, 64, "cascade").evaluate(topology, fidelity, split, seed)
+        return TrainedVariant(data, self.network, 64, "cascade")
 
 
 class TrainedVariant:
@@ -69,9 +76,10 @@ class TrainedVariant:
 
     def evaluate(self, topology: AnyTopology, fidelity: Fidelity, split: Split, seed: int) -> Score:
         """As :meth:`evaluators.training.evaluator.TrainedAccuracy.evaluate`."""
-        return self._trained(topology.sizes).evaluate(topology, fidelity, split, seed)
+        return self.trained(topology.sizes).evaluate(topology, fidelity, split, seed)
 
-    def _trained(self, sizes: Sizes) -> TrainedAccuracy:
+    def trained(self, sizes: Sizes) -> TrainedAccuracy:
+        """The evaluator of models with places of these sizes."""
         return TrainedAccuracy(
             self.data, model=NETWORKS[self.network].make, sizes=sizes, batch=self.batch, layer=LAYERS[self.layer]
         )

@@ -13,12 +13,14 @@ from torch import nn
 from torch.nn import functional
 
 from evaluators import Fidelity, Score, Split
+from evaluators.run import canary, proof_at
 from evaluators.training import Data, TrainedAccuracy, training
 from evaluators.training.data import Part
 from evaluators.training.evaluator import sizes_of
+from evaluators.training.models import cascade
 from evaluators.training.training import alone, batch_size, error, one_cycle, train
 from tests.evaluators.training.examples import Looks, blobs, easy, frozen, of_another_size, two_layers, without_cascades
-from topologies import Topology, butterfly, dense, low_rank
+from topologies import SparseCascade, Topology, butterfly, dense, low_rank
 
 FIDELITY = Fidelity(2, 4, (0.03,))
 DATA = easy()
@@ -300,3 +302,23 @@ def test_more_edges_learn_more() -> None:
     assert wide < narrow - 0.1
     nothing = task.evaluate(Topology.from_masks([np.zeros((8, 8), int)]), FIDELITY, Split.SEARCH, 0).error
     assert nothing > 0.7
+
+
+def test_a_worker_whose_weights_differ_in_their_last_bit_proves_something_else() -> None:
+    """Though its error is the same, as on processors with other instructions."""
+
+    def nudged(topology: Topology) -> SparseCascade:
+        layer = cascade(topology)
+        with torch.no_grad():
+            layer.edge_weight.mul_(1 + 2**-22)
+        return layer
+
+    data = Data.of(*blobs())
+    usual, other = TrainedAccuracy(data, [8], layer=cascade), TrainedAccuracy(data, [8], layer=nudged)
+    task = proof_at(usual.sizes, usual)
+    asked = (task.topology, task.fidelity, task.split, task.seed)
+    assert usual.evaluate(*asked) == other.evaluate(*asked)
+    assert usual.proof(*asked) == usual.proof(*asked) != other.proof(*asked)
+    assert canary(usual, task).startswith(usual.proof(*asked))
+    wrong = replace(task, topology=dense(3, 3))
+    assert canary(usual, wrong).startswith("ValueError by ")
