@@ -262,3 +262,9 @@ def test_what_makes_no_sense_is_one_line(changes: dict[str, Any], told: str, tmp
     with pytest.raises(ValueError, match=told) as caught:
         search(recipe(**changes), folder=tmp_path / "run")
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
+
+
+def test_errors_of_reconstruction_do_not_choose_widths(tmp_path: Path) -> None:
+    training = {"data": str(tmp_path / "mine.npz"), "hidden": [8], "free_widths": True}
+    with pytest.raises(ValueError, match="cannot be compared between layers of other widths"):
+        both(tmp_path, training=training)

@@ -30,7 +30,8 @@ from evo.storage.evaluations import Request
 from evo.storage.header import JOURNAL, fork, recipe_of
 from evo.storage.history import History
 from evo.storage.journal import PausedError
-from evo.storage.records import Origin, PhaseStarted, RunEvent, ScoreRecord
+from evo.storage.records import ForkRecord, Header, Origin, PhaseStarted, RunEvent, ScoreRecord
+from tests.evo.histories import rewritten
 from tests.fakes import SEED, HashEvaluator, ShufflingPool, evaluations, recipe
 from topologies import Topology, random_regular
 
@@ -316,6 +317,30 @@ def test_scores_of_another_run_are_used_and_change_nothing(tmp_path: Path) -> No
     assert other[1].calls and other[0].digest != first.digest
     with pytest.raises(ValueError, match=r"reuse_from: .* is not the folder of a run"):
         run(tmp_path / "wrong", small(reuse_from=[str(tmp_path)]))
+
+
+def test_scores_of_another_version_or_of_a_fork_that_went_on_by_another_program_are_not_used(tmp_path: Path) -> None:
+    first, _ = run(tmp_path / "first", small())
+    history = History.of(first.folder)
+    header = history.records[0]
+    assert isinstance(header, Header)
+    older = header.program.model_copy(update={"packages": {**header.program.packages, "evofabric": "0.0.1"}})
+    changed = (header.model_copy(update={"program": older}), *history.records[1:])
+    forked = (header, ForkRecord(of="first", program=older), *history.records[1:])
+    _, lonely = run(tmp_path / "alone", small())
+    for name, records in (("older", changed), ("forked", forked)):
+        rewritten(history, tmp_path / name, records)
+        again, evaluator = run(tmp_path / f"after {name}", small(reuse_from=[str(tmp_path / name)]))
+        assert again.digest == first.digest and len(evaluator.calls) == len(lonely.calls)
+
+
+def test_a_run_goes_on_with_the_evaluator_that_it_was_begun_with_though_another_proves_the_same(tmp_path: Path) -> None:
+    class Alike(HashEvaluator):
+        """Another evaluator that scores alike."""
+
+    run(tmp_path, small(1))
+    with pytest.raises(ValueError, match=r"was begun with the evaluator tests\.fakes:HashEvaluator, given from"):
+        search(small(1), Alike(), folder=tmp_path)
 
 
 def test_a_run_goes_on_though_the_one_whose_scores_it_used_is_gone(

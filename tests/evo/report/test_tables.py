@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from evaluators import Score
 from evo.console import search as console_search
 from evo.experiment.plan import plan
 from evo.experiment.search import Result
+from evo.experiment.tune import Trial
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.listing import runs
-from evo.report.tables import plan_table, runs_table, spread_table
+from evo.report.numbers import significant
+from evo.report.tables import plan_table, runs_table, spread_table, trials_table
 from evo.report.text import Words
 from evo.storage.history import History
 from evo.storage.names import GROWTH_RULE
@@ -127,6 +130,19 @@ def test_a_baseline_that_makes_no_error_is_a_row_like_others(finished: History, 
     assert [(one.state, one.baseline) for one in listed] == [("finished", 0.0), ("stopped", 0.0), ("stopped", None)]
     text = printed(runs_table(listed))
     assert all(one.name in text for one in listed) and "%" not in text and "inf" not in text
+
+
+def test_no_number_is_cut_off_however_many_seeds_or_long_names_there_are(finished: History, tmp_path: Path) -> None:
+    table = table_of(finished)
+    many = printed(spread_table(dict.fromkeys(range(12), table)), width=80)
+    assert "…" not in many and many.count(significant(table.first.error.mean)) >= 13
+    expression = "parallel_butterfly(12, 1, 5, n_out=16); parallel_butterfly(16, 1, 7); clos(16, 4, 4, 4)"
+    score = Score((0.123456,), 0.3)
+    tried = printed(trials_table([Trial(0, expression, table.first.topology, score)]), width=80)
+    assert "…" not in tried and "0.1235" in tried and str(table.first.topology.n_trainable) in tried
+    rewritten(finished, tmp_path / ("a long name " * 8).strip(), finished.records)
+    listed = printed(runs_table(runs(tmp_path)), width=80)
+    assert "…" not in listed and finished.result is not None and finished.result.digest[:8] in listed
 
 
 def test_no_interval_is_shown_where_errors_are_no_sample(finished: History) -> None:

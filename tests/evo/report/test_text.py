@@ -19,6 +19,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+import evo.report.won
 from evaluators import Controllability, Score
 from evo.report.csv_tables import candidates_csv, final_table_csv, trials_csv
 from evo.report.description import about_family, description, final_table_markdown
@@ -153,6 +154,34 @@ def test_a_loss_to_the_baseline_is_said(finished: History) -> None:
 def test_a_champion_that_was_there_from_the_first_is_said_to_be(finished: History, family: str, told: str) -> None:
     said = f"The champion is of the initial population ({told}): evolution found nothing better."
     assert headline(table_of(finished), family).endswith(said)
+
+
+def test_what_a_founder_won_is_not_said_to_be_evolutions(finished: History) -> None:
+    table = table_of(finished)
+    rows = {row.name: np.add(table.first.errors, LOSSES) for row in table.others}
+    won = table_of(with_test_errors(finished, rows))
+    assert headline(won, "clos").startswith(
+        "The best of the initial population is better than the parallel butterfly. "
+    )
+    assert "use that" not in headline(won, "clos")
+    lost = table_of(with_test_errors(finished, rows | {"torus": np.subtract(table.first.errors, LOSSES)}))
+    said = headline(lost, "clos")
+    assert "evolution found nothing better. The champion is worse than the best that needs no search, the torus" in said
+
+
+def test_edges_that_the_baseline_would_need_are_told_only_of_what_is_better(
+    finished: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evo.report.won, "edges_for", lambda curve, times: 500.0)
+    table = table_of(finished)
+    better = with_test_errors(finished, {table.baseline.name: np.multiply(1.5, table.first.errors)})
+    level = with_test_errors(finished, {table.baseline.name: np.multiply(np.tile((0.5, 1.6), 6), table.first.errors)})
+    staged = table_of(better).with_search_errors({table.first.name: 0.5})
+    assert "would need about 500" in evo.report.won.won_in_words(better, table_of(better))
+    assert "would need about" not in evo.report.won.won_in_words(level, table_of(level))
+    assert "would need about" not in evo.report.won.won_in_words(better, staged), (
+        "the curve is of another evaluator's errors"
+    )
 
 
 def test_a_champion_that_is_the_baseline_is_equal_to_it(finished: History) -> None:

@@ -192,6 +192,13 @@ def test_a_single_layer_is_reached_only_with_the_budget_of_a_dense_one() -> None
     assert all(OPERATORS["remove_layer"](roomier, Bounds(8, 3, 4, 16), rng(seed)) is None for seed in range(10))
 
 
+def test_a_single_layer_need_not_be_dense_where_pairs_may_be_unconnected() -> None:
+    two = Topology.from_masks([np.array([[1, 1], [0, 1], [0, 1]]), np.array([[1, 0, 0], [1, 1, 1]])])
+    apart = Bounds(8, 3, 4, 16, connected=False)
+    found = [one for seed in range(10) if (one := OPERATORS["remove_layer"](two, apart, rng(seed))) is not None]
+    assert found and all(one.depth == 1 for one in found)
+
+
 def test_inserting_neurons_widens_one_layer(parent: Topology) -> None:
     for child in children_of("insert_neurons", parent, ROOMY):
         assert sorted(np.sign(np.subtract(child.widths, parent.widths))) == [0] * parent.depth + [1]

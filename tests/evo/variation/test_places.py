@@ -190,3 +190,8 @@ def test_a_place_has_the_room_that_the_others_leave() -> None:
     assert room.budget == stack.places[0].n_trainable
     assert room.max_edges == 320 - sum(one.n_edges for one in others)
     assert room.max_depth == 12 - sum(one.depth for one in others)
+
+
+def test_samples_whose_places_share_a_topology_keep_to_the_depth_of_all() -> None:
+    shallow = Bounds(budget=64, max_depth=1, max_width=16, max_edges=200)
+    assert all(sample_stack(Layout(((8, 8), (8, 8))), shallow, rng(seed)) is None for seed in range(40))
