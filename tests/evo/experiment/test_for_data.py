@@ -170,7 +170,7 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     (bred,) = (int(line.split()[1].strip(",")) for line in text.splitlines() if line.startswith("candidates"))
     assert bred > loop.generations * loop.offspring, "those that inherit their rates are counted, too"
     assert "32 x 32 and 32 x 32, 205 trainable edges together: 10.0% of 2048" in text.replace("\n", " ")
-    assert "0.2 s an epoch" in text and "minutes on 2 cores" in text
+    assert "0.20 s an epoch" in text and "minutes on 2 cores" in text
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
 
 
