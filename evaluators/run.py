@@ -180,7 +180,9 @@ def canary(evaluator: Evaluator, task: Task) -> str:
     if isinstance(evaluator, ProvingEvaluator):
         try:
             found = evaluator.proof(task.topology, task.fidelity, task.split, task.seed)
-        except Exception as error:  # whatever may be wrong with data and models of the user's
+        except PASSED_ON:
+            raise
+        except (Exception, SystemExit) as error:  # whatever may be wrong with data and models of the user's
             found = type(error).__name__
     else:
         answer = run(evaluator, [task], "")[0].answer

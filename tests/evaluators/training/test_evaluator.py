@@ -322,3 +322,14 @@ def test_a_worker_whose_weights_differ_in_their_last_bit_proves_something_else()
     assert canary(usual, task).startswith(usual.proof(*asked))
     wrong = replace(task, topology=dense(3, 3))
     assert canary(usual, wrong).startswith("ValueError by ")
+
+
+def test_memory_that_is_missing_while_a_worker_proves_itself_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = TrainedAccuracy(Data.of(*blobs()), [8])
+
+    def exhausted(*asked: Any) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(TrainedAccuracy, "proof", exhausted)
+    with pytest.raises(MemoryError):
+        canary(evaluator, proof_at(evaluator.sizes, evaluator))
