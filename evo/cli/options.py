@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -39,30 +39,15 @@ def tuned_families(incomplete: str) -> list[str]:
     return [name for name in BASELINES if name.startswith(incomplete)]
 
 
-FigureRecipe = Annotated[
-    Path,
-    typer.Argument(
-        help="A recipe (TOML), or one of evofabric's: fig4.",
-        show_default=False,
-        autocompletion=recipes_of(Kind.FIGURE),
-    ),
-]
-ProxiesRecipe = Annotated[
-    Path,
-    typer.Argument(
-        help="A recipe (TOML), or one of evofabric's: proxies.",
-        show_default=False,
-        autocompletion=recipes_of(Kind.PROXIES),
-    ),
-]
-AnyRecipe = Annotated[
-    Path | None,
-    typer.Argument(
-        help="A recipe (TOML), or one of evofabric's: quick; or none, and --data.",
-        show_default=False,
-        autocompletion=recipes_of(Kind.SEARCH, Kind.RULES),
-    ),
-]
+def _a_recipe(example: str, *kinds: Kind) -> Any:
+    """The argument that names a recipe of some kinds."""
+    told = f"A recipe (TOML), or one of evofabric's: {example}."
+    return typer.Argument(help=told, show_default=False, autocompletion=recipes_of(*kinds))
+
+
+FigureRecipe = Annotated[Path, _a_recipe("fig4", Kind.FIGURE)]
+ProxiesRecipe = Annotated[Path, _a_recipe("proxies", Kind.PROXIES)]
+AnyRecipe = Annotated[Path | None, _a_recipe("quick; or none, and --data", Kind.SEARCH, Kind.RULES)]
 DataFile = Annotated[
     str | None, typer.Option("--data", help="Search on data without a recipe: an .npz file, or digits.")
 ]

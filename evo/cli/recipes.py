@@ -80,6 +80,7 @@ def settings(as_json: Annotated[bool, typer.Option("--json", help="As a JSON sch
 
 
 def _for_size(size: str | None, budget: int | None, density: float | None) -> tuple[Mapping[str, Any], Settings]:
+    from evo.experiment.for_data import check_density
     from evo.recipe import validate
 
     given: dict[str, Any] = {"n_in": 32, "n_out": 32, "budget": 640}
@@ -87,9 +88,8 @@ def _for_size(size: str | None, budget: int | None, density: float | None) -> tu
         given = dict(zip(("n_in", "n_out"), two_sides(size), strict=True))
     if density is not None and budget is not None:
         raise ValueError("--budget or --density, not both: either says how many trainable edges there may be")
-    if density is not None and not 0 < density <= 1:
-        raise ValueError(f"--density {density:g}: the share of the weights that are trainable, above 0 and at most 1")
     if density is not None:
+        check_density(density)
         given["budget"] = round(density * given["n_in"] * given["n_out"])
     if budget is not None:
         given["budget"] = budget

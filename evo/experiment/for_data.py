@@ -55,10 +55,7 @@ class Wanted:
     task: Kind | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.density <= 1:
-            raise ValueError(
-                f"--density {self.density:g}: the share of the weights that are trainable, above 0 and at most 1"
-            )
+        check_density(self.density)
         if self.epochs is not None and self.epochs < 2:
             raise ValueError(f"--epochs {self.epochs}: at least 2, for ranks after a single one mean nothing")
         if self.examples is not None and self.examples < FEWEST_EXAMPLES:
@@ -80,6 +77,12 @@ class MadeRecipe:
     settings: Settings
     seconds_per_epoch: float
     expected_minutes: float
+
+
+def check_density(density: float) -> None:
+    """Raise ValueError for what is no share of the weights."""
+    if not 0 < density <= 1:
+        raise ValueError(f"--density {density:g}: the share of the weights that are trainable, above 0 and at most 1")
 
 
 def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> MadeRecipe:
