@@ -97,7 +97,7 @@ def plan(settings: Settings) -> tuple[Phase, ...]:
         *looped(Policy.EVOLUTION),
         *looped(Policy.RANDOM),
         Phase("promotions", (early, promoted) * 2, searched, at_once=in_flight * 2),
-        *sorted(
+        *sorted(  # as they come: what is ranked, what is tested, and the search errors of the rows
             (*_ranked_and_tested(settings, ranked, tested), *dense_phases(settings)),
             key=lambda phase: (Split.VALIDATION, Split.TEST, Split.SEARCH).index(phase.split),
         ),
