@@ -86,11 +86,11 @@ def test_a_layer_of_all_edges_is_trained_as_the_dense_layer_that_it_is() -> None
     assert not made.bias.any() and (twin.bias is None or not twin.bias.any())
     with torch.no_grad():
         twin.edge_weight.copy_(made.weight.flatten())
-    x = torch.randn(5, 240)
-    torch.testing.assert_close(made(x), twin(x))
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 240)).astype(np.float32))
+    torch.testing.assert_close(made(x), twin(x), rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(made.dense(), twin.dense())
     of_made, of_twin = (torch.autograd.grad(one(x).square().sum(), next(one.parameters())) for one in (made, twin))
-    torch.testing.assert_close(of_made[0].flatten(), of_twin[0])
+    torch.testing.assert_close(of_made[0].flatten(), of_twin[0], rtol=1e-5, atol=1e-4)
 
 
 def test_a_variant_scores_as_training_with_its_layers_does_at_any_depth() -> None:
