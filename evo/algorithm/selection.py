@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 
 import moocore
 import numpy as np
@@ -13,7 +14,7 @@ from deap import base, tools
 
 from evo.algorithm.individual import Individual
 
-WORST = 1e9
+WORST = 1e300
 """Stands for infinity, which DEAP's crowding distance could not subtract, and moocore does not always compare."""
 
 
@@ -33,12 +34,18 @@ class _Candidate:
 
 def _front_values(individual: Individual) -> tuple[float, ...]:
     """What the front is drawn by: edges beside the objectives."""
-    return clamped((individual.error, float(individual.topology.n_edges), *individual.measures))
+    return comparable(individual.error, (float(individual.topology.n_edges), *individual.measures))
 
 
-def clamped(values: Sequence[float]) -> tuple[float, ...]:
-    """Objectives with :data:`WORST` in the place of infinity."""
-    return tuple(min(max(value, -WORST), WORST) for value in values)
+def comparable(error: float, others: Sequence[float]) -> tuple[float, ...]:
+    """An error and other objectives with :data:`WORST` in the place of infinity.
+
+    A failed evaluation, whose error is infinite, is the worst in all of them: else topologies that cannot be scored
+    would survive for being good at the others.
+    """
+    if not isfinite(error):
+        return (WORST,) * (1 + len(others))
+    return tuple(min(max(value, -WORST), WORST) for value in (error, *others))
 
 
 OF_ONE_DEPTH = 3
@@ -47,7 +54,7 @@ OF_ONE_DEPTH = 3
 
 @dataclass(frozen=True)
 class Rank:
-    """What decides whether an individual survives: its objectives, :func:`clamped`, and its depth."""
+    """What decides whether an individual survives: its objectives, :func:`comparable`, and its depth."""
 
     objectives: tuple[float, ...]
     depth: int
@@ -78,13 +85,13 @@ def surviving(ranks: Sequence[Rank], count: int) -> list[int]:
 
 def survivors(individuals: Sequence[Individual], count: int) -> tuple[Individual, ...]:
     """The best ``count`` individuals, as :func:`surviving` chooses them."""
-    ranks = [Rank(clamped((one.error, *one.measures)), one.topology.depth) for one in individuals]
+    ranks = [Rank(comparable(one.error, one.measures), one.topology.depth) for one in individuals]
     return tuple(individuals[place] for place in surviving(ranks, count))
 
 
 def pareto_front(individuals: Sequence[Individual]) -> tuple[Individual, ...]:
     """Those that no other dominates, in order of breeding; of equals the first."""
-    evaluated = sorted((one for one in individuals if np.isfinite(one.error)), key=lambda one: one.candidate.number)
+    evaluated = sorted((one for one in individuals if isfinite(one.error)), key=lambda one: one.candidate.number)
     if not evaluated:
         return ()
     best = moocore.is_nondominated([_front_values(one) for one in evaluated])  # of equals the first alone
@@ -102,6 +109,6 @@ def tournament(population: Sequence[Individual], generator: np.random.Generator)
 
 def hypervolume(individuals: Sequence[Individual], reference: tuple[float, float]) -> float:
     """Area that the individuals dominate below ``reference`` (error, edges), relative to the whole."""
-    points = [(one.error, one.topology.n_edges) for one in individuals if np.isfinite(one.error)]
+    points = [(one.error, one.topology.n_edges) for one in individuals if isfinite(one.error)]
     whole = abs(reference[0]) * reference[1]
     return float(moocore.hypervolume(points, reference)) / whole if points else 0.0

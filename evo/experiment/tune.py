@@ -88,7 +88,7 @@ def _ask_tpe(
         for trial, score in zip(made, evaluate(made), strict=True):
             done[trial.expression] = _scored(trial, score)
         for one, member in zip(asked, chosen, strict=True):
-            study.tell(one, min(done[member.expression].error, 1e9))
+            study.tell(one, done[member.expression].error)
     return list(done.values())
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from evo.algorithm.level import levelled
 from evo.algorithm.nsga2 import Policy
-from evo.algorithm.selection import Rank, clamped, surviving
+from evo.algorithm.selection import Rank, comparable, surviving
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
 
@@ -26,7 +26,7 @@ def populations(history: History) -> list[list[int]]:
         everyone = [*population, *members]
         errors = levelled([one.score.errors if one.score else () for one in everyone])
         ranks = [
-            Rank(clamped((error, *(one.measures.get(name, float("inf")) for name in wanted))), one.depth)
+            Rank(comparable(error, [one.measures.get(name, float("inf")) for name in wanted]), one.depth)
             for error, one in zip(errors, everyone, strict=True)
         ]
         population = [everyone[place] for place in surviving(ranks, count)]

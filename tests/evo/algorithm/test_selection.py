@@ -42,7 +42,9 @@ def point(one: Individual) -> Point:
 
 
 def dominates(one: Point, other: Point) -> bool:
-    """At least as good in both and better in one."""
+    """At least as good in both and better in one; a failure is worse than whatever did not fail."""
+    if np.isinf(one[0]) or np.isinf(other[0]):
+        return one[0] < other[0]
     return one[0] <= other[0] and one[1] <= other[1] and one != other
 
 
@@ -96,6 +98,11 @@ def test_the_least_errors_survive_but_of_one_depth_a_third_unless_nothing_else_i
         held = sum(other.topology.depth == one.topology.depth for other in first)
         (first if held < max(1, count // 3) else rest).append(one)
     assert [one.error for one in survivors(everyone, count)] == [one.error for one in [*first, *rest][:count]]
+
+
+def test_a_failure_never_takes_the_place_of_what_could_be_scored_and_errors_however_large_are_compared() -> None:
+    everyone = measured([(float("inf"), 1), (3e12, 9), (1e12, 9), (2e12, 9)])
+    assert [one.error for one in survivors(everyone, 3)] == [1e12, 2e12, 3e12]
 
 
 def test_nothing_survives_of_nothing() -> None:
