@@ -155,7 +155,7 @@ def json_values(result: Result, history: History) -> dict[str, Any]:
         "founder": result.founder,
         "champion_file": str(result.champion_file),
         "best_row": result.table.best.name,
-        "best_row_file": result.best_row_file and str(result.best_row_file),
+        "row_files": {name: str(file) for name, file in result.row_files.items()},
         "folder": str(result.folder),
         "report": str(result.folder / REPORT),
         "digest": result.digest,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluators.function import Function
@@ -29,7 +29,7 @@ from evo.experiment.space_baselines import space_of, tuned_in_space
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared, retrain
 from evo.settings import Settings
-from evo.storage.champion import write_best_row, write_champion
+from evo.storage.champion import write_champion, write_rows
 from evo.storage.evaluations import Request
 from evo.storage.history import History
 from evo.storage.names import (
@@ -68,8 +68,8 @@ class Result:
     digest: str
     founder: str | None = None
     """The family of the champion, where it is a member of the initial population."""
-    best_row_file: Path | None = None
-    """The topology of the best row of the table, where that is not the champion."""
+    row_files: Mapping[str, Path] = field(default_factory=dict)
+    """The files of other rows that may be of use, by their names (:func:`evo.storage.champion.rows_kept`)."""
 
 
 def search(
@@ -141,7 +141,7 @@ def finished(folder: Path) -> Result | None:
         table=history.table,
         digest=history.result.digest,
         founder=history.founder,
-        best_row_file=history.best_row_file,
+        row_files=history.row_files,
     )
 
 
@@ -171,13 +171,13 @@ def concluded(
     known = (*evolved.state.elite, *evolved.state.front)
     individual = next(one for one in known if one.topology == champion.finalist.topology)
     file = write_champion(run, individual, champion, table, digest)
-    best_file = write_best_row(run, finalists[table.best.name], table, digest)
+    founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
+    row_files = write_rows(run, finalists, table, founder is not None, digest)
     rows = tuple(_row_record(row) for row in table.rows)
     if settings.retrains:
         retrain(run, evolved.state.elite)
     run.note(TableRecord(rows=rows, baseline=baseline, digest=digest, champion=file.name))
-    founder = individual.candidate.family if individual.candidate.operator == INITIAL else None
-    return Result(run.folder, champion.finalist.topology, file, table, digest, founder, best_file)
+    return Result(run.folder, champion.finalist.topology, file, table, digest, founder, row_files)
 
 
 def _check_evaluator_works(run: Run[Settings], trials: Mapping[str, Sequence[Trial]]) -> None:

@@ -10,7 +10,6 @@ from evo.report import figures, pictures
 from evo.report.csv_tables import candidates_csv, final_table_csv, finalists_csv
 from evo.report.html.page import SHOWN, report_page
 from evo.report.text import FILES, REPORT
-from evo.storage.champion import BEST_ROW
 from evo.storage.history import History
 from evo.storage.kinds import check_is_search
 from topologies.draw import draw_masks, draw_topology
@@ -72,7 +71,7 @@ def _write_champion(history: History, folder: Path) -> None:
     draw_topology(topology, title).savefig(folder / "topology.png")
     draw_masks(topology, title).savefig(folder / "masks.png")
     if folder != history.folder:
-        for name in (CHAMPION, *[BEST_ROW] * (history.best_row_file is not None)):
+        for name in (CHAMPION, *history.row_files):
             shutil.copyfile(history.folder / name, folder / name)
 
 

@@ -13,10 +13,10 @@ from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
 from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
-from evo.storage.champion import BEST_ROW
+from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW
 from evo.storage.estimates import paired
 from evo.storage.history import History
-from evo.storage.names import DENSE, EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED, UNSEARCHED
+from evo.storage.names import DENSE, EVOLVED, EVOLVED_LAW, LAW, OWN, RANDOM_SEARCH, ROWS, SHUFFLED
 from evo.storage.records import EndRecord
 from evo.storage.results import FinalTable, Interval, Verdict
 from topologies.stack import AnyTopology, Stack
@@ -28,6 +28,7 @@ FILES = {
     REPORT: "the report: all that is below, as one page that needs no network",
     "champion.safetensors": "the champion: what a model loads",
     BEST_ROW: "the topology with the least test error, where that is not the champion",
+    UNSEARCHED_ROW: "the topology that needs no search, where that is the one to use",
     "masks.npz": "the champion's dense masks, one array a layer: 0 absent, 1 trainable, 2 constant",
     "topology.png": "the champion's layers and edges",
     "masks.png": "the champion's masks as images, and how many paths join each input and output",
@@ -84,10 +85,8 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     if founder is not None:
         what = {OWN: "one of your own", LAW: EVOLVED_LAW, SAMPLED: "sampled at random", **ROWS}[founder]
         told = f"The champion is of the initial population ({what}): evolution found nothing better."
-    rows = [row for row in table.others if row.name in UNSEARCHED]
-    best = min(rows, key=lambda row: row.error.mean, default=None)
-    beaten = Verdict.BETTER if best is None else table.verdicts[best.name]
-    if best is None or beaten is Verdict.BETTER or (told and beaten is Verdict.LEVEL):
+    best = table.unsearched(founder is not None)
+    if best is None:
         return told
     beside = {Verdict.LEVEL: "level with", Verdict.WORSE: "worse than"}[table.verdicts[best.name]]
     is_named = best.label.replace("_", " ").casefold().startswith(best.name.casefold())
@@ -96,11 +95,9 @@ def founder_words(table: FinalTable, founder: str | None) -> str | None:
     return f"{told} {use}" if told else use
 
 
-def best_row_words(table: FinalTable) -> str | None:
-    """Which row has the least error, and how the champion stands to it; None where it is the champion's."""
+def best_row_words(table: FinalTable) -> str:
+    """Which row has the least error, and how the champion stands to it, where that is not the champion's."""
     best = table.best
-    if best is table.first:
-        return None
     member = f" `{best.label}`" if best.label else ""
     return (
         f"The least error is that of the {best.name}{member}, {significant(best.error.mean)}; "
@@ -235,7 +232,7 @@ def controllability_in_words(history: History) -> str:
 
 def files_of(history: History) -> dict[str, str]:
     """Those of :data:`FILES` that this finished run has."""
-    absent = [*["finalists.csv"] * (not history.retrained), *[BEST_ROW] * (history.best_row_file is None)]
+    absent = [*["finalists.csv"] * (not history.retrained), *{BEST_ROW, UNSEARCHED_ROW} - {*history.row_files}]
     is_stack = history.table is not None and isinstance(history.table.first.topology, Stack)
     absent += ["entry_errors.png"] * is_stack  # no one matrix that could be reconstructed
     return {name: meaning for name, meaning in FILES.items() if name not in absent}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from rich.markup import escape
 from evo.experiment.search import Result
 from evo.report.text import REPORT, best_row_words
 from evo.settings import Settings
-from evo.storage.results import FinalTable
+from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW, rows_kept
+from evo.storage.results import FinalTable, Verdict
 from topologies.expression import is_expression, parse
 from topologies.stack import AnyTopology, Stack
 
@@ -22,7 +24,7 @@ def how_to_use(result: Result, settings: Settings, store: str | None) -> str:
     """
     runs = escape(str(result.folder.parent))
     look = escape(f"in {store}") if store else f'[bold]make ui[/bold], or evofabric ui --runs "{runs}"'
-    other = other_words(result.table, result.best_row_file, settings)
+    other = other_words(result.table, result.founder, result.row_files, settings)
     parts = (
         f"Champion: [bold]{escape(str(result.champion_file))}[/bold]",
         escape(_indented(lines_of_python(result.champion, result.champion_file, settings))),
@@ -33,17 +35,26 @@ def how_to_use(result: Result, settings: Settings, store: str | None) -> str:
     return "\n" + "\n\n".join(parts) + "\n"
 
 
-def other_words(table: FinalTable, file: Path | None, settings: Settings) -> tuple[str, list[str]] | None:
-    """A sentence about the best row, and the lines that use it; None where that is the champion or has no ``file``.
+def other_words(
+    table: FinalTable, founder: str | None, files: Mapping[str, Path], settings: Settings
+) -> tuple[str, list[str]] | None:
+    """A sentence about another row that may be used, and the lines that do; None where none has a file among ``files``.
 
-    A member of a family is used by its expression, which needs no file.
+    That is the best row where it is better than the champion, else one that needs no search and is as good. A member of
+    a family is used by its expression, which needs no file.
     """
-    told, best = best_row_words(table), table.best
-    if told is None or file is None:
+    kept = rows_kept(table, founder is not None)
+    is_better = table.best is not table.first and table.verdicts[table.best.name] is Verdict.WORSE
+    order = (BEST_ROW, UNSEARCHED_ROW) if is_better else (UNSEARCHED_ROW, BEST_ROW)
+    name = next((name for name in order if name in kept and name in files), None)
+    if name is None:
         return None
-    lines = lines_of_python(best.topology, file, settings)
-    if settings.training is None and _is_the_name_of(best.label, best.topology):
-        lines = [line.replace(str(file), best.label) for line in lines]
+    row, file = kept[name], files[name]
+    instead = f"In place of the champion, which is no better, use the {row.name}."
+    told = instead if name == UNSEARCHED_ROW else best_row_words(table)
+    lines = lines_of_python(row.topology, file, settings)
+    if settings.training is None and _is_the_name_of(row.label, row.topology):
+        lines = [line.replace(str(file), row.label) for line in lines]
     return f"{told} Its file: {file}", lines
 
 

@@ -1,4 +1,4 @@
-"""A run's topology files: the best so far, in the end the champion, and the best row where that is another one."""
+"""A run's topology files: the best so far, in the end the champion, and other rows that are worth to be used."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from topologies.provenance import Provenance
 
 BEST_ROW = "best_row.safetensors"
 """The file of the topology with the least test error, where that is not the champion."""
+UNSEARCHED_ROW = "unsearched.safetensors"
+"""The file of the topology that should be used in place of the champion, because it needs no search."""
 
 
 def keep_best(run: Run[Settings], best: Individual) -> None:
@@ -37,17 +39,29 @@ def write_champion(
     return _write(run, CHAMPION, champion, scores, individual.candidate.parent_digests, extra)
 
 
-def write_best_row(run: Run[Settings], chosen: Chosen, table: FinalTable, digest: str) -> Path | None:
-    """Write the topology of the best row, which ``chosen`` is, so that it can be used and verified as a champion is.
+def rows_kept(table: FinalTable, is_founder: bool) -> dict[str, Row]:
+    """The rows beside the champion's that have a file, by its name; ``is_founder`` says what the champion is."""
+    best, unsearched = table.best, table.unsearched(is_founder)
+    found = {BEST_ROW: best} if best is not table.first else {}
+    return found | ({UNSEARCHED_ROW: unsearched} if unsearched else {})
 
-    None where it is the champion: then a file from before the search was extended goes.
+
+def write_rows(
+    run: Run[Settings], chosen: Mapping[str, Chosen], table: FinalTable, is_founder: bool, digest: str
+) -> dict[str, Path]:
+    """Write the topologies of :func:`rows_kept`, so that they can be used and verified as a champion is.
+
+    ``chosen`` has them by the names of rows. Files from before the search was extended go.
     """
-    row = table.best
-    if row is table.first:
-        (run.folder / BEST_ROW).unlink(missing_ok=True)
-        return None
-    extra = {"row": row.name, "label": row.label, "result digest": digest, "evaluators": _evaluators(run)}
-    return _write(run, BEST_ROW, chosen, _scores(run, row, chosen, table), (), extra)
+    kept = rows_kept(table, is_founder)
+    for name in {BEST_ROW, UNSEARCHED_ROW} - kept.keys():
+        (run.folder / name).unlink(missing_ok=True)
+    files = {}
+    for name, row in kept.items():
+        extra = {"row": row.name, "label": row.label, "result digest": digest, "evaluators": _evaluators(run)}
+        scores = _scores(run, row, chosen[row.name], table)
+        files[name] = _write(run, name, chosen[row.name], scores, (), extra)
+    return files
 
 
 def _write(

@@ -11,7 +11,7 @@ from evo.algorithm.individual import INITIAL
 from evo.algorithm.nsga2 import Policy
 from evo.stages import search_name
 from evo.storage import names
-from evo.storage.champion import BEST_ROW
+from evo.storage.champion import rows_kept
 from evo.storage.header import JOURNAL, current, header_of, records_of, settings_of
 from evo.storage.journal import in_use
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY, ROWS
@@ -91,11 +91,15 @@ class History:
         """Where the champion is, once there is one."""
         return self.folder / CHAMPION
 
-    @property
-    def best_row_file(self) -> Path | None:
-        """Where the topology of the best row is; None where that is the champion, or an older version wrote none."""
-        file = self.folder / BEST_ROW
-        return file if self.table and self.table.best is not self.table.first and file.is_file() else None
+    @cached_property
+    def row_files(self) -> dict[str, Path]:
+        """The files of other rows than the champion's by their names, as far as there are such.
+
+        They are those of :func:`evo.storage.champion.rows_kept`, but for what an older version did not write.
+        """
+        names = rows_kept(self.table, self.founder is not None) if self.table else {}
+        files = {name: self.folder / name for name in names}
+        return {name: file for name, file in files.items() if file.is_file()}
 
     @cached_property
     def result(self) -> TableRecord | None:

@@ -12,7 +12,7 @@ import numpy as np
 from evaluators.example_errors import unpack
 from evaluators.task import Score
 from evo.storage.estimates import Estimate, estimate, holm, paired
-from evo.storage.names import DENSE
+from evo.storage.names import DENSE, EVOLVED, UNSEARCHED
 from topologies.stack import AnyTopology
 
 
@@ -154,6 +154,17 @@ class FinalTable:
         """The row with the least error but dense layers; the first one where its topology has that error too."""
         row = next(row for row in self.by_error if row.name != DENSE)
         return self.first if row.topology == self.first.topology else row
+
+    def unsearched(self, is_founder: bool) -> Row | None:
+        """The best row that needs no search, where it should be used in place of the champion; else None.
+
+        That is where the champion is no better than it. One that is a founder needed no search either, and gives way
+        only where it is worse.
+        """
+        rows = [row for row in self.others if row.name in UNSEARCHED and self.first.name == EVOLVED]
+        best = min(rows, key=lambda row: row.error.mean, default=None)
+        gives_way = (Verdict.WORSE,) if is_founder else (Verdict.LEVEL, Verdict.WORSE)
+        return best if best is not None and self.verdicts[best.name] in gives_way else None
 
     @property
     def is_deterministic(self) -> bool:

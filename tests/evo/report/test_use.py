@@ -12,8 +12,9 @@ from evaluators.task import Fidelity, Score, Split
 from evo.experiment.compare import verify
 from evo.experiment.search import search
 from evo.recipe import validate
+from evo.report.text import founder_words
 from evo.report.use import other_words
-from evo.storage.champion import BEST_ROW
+from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW, rows_kept
 from evo.storage.history import History
 from evo.storage.results import FinalTable
 from tests.evo.histories import with_test_errors
@@ -28,21 +29,40 @@ class Level:
         return Score((0.5,) * fidelity.targets, fidelity.rates[0])
 
 
+class LevelOnTest(HashEvaluator):
+    """Topologies differ but on test targets."""
+
+    def evaluate(self, topology: Topology, fidelity: Fidelity, split: Split, seed: int) -> Score:
+        return (Level() if split is Split.TEST else super()).evaluate(topology, fidelity, split, seed)
+
+
 def test_the_best_row_is_kept_as_a_file_that_verifies(tmp_path: Path) -> None:
     found = search(recipe(), HashEvaluator(), folder=tmp_path / "run")
     best = min(found.table.rows, key=lambda row: row.error.mean)
-    assert best is not found.table.first and found.best_row_file == tmp_path / "run" / BEST_ROW
-    assert load(found.best_row_file).digest == best.topology.digest
-    assert History.of(found.folder).best_row_file == found.best_row_file
-    again = verify(found.best_row_file, HashEvaluator())
+    assert best is not found.table.first and found.row_files[BEST_ROW] == tmp_path / "run" / BEST_ROW
+    assert load(found.row_files[BEST_ROW]).digest == best.topology.digest
+    assert History.of(found.folder).row_files == found.row_files
+    again = verify(found.row_files[BEST_ROW], HashEvaluator())
     assert again.found.mean == again.stated == best.error.mean
 
 
 def test_where_the_champion_is_best_there_is_no_other_file(tmp_path: Path) -> None:
     (tmp_path / BEST_ROW).write_bytes(b"of the search before it was extended")
     found = search(recipe(loop={"generations": 1}), Level(), folder=tmp_path)
-    assert found.best_row_file is None and not (tmp_path / BEST_ROW).exists()
-    assert other_words(found.table, found.best_row_file, recipe()) is None
+    assert BEST_ROW not in found.row_files and not (tmp_path / BEST_ROW).exists()
+    assert other_words(found.table, "butterfly", found.row_files, recipe()) is None
+
+
+def test_what_the_words_say_to_use_has_a_file(tmp_path: Path) -> None:
+    found = search(recipe(seed=5), LevelOnTest(), folder=tmp_path)
+    words = founder_words(found.table, found.founder)
+    assert found.founder is None and words is not None and words.endswith(": use that.")
+    (row,) = (row for row in found.table.others if row.label and row.label in words)
+    file = found.row_files[UNSEARCHED_ROW]
+    assert load(file).digest == row.topology.digest and History.of(tmp_path).row_files[UNSEARCHED_ROW] == file
+    assert verify(file, LevelOnTest()).found.mean == row.error.mean
+    told = other_words(found.table, found.founder, found.row_files, recipe())
+    assert told is not None and f"use the {row.name}." in told[0] and str(file) in told[0]
 
 
 def with_best(finished: History, row: str) -> FinalTable:
@@ -55,7 +75,8 @@ def with_best(finished: History, row: str) -> FinalTable:
 @pytest.mark.parametrize("row", ["Clos", "random search"])
 def test_the_lines_that_use_it_need_no_file_where_it_has_a_name(finished: History, row: str) -> None:
     table = with_best(finished, row)
-    found = other_words(table, finished.champion_file, validate(finished.settings))
+    files = dict.fromkeys(rows_kept(table, finished.founder is not None), finished.champion_file)
+    found = other_words(table, finished.founder, files, validate(finished.settings))
     assert found is not None
     words, lines = found
     assert f"The least error is that of the {row}" in words and "the evolved champion is worse than it" in words
