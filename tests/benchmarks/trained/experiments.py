@@ -72,7 +72,7 @@ def in_order(given: Given) -> None:
 
 def shuffled_inputs(given: Given) -> None:
     """The same with the inputs in another order, one for all examples, which nobody is told."""
-    _main_table("shuffled", given, with_inputs(given.data, generator(0, "pixels").permutation(given.data.inputs)))
+    _main_table("shuffled", given, shuffled(given.data))
 
 
 def _main_table(name: str, given: Given, data: Data) -> None:
@@ -84,7 +84,7 @@ def _main_table(name: str, given: Given, data: Data) -> None:
 def curve(given: Given) -> None:
     """Some rows at several densities, the inputs shuffled."""
     n = given.data.inputs
-    on = given.on(with_inputs(given.data, generator(0, "pixels").permutation(n)))
+    on = given.on(shuffled(given.data))
     for density in DENSITIES:
         setting = Setting(on, (n, n, n), (n * max(2, round(density * n)),) * 2)
         wanted = ("parallel butterfly", "parallel butterfly, re-ordered", "random regular", "butterfly, re-ordered")
@@ -157,6 +157,11 @@ def feasible(rows: Sequence[Row], setting: Setting) -> list[Row]:
         if forms:
             found.append(replace(row, forms=forms))
     return found
+
+
+def shuffled(data: Data) -> Data:
+    """Data whose inputs stand in a fixed other order, which nobody is told."""
+    return with_inputs(data, generator(0, "pixels").permutation(data.inputs))
 
 
 def with_inputs(data: Data, order: NDArray[np.int64]) -> Data:

@@ -44,15 +44,15 @@ def table(name: str, rows: Sequence[Row], setting: Setting, epochs: int, out: Pa
     trained again, and the best rows shuffled.
     """
     log = Log(out / "trainings.csv", name, clock(name))
-    lines = _measured(tuned(rows, setting, epochs, log), setting, epochs, log)
+    lines = measured(tuned(rows, setting, epochs, log), setting, epochs, log)
     write(name, lines, setting, out)
     if follow and (later := _following(lines, setting, epochs)):
-        lines += _measured(tuned(later, setting, epochs, log), setting, epochs, log)
+        lines += measured(tuned(later, setting, epochs, log), setting, epochs, log)
         write(name, lines, setting, out)
     return lines
 
 
-def _measured(chosen: Sequence[Chosen], setting: Setting, epochs: int, log: Log) -> list[Line]:
+def measured(chosen: Sequence[Chosen], setting: Setting, epochs: int, log: Log) -> list[Line]:
     """The test errors of the choices; this is where the test part is read."""
     jobs = [job for one in chosen for job in one.jobs(epochs, TEST_SEEDS)]
     trained = train_all(jobs, setting.data, test=True, tell=log.tell)
