@@ -72,7 +72,8 @@ class TrainingSettings(Section):
     fold, and together they test every example once by whose error nothing was chosen
     (:mod:`evaluators.training.folds`)."""
     examples: Annotated[int, Field(ge=FEWEST_EXAMPLES)] | None = None
-    """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
+    """At most so many examples of x_train, and as many of x_test, are taken at random; by default all. What is for test
+    among some is for test among all, so that a search on few examples chooses by none that is tested with more."""
     dense: bool = True
     """Whether the final table has a row of dense layers of the same sizes, which may take long to train. It has none
     where finalists are trained at a single learning rate."""

@@ -1,4 +1,4 @@
-"""Arrays of examples as a user has them: checked, drawn from, and taken as rows of inputs, a block at a time.
+"""Arrays of examples as a user has them: checked, and taken as rows of inputs, a block at a time.
 
 They may lie in a file and be larger than memory; whatever is done to all of them is done to a few megabytes at once.
 """
@@ -11,21 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.rng import generator
-
 AT_ONCE = 1 << 26
 """Numbers that exist a second time while they are checked, taken or standardised."""
-
-
-def drawn(arrays: Mapping[str, NDArray[Any]], examples: int | None) -> dict[str, NDArray[Any]]:
-    """At most so many examples of each part, in the order in which they lie; None for all."""
-    found = dict(arrays)
-    for part in ("train", "test"):
-        count = len(arrays.get(f"x_{part}", ()))
-        if examples is not None and count > examples:
-            places = np.sort(generator(0, "data", "examples", part).choice(count, examples, replace=False))
-            found |= {name: arrays[name][places] for name in (f"x_{part}", f"y_{part}")}
-    return found
 
 
 def inputs(x: NDArray[Any], name: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,20 @@ def test_no_example_is_in_two_parts_and_none_is_lost() -> None:
     assert [len(part) for part in parts] == [len(found) for found in numbers] == [480, 160, 160, 200]
     assert len(set.union(*numbers)) == 1000
     assert [data.part(split) for split in Split] == parts[1:]
+
+
+@pytest.mark.parametrize(
+    ("examples", "of_test", "wanted"),
+    [(1000, 0, "886d1415aa521903"), (60_000, 0, "976b06bae169fe05"), (1000, 300, "f9953d83a2759f82")],
+)
+def test_all_data_are_split_as_they_always_were(examples: int, of_test: int, wanted: str) -> None:
+    """So that what was found with them is found again; the hashes are those of version 0.2's first splits."""
+    x = np.stack([np.arange(examples + of_test), np.arange(examples + of_test) % 7], axis=1)
+    y, given, held = np.arange(examples + of_test) % 3, slice(None, examples), slice(examples, None)
+    data = Data.of(x[given], y[given], *((x[held], y[held]) if of_test else ()))
+    numbers = np.concatenate([part.x[:, 0] for part in (data.test, data.search, data.validation, data.train)])
+    ranks = np.argsort(np.argsort(numbers)).astype("<i8")
+    assert hashlib.sha256(ranks.tobytes()).hexdigest()[:16] == wanted
 
 
 def test_test_examples_that_are_elsewhere_too_are_told() -> None:
