@@ -8,16 +8,17 @@ quantities to be predicted, are standardised by the training part alone.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluators.task import Split
-from evaluators.training.arrays import AT_ONCE, check_shapes, inputs, origin, taken
+from evaluators.training.arrays import check_shapes, inputs, moments, origin, taken
 from evaluators.training.files import arrays_of, stamp
 from evaluators.training.labels import Kind, UnmetClassError, check_classes_are_met, labels
 from evaluators.training.parts import Places, drawn, parts_of
@@ -26,9 +27,6 @@ from topologies.entries import as_array
 _FAR = 8.0
 """Standard deviations at which inputs are cut off: a pixel that is lit in one image of thousands would be at hundreds.
 """
-
-_LEAST = 1e-30
-"""Standard deviations below which numbers are still: the inverse has to be a number of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -81,21 +79,44 @@ class Data:
         """The examples that a split is scored on."""
         return {Split.SEARCH: self.search, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
 
+    @property
+    def task(self) -> Kind:
+        """What y is."""
+        return "classification" if self.classes else "regression"
+
     def __str__(self) -> str:
+        return self.about()
+
+    def about(self, folds: int | None = None) -> str:
+        """In words: sizes, and what each part is for where the test part is tested on, or so many folds are."""
         quantities = f"{self.outputs} quantities" if self.outputs > 1 else "a quantity"
         what = f"{len(self.classes)} classes" if self.classes else quantities
         sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
+        tested = f"validation, {len(self.test)} for test"
+        if folds is not None:
+            tested = f"validation; {folds} folds test those to train on and {len(self.test)} more, each once"
         still = int((self.train.x == 0).all(axis=0).sum())
         unchanging = f"; {still} inputs never change" if still else ""
-        again = f"; {self.repeated} test examples are also in another part" if self.repeated else ""
-        return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}{again}"
+        repeated = self.repeated(folds is not None)
+        elsewhere = "tested examples are there more than once" if folds else "test examples are also in another part"
+        again = f"; {repeated} {elsewhere}" if repeated else ""
+        return f"{self.inputs} inputs, {what}; {sizes}{tested}{unchanging}{again}"
 
-    @cached_property
-    def repeated(self) -> int:
-        """Test examples whose inputs equal those of an example of another part, so that their errors prove less."""
+    def repeated(self, is_folded: bool = False) -> int:
+        """Tested examples whose inputs equal those of one that is trained on or chosen by, so that they prove less.
+
+        Where there are folds, examples to train on are tested, too, and any other may be trained on meanwhile.
+        """
         # Adding zero leaves zeros of one sign alone.
-        others = {hash((row + 0.0).tobytes()) for part in (self.train, self.search, self.validation) for row in part.x}
-        return sum(hash((row + 0.0).tobytes()) in others for row in self.test.x)
+        train, search, validation, test = (
+            [hash((row + 0.0).tobytes()) for row in part.x]
+            for part in (self.train, self.search, self.validation, self.test)
+        )
+        others = Counter(train + search + validation)
+        if not is_folded:
+            return sum(row in others for row in test)
+        others.update(test)
+        return sum(others[row] > 1 for row in train + test)
 
     @staticmethod
     def read(name: str, kind: Kind | None = None, examples: int | None = None) -> Data:
@@ -204,7 +225,7 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
 
     What never changes there is 0 everywhere, and so is what changes by less than 32-bit numbers can be scaled by.
     """
-    middle, scale = _moments(parts["train"][0])
+    middle, scale = moments(parts["train"][0])
     if not scale.any():
         raise ValueError("no input ever changes in the training part: there is nothing to tell examples apart by")
     for x, _ in parts.values():
@@ -213,24 +234,10 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
         np.clip(x, -_FAR, _FAR, out=x)
     if parts["train"][1].dtype != np.float32:
         return {name: Part(x, y) for name, (x, y) in parts.items()}
-    of_y = _moments(parts["train"][1])
+    of_y = moments(parts["train"][1])
     if not of_y[1].any():
         raise ValueError("y never changes in the training part: too few examples differ")
     return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
-
-
-def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean of every column, and the inverse of its standard deviation, 0 where it never changes."""
-    step = max(1, AT_ONCE // len(values))
-    found = [_moments_at_once(values[:, start : start + step]) for start in range(0, values.shape[1], step)]
-    return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
-
-
-def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    deviation = values.std(axis=0, dtype=np.float64)
-    still = (values == values[0]).all(axis=0) | (deviation < _LEAST)
-    scale = np.where(still, 0.0, 1 / np.where(still, 1.0, deviation))
-    return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 
 def _fingerprint(arrays: Mapping[str, NDArray[Any]], drawn_from: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evaluators.training import Data, arrays, files, memory
-from evaluators.training.data import _moments
+from evaluators.training.arrays import moments
 from evaluators.training.folds import fold_of
 from tests.evaluators.training.examples import blobs
 
@@ -96,6 +96,11 @@ def test_a_draw_is_not_known_by_the_fingerprint_of_its_examples_alone() -> None:
     assert len({whole.fingerprint, draw.fingerprint, Data.of(x, x[:, 0]).fingerprint}) == 3
 
 
+def test_too_few_of_many_examples_are_told_to_be_taken() -> None:
+    with pytest.raises(ValueError, match=r"^100 of 3000 examples in x_train are too few: .* would have 16, and 20 are"):
+        of_numbers(examples=100)
+
+
 @pytest.mark.parametrize("of_test", [0, 5000])
 def test_a_class_that_is_lost_where_examples_are_drawn_is_not_said_to_be_rare(of_test: int) -> None:
     x, y = blobs(examples=50_000, classes=100)
@@ -171,11 +176,10 @@ def test_a_container_has_no_more_left_than_its_limit(
 
 def test_work_in_blocks_gives_the_bits_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(3, 2, size=(5000, 37)).astype(np.float32)
-    whole, data = _moments(values), Data.of(X, Y)
+    whole, data = moments(values), Data.of(X, Y)
     for size in (1 << 14, 7001, 100):
         monkeypatch.setattr(arrays, "AT_ONCE", size)
-        monkeypatch.setattr("evaluators.training.data.AT_ONCE", size)
-        assert all(np.array_equal(*pair) for pair in zip(_moments(values), whole, strict=True))
+        assert all(np.array_equal(*pair) for pair in zip(moments(values), whole, strict=True))
         again = Data.of(X, Y)
         assert np.array_equal(again.train.x, data.train.x) and np.array_equal(again.test.x, data.test.x)
 
