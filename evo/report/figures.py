@@ -141,7 +141,7 @@ def final_table(history: History) -> Figure:
     axes.get_yticklabels()[rows.index(history.table.first)].set_fontweight("bold")
     _beside(axes, -0.85, "test error", SOFT, "normal")
     over = f"{len(rows[0].errors)} {words_of(history.header.evaluator, history.settings).tested}"
-    what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
+    what = "mean" if history.table.is_deterministic else "mean and 95 % interval, without Holm's correction, paired"
     facts = f"{_task(history)} · {what} over {over}{unchosen_words(history)}"
     head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
