@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -91,32 +91,33 @@ class Data:
         """In words: sizes, and what each part is for where the test part is tested on, or so many folds are."""
         quantities = f"{self.outputs} quantities" if self.outputs > 1 else "a quantity"
         what = f"{len(self.classes)} classes" if self.classes else quantities
-        sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
-        tested = f"validation, {len(self.test)} for test"
+        chosen_by = f"{len(self.search)} for search, {len(self.validation)} for validation"
+        tested, repeated, where = (
+            f", {len(self.test)} for test",
+            self.repeated,
+            "test examples are also in another part",
+        )
         if folds is not None:
-            tested = f"validation; {folds} folds test those to train on and {len(self.test)} more, each once"
+            tested = f"; {folds} folds test those to train on and {len(self.test)} more, each once"
+            repeated, where = self.repeated_in_folds, "tested examples are there more than once"
         still = int((self.train.x == 0).all(axis=0).sum())
         unchanging = f"; {still} inputs never change" if still else ""
-        repeated = self.repeated(folds is not None)
-        elsewhere = "tested examples are there more than once" if folds else "test examples are also in another part"
-        again = f"; {repeated} {elsewhere}" if repeated else ""
-        return f"{self.inputs} inputs, {what}; {sizes}{tested}{unchanging}{again}"
+        again = f"; {repeated} {where}" if repeated else ""
+        sizes = f"{len(self.train)} examples to train on, {chosen_by}{tested}"
+        return f"{self.inputs} inputs, {what}; {sizes}{unchanging}{again}"
 
-    def repeated(self, is_folded: bool = False) -> int:
-        """Tested examples whose inputs equal those of one that is trained on or chosen by, so that they prove less.
+    @cached_property
+    def repeated(self) -> int:
+        """Test examples whose inputs equal those of an example of another part, so that their errors prove less."""
+        others = set(_keys(self.train, self.search, self.validation))
+        return sum(key in others for key in _keys(self.test))
 
-        Where there are folds, examples to train on are tested, too, and any other may be trained on meanwhile.
-        """
-        # Adding zero leaves zeros of one sign alone.
-        train, search, validation, test = (
-            [hash((row + 0.0).tobytes()) for row in part.x]
-            for part in (self.train, self.search, self.validation, self.test)
-        )
-        others = Counter(train + search + validation)
-        if not is_folded:
-            return sum(row in others for row in test)
-        others.update(test)
-        return sum(others[row] > 1 for row in train + test)
+    @cached_property
+    def repeated_in_folds(self) -> int:
+        """Examples that folds test whose inputs equal those of any other, which may be trained on meanwhile."""
+        tested = _keys(self.train, self.test)
+        counts = Counter(tested + _keys(self.search, self.validation))
+        return sum(counts[key] > 1 for key in tested)
 
     @staticmethod
     def read(name: str, kind: Kind | None = None, examples: int | None = None) -> Data:
@@ -238,6 +239,11 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
     if not of_y[1].any():
         raise ValueError("y never changes in the training part: too few examples differ")
     return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
+
+
+def _keys(*parts: Part) -> list[int]:
+    """A hash of the inputs of every example; adding zero leaves zeros of one sign alone."""
+    return [hash((row + 0.0).tobytes()) for part in parts for row in part.x]
 
 
 def _fingerprint(arrays: Mapping[str, NDArray[Any]], drawn_from: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from evo.own_data import RECONSTRUCTION, TRAINING
 
-_MEANINGS = {
+_MEANINGS: Mapping[str | None, str] = {
     "classification": "the share of wrong answers",
     "regression": "the share of the variance that is not explained",
 }

@@ -54,7 +54,7 @@ def test_test_examples_that_are_elsewhere_too_are_told() -> None:
     x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
     assert str(Data.of(x, y, x[:30], y[:30])).endswith("30 for test; 30 test examples are also in another part")
     zeros = np.zeros((40, 1), np.float32)
-    assert Data(*(Part(zeros, y[:40]),) * 3, Part(-zeros, y[:40]), ("0", "1"), "").repeated() == 40  # of either sign
+    assert Data(*(Part(zeros, y[:40]),) * 3, Part(-zeros, y[:40]), ("0", "1"), "").repeated == 40  # of either sign
 
 
 def test_with_folds_it_is_told_what_they_test() -> None:
@@ -62,7 +62,7 @@ def test_with_folds_it_is_told_what_they_test() -> None:
     assert told.endswith("160 for validation; 4 folds test those to train on and 200 more, each once")
     x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
     twice = Data.of(np.concatenate([x, x[:50]]), np.concatenate([y, y[:50]]))
-    assert twice.repeated(is_folded=True) > twice.repeated() and "tested examples are there more" in twice.about(2)
+    assert twice.repeated_in_folds > twice.repeated and "tested examples are there more" in twice.about(2)
 
 
 @pytest.mark.parametrize(("examples", "size"), [(60_000, 6000), (50_000, 5000), (30_000, 5000), (1000, 200)])
