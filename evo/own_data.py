@@ -18,7 +18,6 @@ from evo.section import NAME, Count, Section
 
 if TYPE_CHECKING:
     from evaluators.reconstruction.own_targets import OwnTargets
-    from evaluators.training.data import Data
 
 RECONSTRUCTION = "evaluators.reconstruction:MatrixReconstruction"
 TRAINING = "evaluators.training:TrainedAccuracy"
@@ -48,7 +47,10 @@ FEWEST_EXAMPLES = 100
 
 
 class TrainingSettings(Section):
-    """A user's data, and the model that is trained on them with a candidate's cascades as its layers."""
+    """A user's data, and the model that is trained on them with a candidate's cascades as its layers.
+
+    Its error is the share of wrong answers, or where y are quantities of their variance that is not explained.
+    """
 
     data: str
     """An ``.npz`` file with x_train, y_train and perhaps x_test, y_test; or "digits" (scikit-learn's)."""
@@ -72,7 +74,8 @@ class TrainingSettings(Section):
     fold, and together they test every example once by whose error nothing was chosen
     (:mod:`evaluators.training.folds`)."""
     examples: Annotated[int, Field(ge=FEWEST_EXAMPLES)] | None = None
-    """At most so many examples of x_train, and as many of x_test, are taken, drawn at random; by default all."""
+    """At most so many examples of x_train, and as many of x_test, are taken at random; by default all. What is for test
+    among some is for test among all, so that a search on few examples chooses by none that is tested with more."""
     dense: bool = True
     """Whether the final table has a row of dense layers of the same sizes, which may take long to train. It has none
     where finalists are trained at a single learning rate."""
@@ -97,6 +100,10 @@ class Found(Section):
     """In words: sizes, and what each split has."""
     outputs: int | None = None
     """Of a model: one a class, or one a quantity; None for targets."""
+    task: Literal["classification", "regression"] | None = None
+    """What y is; None for targets."""
+    test_matrices: int | None = None
+    """Matrices for test among targets: a single one is fitted from several random starts; None for data."""
 
 
 def completed(values: dict[str, Any]) -> dict[str, Any]:
@@ -126,7 +133,8 @@ def _with_data(values: dict[str, Any]) -> dict[str, Any]:
         return values  # it is said of the section
     _check_evaluator(values, "training", TRAINING)
     data = Data.read(training.data, training.task, training.examples)
-    found = _with_found(values, training.data, data) | {"evaluator": TRAINING}
+    what = Found(fingerprint=data.fingerprint, about=data.about(training.folds), outputs=data.outputs, task=data.task)
+    found = _with_found(values, training.data, what) | {"evaluator": TRAINING}
     fidelity = values.get("fidelity") or {}
     if isinstance(fidelity, dict):
         if values.get("found") is None:  # a journal's recipe has all that it was begun with
@@ -194,7 +202,8 @@ def _with_targets(values: dict[str, Any]) -> dict[str, Any]:
         return values  # it is said of the key
     _check_evaluator(values, "targets", RECONSTRUCTION)
     own = OwnTargets.read(name, transpose)
-    found, fidelity = _with_found(values, name, own), values.get("fidelity") or {}
+    what = Found(fingerprint=own.fingerprint, about=str(own), test_matrices=len(own.matrices[Split.TEST]))
+    found, fidelity = _with_found(values, name, what), values.get("fidelity") or {}
     if isinstance(fidelity, dict) and values.get("found") is None:  # a journal's recipe has what it was begun with
         found["fidelity"] = _no_target_twice(fidelity, own)
     return _with_size(found, (own.n_in, own.n_out), f"targets in {name}")
@@ -243,7 +252,7 @@ def _check_evaluator(values: Mapping[str, Any], key: str, wanted: str) -> None:
         raise ValueError(f"{key} is for the evaluator {wanted!r}, and the recipe has {given!r}: leave one of them out")
 
 
-def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> dict[str, Any]:
+def _with_found(values: dict[str, Any], name: str, what: Found) -> dict[str, Any]:
     """The values with what was found; ValueError where something else was found before."""
     given, found = values.get("found"), what.fingerprint
     before = given.get("fingerprint") if isinstance(given, dict) else None
@@ -252,8 +261,7 @@ def _with_found(values: dict[str, Any], name: str, what: Data | OwnTargets) -> d
             f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
             "put the old ones back, or begin a new run"
         )
-    outputs = getattr(what, "outputs", None)
-    return values | {"found": {"fingerprint": found, "about": str(what), "outputs": outputs}}
+    return values | {"found": what.model_dump()}
 
 
 def _with_size(values: dict[str, Any], size: tuple[int, int], what: str) -> dict[str, Any]:

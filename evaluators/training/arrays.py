@@ -1,4 +1,4 @@
-"""Arrays of examples as a user has them: checked, drawn from, and taken as rows of inputs, a block at a time.
+"""Arrays of examples as a user has them: checked, taken as rows of inputs, and measured, a block at a time.
 
 They may lie in a file and be larger than memory; whatever is done to all of them is done to a few megabytes at once.
 """
@@ -11,21 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluators.rng import generator
-
 AT_ONCE = 1 << 26
 """Numbers that exist a second time while they are checked, taken or standardised."""
-
-
-def drawn(arrays: Mapping[str, NDArray[Any]], examples: int | None) -> dict[str, NDArray[Any]]:
-    """At most so many examples of each part, in the order in which they lie; None for all."""
-    found = dict(arrays)
-    for part in ("train", "test"):
-        count = len(arrays.get(f"x_{part}", ()))
-        if examples is not None and count > examples:
-            places = np.sort(generator(0, "data", "examples", part).choice(count, examples, replace=False))
-            found |= {name: arrays[name][places] for name in (f"x_{part}", f"y_{part}")}
-    return found
+_LEAST = 1e-30
+"""Standard deviations below which numbers are still: the inverse has to be a number of 32 bits."""
 
 
 def inputs(x: NDArray[Any], name: str) -> NDArray[Any]:
@@ -75,6 +64,20 @@ def taken(
     if not all(np.isfinite(rows).all() for rows in blocks(taken)):
         raise ValueError(f"{what} are too large for 32-bit numbers: scale them")
     return taken
+
+
+def moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean of every column, and the inverse of its standard deviation, 0 where it never changes."""
+    step = max(1, AT_ONCE // len(values))
+    found = [_moments_at_once(values[:, start : start + step]) for start in range(0, values.shape[1], step)]
+    return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
+
+
+def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    deviation = values.std(axis=0, dtype=np.float64)
+    still = (values == values[0]).all(axis=0) | (deviation < _LEAST)
+    scale = np.where(still, 0.0, 1 / np.where(still, 1.0, deviation))
+    return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
 
 
 def blocks(rows: NDArray[Any], width: int | None = None) -> Iterator[NDArray[Any]]:

@@ -1,13 +1,14 @@
 """A user's data: read, checked, and split into parts that never mix.
 
-Examples are shuffled by a fixed key before anything is split off, for data are often sorted by class. A part is read
-only by the :class:`evaluators.task.Split` of its name. Inputs, and quantities to be predicted, are standardised by the
-training part alone.
+Examples are shuffled by a fixed key before anything is split off, for data are often sorted by class
+(:mod:`evaluators.training.parts`). A part is read only by the :class:`evaluators.task.Split` of its name. Inputs, and
+quantities to be predicted, are standardised by the training part alone.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -16,23 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evaluators.rng import generator
 from evaluators.task import Split
-from evaluators.training.arrays import AT_ONCE, check_shapes, drawn, inputs, origin, taken
+from evaluators.training.arrays import check_shapes, inputs, moments, origin, taken
 from evaluators.training.files import arrays_of, stamp
 from evaluators.training.labels import Kind, UnmetClassError, check_classes_are_met, labels
+from evaluators.training.parts import Places, drawn, parts_of
 from topologies.entries import as_array
 
-_FEWEST = 20
-"""Examples in the smallest part."""
-_USUAL = 5000
-"""Examples in the search and the validation part, where that is a tenth to a fifth of all."""
 _FAR = 8.0
 """Standard deviations at which inputs are cut off: a pixel that is lit in one image of thousands would be at hundreds.
 """
-
-_LEAST = 1e-30
-"""Standard deviations below which numbers are still: the inverse has to be a number of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Data:
     classes:
         Names of the classes, in the order of their numbers; empty for regression.
     fingerprint:
-        SHA-256 of all arrays as they were given, or of the examples that were drawn from them.
+        SHA-256 of all arrays as they were given, or of the examples that were drawn from them and of how many.
     """
 
     train: Part
@@ -85,21 +79,45 @@ class Data:
         """The examples that a split is scored on."""
         return {Split.SEARCH: self.search, Split.VALIDATION: self.validation, Split.TEST: self.test}[split]
 
+    @property
+    def task(self) -> Kind:
+        """What y is."""
+        return "classification" if self.classes else "regression"
+
     def __str__(self) -> str:
+        return self.about()
+
+    def about(self, folds: int | None = None) -> str:
+        """In words: sizes, and what each part is for where the test part is tested on, or so many folds are."""
         quantities = f"{self.outputs} quantities" if self.outputs > 1 else "a quantity"
         what = f"{len(self.classes)} classes" if self.classes else quantities
-        sizes = f"{len(self.train)} examples to train on, {len(self.search)} for search, {len(self.validation)} for "
+        chosen_by = f"{len(self.search)} for search, {len(self.validation)} for validation"
+        tested, repeated, where = (
+            f", {len(self.test)} for test",
+            self.repeated,
+            "test examples are also in another part",
+        )
+        if folds is not None:
+            tested = f"; {folds} folds test those to train on and {len(self.test)} more, each once"
+            repeated, where = self.repeated_in_folds, "tested examples are there more than once"
         still = int((self.train.x == 0).all(axis=0).sum())
         unchanging = f"; {still} inputs never change" if still else ""
-        again = f"; {self.repeated} test examples are also in another part" if self.repeated else ""
-        return f"{self.inputs} inputs, {what}; {sizes}validation, {len(self.test)} for test{unchanging}{again}"
+        again = f"; {repeated} {where}" if repeated else ""
+        sizes = f"{len(self.train)} examples to train on, {chosen_by}{tested}"
+        return f"{self.inputs} inputs, {what}; {sizes}{unchanging}{again}"
 
     @cached_property
     def repeated(self) -> int:
         """Test examples whose inputs equal those of an example of another part, so that their errors prove less."""
-        # Adding zero leaves zeros of one sign alone.
-        others = {hash((row + 0.0).tobytes()) for part in (self.train, self.search, self.validation) for row in part.x}
-        return sum(hash((row + 0.0).tobytes()) in others for row in self.test.x)
+        others = set(_keys(self.train, self.search, self.validation))
+        return sum(key in others for key in _keys(self.test))
+
+    @cached_property
+    def repeated_in_folds(self) -> int:
+        """Examples that folds test whose inputs equal those of any other, which may be trained on meanwhile."""
+        tested = _keys(self.train, self.test)
+        counts = Counter(tested + _keys(self.search, self.validation))
+        return sum(counts[key] > 1 for key in tested)
 
     @staticmethod
     def read(name: str, kind: Kind | None = None, examples: int | None = None) -> Data:
@@ -139,7 +157,8 @@ class Data:
         kind:
             Classification or regression, where the arrays alone do not tell.
         examples:
-            At most so many of x_train, and as many of x_test, are taken, drawn at random; by default all.
+            At most so many of x_train, and as many of x_test, are taken, at random from each part of all data; by
+            default all.
 
         Raises
         ------
@@ -152,11 +171,13 @@ class Data:
             alone = next(name for name in arrays if name.endswith("_test"))
             raise ValueError(f"there is {alone} but no {'y' if alone[0] == 'x' else 'x'}_test")
         check_shapes(arrays)
-        some = drawn(arrays, examples)
+        there = len(arrays["x_train"])
+        parts = parts_of(there, len(arrays["x_test"]) if "x_test" in arrays else None, examples)
+        some, places = drawn(arrays, parts)
         try:
-            return _split(some, kind)
+            return _taken(some, places, kind, there)
         except UnmetClassError as error:
-            count, there = len(some["y_train"]), len(arrays["y_train"])
+            count = len(some["x_train"])
             if count < there and error.name in labels(arrays["y_train"], None, kind).classes:
                 raise ValueError(
                     f"{count} of {there} examples are taken, and class {error.name} is not among those trained on: "
@@ -165,34 +186,19 @@ class Data:
             raise
 
 
-def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
-    """Data of all examples of arrays whose shapes fit together."""
+def _taken(arrays: Mapping[str, NDArray[Any]], places: Places, kind: Kind | None, drawn_from: int) -> Data:
+    """Data of arrays whose shapes fit together, and whose examples were drawn from so many."""
     x = {name: inputs(array, name) for name, array in arrays.items() if name[0] == "x"}
-    order = generator(0, "data", "order").permutation(len(x["x_train"]))
-    outside = 0 if "x_test" in x else len(order) // 5
-    places, of_test = order[outside:], order[:outside]
-    size = _part_size(len(places))
-    smallest = min(size, len(x["x_test"]) if "x_test" in x else outside)
-    if smallest < _FEWEST:
-        raise ValueError(
-            f"{len(order)} examples in x_train are too few: the smallest of the parts for search, validation and "
-            f"test would have {smallest}, and {_FEWEST} are the least"
-        )
     found = labels(arrays["y_train"], arrays.get("y_test"), kind)
-    parts = {
-        "search": (x["x_train"], found.train, places[:size]),
-        "validation": (x["x_train"], found.train, places[size : 2 * size]),
-        "train": (x["x_train"], found.train, places[2 * size :]),
-        "test": (x["x_train"], found.train, of_test),
-    }
+    parts = {name: (x["x_train"], found.train, at) for name, at in places.items()}
     if "x_test" in x:
         assert found.test is not None
-        parts["test"] = (x["x_test"], found.test, np.arange(len(found.test)))
+        parts["test"] = (x["x_test"], found.test, places["test"])
     if found.classes:
         y = arrays["y_train"]
         are_numbers = kind is None and y.dtype.kind in "iu" and y.size == len(y)
-        check_classes_are_met(found.classes, found.train[parts["train"][2]], are_numbers)
-    first = places[2 * size]
+        check_classes_are_met(found.classes, found.train[places["train"]], are_numbers)
+    first = places["train"][0]
     from_x = origin(x["x_train"], first)
     from_y = None if found.classes else origin(found.train, first)
     chosen = {
@@ -202,12 +208,7 @@ def _split(arrays: Mapping[str, NDArray[Any]], kind: Kind | None) -> Data:
         )
         for name, (of_x, of_y, at) in parts.items()
     }
-    return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays))
-
-
-def _part_size(examples: int) -> int:
-    """Examples of the search part and of the validation part: a fifth up to 5,000, or a tenth where that is more."""
-    return max(min(_USUAL, examples // 5), examples // 10)
+    return Data(**_standardised(chosen), classes=found.classes, fingerprint=_fingerprint(arrays, drawn_from))
 
 
 @lru_cache(maxsize=1)
@@ -225,7 +226,7 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
 
     What never changes there is 0 everywhere, and so is what changes by less than 32-bit numbers can be scaled by.
     """
-    middle, scale = _moments(parts["train"][0])
+    middle, scale = moments(parts["train"][0])
     if not scale.any():
         raise ValueError("no input ever changes in the training part: there is nothing to tell examples apart by")
     for x, _ in parts.values():
@@ -234,28 +235,20 @@ def _standardised(parts: Mapping[str, tuple[NDArray[np.float32], NDArray[Any]]])
         np.clip(x, -_FAR, _FAR, out=x)
     if parts["train"][1].dtype != np.float32:
         return {name: Part(x, y) for name, (x, y) in parts.items()}
-    of_y = _moments(parts["train"][1])
+    of_y = moments(parts["train"][1])
     if not of_y[1].any():
         raise ValueError("y never changes in the training part: too few examples differ")
     return {name: Part(x, (y - of_y[0]) * of_y[1]) for name, (x, y) in parts.items()}
 
 
-def _moments(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean of every column, and the inverse of its standard deviation, 0 where it never changes."""
-    step = max(1, AT_ONCE // len(values))
-    found = [_moments_at_once(values[:, start : start + step]) for start in range(0, values.shape[1], step)]
-    return np.concatenate([mean for mean, _ in found]), np.concatenate([scale for _, scale in found])
+def _keys(*parts: Part) -> list[int]:
+    """A hash of the inputs of every example; adding zero leaves zeros of one sign alone."""
+    return [hash((row + 0.0).tobytes()) for part in parts for row in part.x]
 
 
-def _moments_at_once(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    deviation = values.std(axis=0, dtype=np.float64)
-    still = (values == values[0]).all(axis=0) | (deviation < _LEAST)
-    scale = np.where(still, 0.0, 1 / np.where(still, 1.0, deviation))
-    return values.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32)
-
-
-def _fingerprint(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(arrays: Mapping[str, NDArray[Any]], drawn_from: int) -> str:
+    is_whole = len(arrays["x_train"]) == drawn_from
+    digest = hashlib.sha256(b"" if is_whole else f"of {drawn_from} ".encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
         digest.update(array.astype(str).tobytes() if array.dtype == object else np.ascontiguousarray(array).data)

@@ -4,7 +4,8 @@ What is tested once each are the examples of the training and of the test part. 
 validation part, by whose errors topologies, rates and weight decays were chosen, are trained on in every fold and never
 tested on. The examples of the training part are tested on, though the search has trained on them, inputs are
 standardised by them, and which inputs are near each other may be worked out from them: nothing was chosen by their
-errors, but the topology has seen them.
+errors, but the topology has seen them. Parts of a draw lie within those of all data, so all of this is true of folds of
+all data and of a topology from a search on a draw, too.
 """
 
 from __future__ import annotations

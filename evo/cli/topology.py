@@ -88,7 +88,7 @@ def score(
     from evo.experiment.plan import plan_of_comparison
     from evo.experiment.weight_sharing import shared_weights
     from evo.report.final_table import comparison_table, plain, plain_weight_sharing, weight_sharing_words
-    from evo.report.text import words_of
+    from evo.report.words import words_of
     from evo.tracking.registry import resolve
 
     begin("starting workers", say=True)
@@ -103,7 +103,9 @@ def score(
     if as_json:
         print(json.dumps(plain(table) | {"weight_sharing": plain_weight_sharing(instead)}))
         return
-    console.print(comparison_table(table, words_of(settings.evaluator), console.width), soft_wrap=True)
+    console.print(
+        comparison_table(table, words_of(settings.evaluator, settings.model_dump()), console.width), soft_wrap=True
+    )
     if instead:
         console.print(f"[dim]{weight_sharing_words(instead)}[/dim]")
 

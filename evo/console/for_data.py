@@ -27,7 +27,8 @@ def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
     ended = f"{training.folds}-fold cross-validation" if training.folds else f"{fidelity.test_targets} test trainings"
     alone = len(fidelity.validation_rates) == 1
     why = "which want more rates" if alone else "which would take long (--set training.dense=true)"
-    compared = "" if settings.trains_dense else f"; no row of dense layers, {why}"
+    is_wanted = training.dense or chosen.is_dense_slow
+    compared = f"; no row of dense layers, {why}" if is_wanted and not settings.trains_dense else ""
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")

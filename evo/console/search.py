@@ -20,8 +20,9 @@ from evo.experiment.search import Result, search
 from evo.report.artifacts import is_up_to_date, write_report
 from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.tables import plan_table
-from evo.report.text import REPORT, retrained_words, source_of, words_of
+from evo.report.text import REPORT, retrained_words, source_of
 from evo.report.use import how_to_use
+from evo.report.words import words_of
 from evo.settings import Settings
 from evo.storage.header import named_topologies
 from evo.storage.history import History
@@ -129,7 +130,8 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     if as_json:
         print(json.dumps(json_values(result, history)))
         return
-    console.print(comparison_table(result.table, words_of(settings.evaluator), console.width), soft_wrap=True)
+    words = words_of(settings.evaluator, settings.model_dump())
+    console.print(comparison_table(result.table, words, console.width), soft_wrap=True)
     console.print()
     if settings.found is not None:
         console.print(f"{source_of(settings.model_dump())}: {settings.found.about}", soft_wrap=True, markup=False)

@@ -71,12 +71,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class MadeRecipe:
-    """A recipe's plain values with its settings, and the time that was measured and is expected."""
+    """A recipe's plain values with its settings, the time that was measured and is expected, and whether a row of dense
+    layers was left out because it would take long.
+    """
 
     values: Mapping[str, Any]
     settings: Settings
     seconds_per_epoch: float
     expected_minutes: float
+    is_dense_slow: bool
 
 
 def check_density(density: float) -> None:
@@ -110,14 +113,17 @@ def chosen(wanted: Wanted, workers: int, overrides: Iterable[str] = ()) -> MadeR
         return next(_fitting(base, _epochs(wanted, data), seconds, wanted.time, workers, overrides), None)
 
     found = fitting()
-    if "dense" not in base["training"] and (found is None or _dense_share(found, workers) > _DENSE_SHARE):
+    is_asked = "dense" in base["training"]
+    is_dense_slow = not is_asked and (found is None or _dense_share(found, workers) > _DENSE_SHARE)
+    if is_dense_slow:
         base = base | {"training": base["training"] | {"dense": False}}
         found = fitting()
     if found is None:
         found = _with_fewer_examples(wanted, data, base, seconds, workers, overrides)
     settings = _valid(found, wanted, made["budget"])
-    length = sum(phase.length(workers) for phase in plan(settings)) * _scaled(seconds, data, settings)
-    return MadeRecipe(found, settings, _scaled(seconds, data, settings), (length / SHARE + OVERHEAD) / 60)
+    epoch = _scaled(seconds, data, settings)
+    length = sum(phase.length(workers) for phase in plan(settings)) * epoch
+    return MadeRecipe(found, settings, epoch, (length / SHARE + OVERHEAD) / 60, is_dense_slow)
 
 
 def plain_recipe(wanted: Wanted) -> tuple[Mapping[str, Any], Settings]:

@@ -14,7 +14,8 @@ from evo.report.labels import label_points
 from evo.report.numbers import significant
 from evo.report.palette import BASELINE, EVOLUTION, FAMILIES, RANDOM_SEARCH, family_colour
 from evo.report.style import GRID, INK, PALE, SOFT, head, page
-from evo.report.text import error_name, shape_text, unchosen_words, words_of
+from evo.report.text import shape_text, unchosen_words
+from evo.report.words import error_name, words_of
 from evo.storage import names
 from evo.storage.history import History
 from evo.storage.names import LAW, OWN, ROWS
@@ -139,9 +140,9 @@ def final_table(history: History) -> Figure:
     )
     axes.get_yticklabels()[rows.index(history.table.first)].set_fontweight("bold")
     _beside(axes, -0.85, "test error", SOFT, "normal")
-    targets = f"{len(rows[0].errors)} test {words_of(history.header.evaluator).targets}"
-    what = "mean" if history.table.is_deterministic else "mean and 95 % interval, paired"
-    facts = f"{_task(history)} · {what} over {targets}{unchosen_words(history)}"
+    over = f"{len(rows[0].errors)} {words_of(history.header.evaluator, history.settings).tested}"
+    what = "mean" if history.table.is_deterministic else "mean and 95 % interval, without Holm's correction, paired"
+    facts = f"{_task(history)} · {what} over {over}{unchosen_words(history)}"
     head(figure, f"Test comparison with the {history.baseline}", facts)
     return figure
 

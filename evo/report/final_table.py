@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.text import Text
 
 from evo.report.numbers import difference, significant
-from evo.report.text import WORDS, Words, dense_words, founder_words
+from evo.report.text import WORDS, dense_words, founder_words, paired_over
+from evo.report.words import Words
 from evo.storage.results import FinalTable, Interval, Row, SharedWeights, Verdict
 
 _HEADINGS = ("topology", "", "error", "difference", "trained", "edges", "depth")
@@ -31,9 +32,8 @@ def comparison_table(table: FinalTable, words: Words, width: int = 80) -> Text:
     room = width - sum(widths) - 2 * len(widths)
     beside = max(map(len, members)) <= room
     text = Text(no_wrap=True, overflow="ignore")
-    text.append(
-        f"{words.error[:1].upper()}{words.error[1:]} on {_over(table, words)} (smaller is better)\n\n", "italic"
-    )
+    over = f"{len(table.first.errors)} {words.tested}"
+    text.append(f"{words.error[:1].upper()}{words.error[1:]} on {over} (smaller is better)\n\n", "italic")
     for row, cells, member in zip((None, *rows), lines, ("member" if any(members) else "", *members), strict=True):
         padded = [cell.rjust(size) for cell, size in zip(cells, widths, strict=True)]
         padded[0] = cells[0].ljust(widths[0])
@@ -125,11 +125,6 @@ def _cells(row: Row, table: FinalTable) -> tuple[str, ...]:
     return (row.name, mark, significant(row.error.mean), told, *map(str, counts), *searched)
 
 
-def _over(table: FinalTable, words: Words) -> str:
-    count = len(table.first.errors)
-    return f"{count} folds" if table.first.is_cross_validated else f"{count} test {words.targets}"
-
-
 def _legend(table: FinalTable, words: Words) -> Sequence[str]:
     """What marks and numbers mean."""
     marks = {_cells(row, table)[1] for row in table.others}
@@ -137,10 +132,9 @@ def _legend(table: FinalTable, words: Words) -> Sequence[str]:
     told += ["= level with it"] if "=" in marks else []
     told += ["+ better than it"] if "+" in marks else []
     how = " (95 %, Holm over all rows)" if len(told) > 1 and not table.is_deterministic else ""
-    over = "folds" if table.first.is_cross_validated else words.targets
-    over += " and test examples" if table.first.example_errors else ""
     uncertain = "" if table.is_deterministic else ", with its 95 % interval"
-    lines = [", ".join(told) + how, f"difference: from the baseline, paired over {over}{uncertain}"]
+    lines = [", ".join(told) + how, *[f"error: {words.meaning}"] * bool(words.meaning)]
+    lines += [f"difference: from the baseline, paired over {paired_over(table, words)}{uncertain}"]
     lines += ["in the search: the error by the evaluator that candidates were searched by"] * table.is_staged
     lost = [row.name for row in table.rows if not row.topology.is_connected]
     return [*lines, *([f"some pairs unconnected: {', '.join(lost)}"] if lost else [])]

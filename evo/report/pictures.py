@@ -79,12 +79,13 @@ def control_difference(name: str, topology: AnyTopology, other_name: str, other:
     """Uniform K of two topologies and how far the first's is above the second's, a row for every place.
 
     K is on the scale of colours of all other pictures; below every map is how many entries have which value. Places of
-    different sizes have no difference.
+    different sizes have no difference, and where all are, no room is left for one.
     """
     pairs = list(zip(topology.places, other.places, strict=False))
     both = [tuple(Controllability("uniform").analyse(one) for one in pair) for pair in pairs]
     scale = _whole([control for pair in both for control in pair])
-    figure = blank(0.65 + 3 * _ACROSS + 1.35, 0.95 + len(both) * _DOWN)
+    columns = 2 + any(mine.matrix.shape == reference.matrix.shape for mine, reference in both)
+    figure = blank(0.65 + columns * _ACROSS + (1.35 if columns == 3 else 0.75), 0.95 + len(both) * _DOWN)
     last = 0.65 + 2 * _ACROSS + 0.75
     for row, (mine, reference) in enumerate(both):
         top = 1.35 + row * _DOWN

@@ -11,8 +11,8 @@ from evaluators.controllability.evaluator import Controllability
 from evaluators.reconstruction.own_targets import NOTHING_HELD_OUT
 from evo.algorithm.individual import SAMPLED
 from evo.algorithm.nsga2 import Policy
-from evo.own_data import RECONSTRUCTION, TRAINING
 from evo.report.numbers import difference, difference_and_ends, ratio, significant
+from evo.report.words import Words, words_of
 from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW
 from evo.storage.estimates import paired
 from evo.storage.history import History
@@ -34,10 +34,10 @@ FILES = {
     "masks.png": "the champion's masks as images, and how many paths join each input and output",
     "progress.png": "evolution and random search against the baseline, candidate by candidate",
     "front.png": "error against edges, by family",
-    "controllability.png": "how far the champion and the baseline control each input at each output (K), and by how "
-    "much they differ",
+    "controllability.png": "how far the champion and the baseline control each input at each output (K), and where "
+    "sizes are equal by how much they differ",
     "entry_errors.png": "the champion's error entry by entry beside its K",
-    "final_table.png": "every row's difference from the baseline on test targets",
+    "final_table.png": "every row's difference from the baseline in the test",
     "final_table.csv": "the final table",
     "finalists.csv": "of a search on data, each finalist's error in the search and trained afresh",
     "candidates.csv": "every candidate: parents, operator, family, error, edges, depth, seconds, device",
@@ -50,28 +50,6 @@ WORDS = {
     Verdict.WORSE: "worse than",
 }
 """A verdict on one topology compared with another."""
-
-
-class Words(NamedTuple):
-    """What an evaluator's errors are called, what there is one of for each, and what its steps are."""
-
-    error: str
-    targets: str = "targets"
-    steps: str = "steps"
-
-
-def words_of(evaluator: str) -> Words:
-    """How to speak of what an evaluator finds."""
-    known = {
-        RECONSTRUCTION: Words("relative error"),
-        TRAINING: Words("error of trained models", "trainings", "epochs"),
-    }
-    return known.get(evaluator) or Words(f"error by {evaluator.partition(':')[2]}")
-
-
-def error_name(evaluator: str) -> str:
-    """What an evaluator's errors are: relative errors of reconstruction, or whatever another one gives."""
-    return words_of(evaluator).error
 
 
 def founder_words(table: FinalTable, founder: str | None) -> str | None:
@@ -171,15 +149,22 @@ def numbers_in_words(history: History, table: FinalTable) -> str:
     more = "" if share is None else f"{abs(100 * share - 100):.1f} % {'less' if share < 1 else 'more'}, "
     are_equal = apart.is_deterministic and not apart.mean
     change = "they are equal" if are_equal else f"{more}a difference of {difference_and_ends(apart)}"
-    errors, targets, steps = words_of(history.header.evaluator)
-    over = f"{targets} and test examples" if champion.example_errors else targets
+    words = words_of(history.header.evaluator, history.settings)
+    over = paired_over(table, words)
     uncertain = "" if apart.is_deterministic else f" In parentheses are 95 % intervals, paired over the {over}."
+    steps = f"{history.settings['fidelity']['validation_steps']} {words.steps}"
     return (
-        f"{_task(history)}: on {len(champion.errors)} test {targets}, trained for "
-        f"{history.settings['fidelity']['validation_steps']} {steps}, the evolved champion's {errors} is "
+        f"{_task(history)}: on {len(champion.errors)} {words.tested}, trained for {steps}, "
+        f"the evolved champion's {words.explained} is "
         f"**{significant(champion.error.mean)}**, that of the {history.baseline} `{baseline.label}` "
         f"**{significant(baseline.error.mean)}**: {change}.{uncertain}"
     )
+
+
+def paired_over(table: FinalTable, words: Words) -> str:
+    """Over what the differences in a table are paired."""
+    over = words.tested.removeprefix("test ")
+    return f"{over} and test examples" if table.first.example_errors else over
 
 
 def about_controls(history: History, table: FinalTable) -> str:
@@ -247,10 +232,11 @@ def unfinished_in_words(history: History) -> str:
     generations = history.generations(Policy.EVOLUTION)
     if generations and generations[-1].best is not None:
         latest = generations[-1]
+        words = words_of(history.searched_by, history.settings)
         told += (
-            f" After {latest.candidates} candidates the best topology within the baseline's edges and depth has a "
-            f"{error_name(history.searched_by)} of {significant(latest.best)} on the search split, the baseline "
-            f"{significant(latest.baseline) or 'none'}. Nothing was confirmed on the test split yet."
+            f" After {latest.candidates} candidates the {words.explained} on the search split is "
+            f"{significant(latest.best)} for the best topology within the baseline's edges and depth, and for the "
+            f"baseline {significant(latest.baseline) or 'none'}. Nothing was confirmed on the test split yet."
         )
     if history.status != "RUNNING":
         told += f'\n\nContinue it with `evofabric resume "{history.folder}"`.'

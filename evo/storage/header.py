@@ -182,6 +182,8 @@ def agree(records: Sequence[Record], settings: RunSettings, evaluator: Evaluator
     """
     asked = outcome_settings(settings)
     begun = _completed(settings_of(records), asked, settings)
+    if (told := begun.get("found")) and told["fingerprint"] == (asked.get("found") or {}).get("fingerprint"):
+        begun["found"] = asked["found"]  # of the same data, perhaps in other words
     differ = sorted(key for key in {*begun, *asked} if begun.get(key) != asked.get(key))
     before, now = (one.get("loop", {}).get("generations", 0) for one in (begun, asked))
     extended = with_generations(begun, max(before, now)) == asked

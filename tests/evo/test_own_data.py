@@ -21,19 +21,22 @@ from evo.experiment.baselines import dense_of
 from evo.experiment.compare import verify
 from evo.experiment.plan import plan
 from evo.experiment.search import Result, search
+from evo.own_data import TRAINING
 from evo.recipe import load, validate
 from evo.report.csv_tables import finalists_csv
 from evo.report.description import description
-from evo.report.figures import final_table
+from evo.report.figures import final_table as drawn_table
+from evo.report.final_table import comparison_table
 from evo.report.html.page import report_page
 from evo.report.numbers import difference, significant
 from evo.report.use import lines_of_python
+from evo.report.words import words_of
 from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.names import DENSE
 from evo.storage.pools import evaluator_of
-from evo.storage.records import ScoreRecord
+from evo.storage.records import Header, ScoreRecord
 from evo.storage.results import interval
 from tests.evaluators.training.examples import blobs, two_layers
 from topologies import SparseCascade
@@ -115,6 +118,24 @@ def test_the_report_speaks_of_trainings_and_of_the_data(result: Result) -> None:
     assert "mine.npz` (8 inputs, 3 classes; " in text and "relative error" not in text
 
 
+@pytest.mark.parametrize(("task", "meaning"), [("classification", "wrong answers"), ("regression", "the variance")])
+def test_what_the_error_of_a_trained_model_is_is_said_where_it_is_told(
+    finished: History, tmp_path: Path, task: str, meaning: str
+) -> None:
+    x, y = blobs()
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y.astype(float))
+    values = trained(str(tmp_path / "mine.npz"), training={"task": task}).model_dump(mode="json")
+    header, *rest = finished.records
+    assert isinstance(header, Header) and finished.table is not None
+    told = header.model_copy(update={"evaluator": TRAINING, "settings": header.settings | values})
+    history = History(finished.folder, (told, *rest))
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(comparison_table(finished.table, words_of(TRAINING, values), 80))
+    words = f"error of trained models (the share of {meaning}"
+    assert words in description(history) and words in description(History(finished.folder, (told, *rest[:-10])))
+    assert words in report_page(history, {}) and f"error: the share of {meaning}" in console.export_text()
+
+
 @pytest.mark.end_to_end
 def test_dense_layers_have_a_row_that_is_no_topology_to_use(result: Result, folder: Path) -> None:
     dense = result.table.get(DENSE)
@@ -160,6 +181,17 @@ def test_a_run_whose_evaluator_is_from_python_is_not_continued_on_other_data() -
         agree(records, settings, evaluators[1])
 
 
+def test_a_run_goes_on_where_the_same_data_are_told_of_in_other_words(tmp_path: Path) -> None:
+    settings = trained(data_file(tmp_path))
+    header = new_header(settings, None, {}, "cpu")
+    earlier = {**header.settings, "found": {**header.settings["found"], "about": "data", "task": None}}
+    records = [header.model_copy(update={"settings": earlier})]
+    assert agree(records, settings, evaluator_of(settings)) == []
+    other = {**header.settings, "found": {**header.settings["found"], "fingerprint": "another"}}
+    with pytest.raises(ValueError, match="a run of another recipe"):
+        agree([header.model_copy(update={"settings": other})], settings, evaluator_of(settings))
+
+
 @pytest.mark.end_to_end
 def test_a_search_on_one_matrix_says_that_nothing_is_held_out(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
@@ -169,9 +201,9 @@ def test_a_search_on_one_matrix_says_that_nothing_is_held_out(tmp_path: Path) ->
     result = search(settings, folder=tmp_path / "run")
     history = History.of(result.folder)
     assert "nothing is held out" in description(history)
-    drawn = " ".join(text.get_text() for text in final_table(history).texts)
+    drawn = " ".join(text.get_text() for text in drawn_table(history).texts)
     for told in (report_page(history, {}), drawn):
-        assert "test targets" in told and "nothing was chosen on" not in told
+        assert "4 random starts" in told and "test targets" not in told and "nothing was chosen on" not in told
     assert verify(result.folder).found.mean == result.table.first.error.mean
     assert MatrixReconstruction().evaluate(
         result.champion, settings.fidelity.validation, Split.TEST, 3
@@ -294,6 +326,10 @@ def test_a_search_on_data_needs_no_recipe_and_its_results_are_json(
     table = History.of(run).table
     assert table is not None and table.first.is_cross_validated
     assert {one["name"]: one["error"] for one in found["rows"]} == {row.name: row.error.mean for row in table.rows}
+    history = History.of(run)
+    drawn = " ".join(text.get_text() for text in drawn_table(history).texts)
+    for told in (description(history), report_page(history, {}), drawn):
+        assert "5 folds" in told and "test trainings" not in told
     errors = [one["error"] for one in found["rows"]]
     assert errors == sorted(errors) and all(len(one["errors"]) == 5 for one in found["rows"])
 
@@ -399,6 +435,8 @@ def test_folds_are_one_test_training_each(tmp_path: Path) -> None:
     assert validate(settings.model_dump(mode="json")) == settings
     evaluator = evaluator_of(settings)
     assert isinstance(evaluator, TrainedAccuracy) and evaluator.folds == 4
+    assert settings.found is not None
+    assert "64 for validation; 4 folds test those to train on and 80 more, each once" in settings.found.about
     with pytest.raises(ValueError, match=r"training\.folds = 4 makes one test training a fold: leave fidelity\.test"):
         trained(data_file(tmp_path), training={"folds": 4})
 

@@ -24,7 +24,7 @@ from evo.recipe import validate
 from evo.report.csv_tables import final_table_csv
 from evo.report.description import description
 from evo.report.final_table import comparison_table
-from evo.report.text import words_of
+from evo.report.words import words_of
 from evo.settings import Settings
 from evo.storage.checkpoint import cut
 from evo.storage.header import agree, new_header, recipe_of, records_of
@@ -106,7 +106,7 @@ def test_every_row_has_both_numbers_wherever_the_table_is(settings: Settings, re
         promoted = MatrixReconstruction().evaluate(row.topology, fidelity, Split.SEARCH, 3)
         assert row.search_error == promoted.error != row.error.mean
     console = Console(width=200, file=io.StringIO(), record=True)
-    console.print(comparison_table(table, words_of(settings.evaluator)))
+    console.print(comparison_table(table, words_of(settings.evaluator, settings.model_dump())))
     shown = console.export_text()
     assert "in the search" in shown and all(f"{row.search_error:.4g}"[:5] in shown for row in searched)
     assert "error in the search" in description(history)

@@ -11,7 +11,7 @@ import numpy as np
 from evo.algorithm.nsga2 import Policy
 from evo.report.figures import best_members, error_range, family_name, staircase
 from evo.report.palette import BASELINE, EVOLUTION, RANDOM_SEARCH, family_colour
-from evo.report.text import error_name
+from evo.report.words import error_name
 from evo.storage.history import History
 from evo.storage.names import ROWS
 from evo.storage.populations import populations

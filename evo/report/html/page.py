@@ -32,16 +32,17 @@ from evo.report.text import (
     unchosen_words,
     unfinished_in_words,
     verdict_in_words,
-    words_of,
 )
 from evo.report.use import lines_of_python, other_words
 from evo.report.won import won_in_words
+from evo.report.words import words_of
 from evo.settings import Settings
 from evo.storage.history import History
 from evo.storage.results import FinalTable
 
 SHOWN = {
-    "controllability.png": "K of every input at every output: the champion, the baseline, and the difference",
+    "controllability.png": "K of every input at every output: the champion, the baseline, and where sizes are equal "
+    "the difference",
     "masks.png": "the champion's masks, and how many paths join each input and output",
     "entry_errors.png": "the champion's error entry by entry, beside its K",
 }
@@ -81,7 +82,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
     """What the page says of a finished search."""
     assert history.champion is not None
     champion = table.first.topology
-    words = words_of(history.header.evaluator)
+    words = words_of(history.header.evaluator, history.settings)
     found = lines(table)
     return {
         "table": table,
@@ -94,7 +95,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
             for verdict, rows in reversed(table.by_verdict().items())
         ],
         "controls_said": about_controls(history, table),
-        "over": f"{len(table.first.errors)} {'folds' if table.first.is_cross_validated else f'test {words.targets}'}",
+        "over": f"{len(table.first.errors)} {words.tested}",
         "unchosen": unchosen_words(history),
         "error": words.error,
         "retrained": retrained_words(history),

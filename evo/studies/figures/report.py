@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from evo.report.numbers import difference, significant
-from evo.report.text import error_name
+from evo.report.words import error_name
 from evo.storage.history import History
 from evo.studies.figures.findings import Point, beside_controls, points, settings_of
 from evo.tracking.records import Point as MetricPoint

@@ -29,7 +29,7 @@ class NetworkSettings(Section):
     batch_size: Count | None = None
     """By default 256, or fewer where that makes less than 25 steps an epoch."""
     examples: Annotated[int, Field(ge=100)] | None = None
-    """At most so many of x_train, and as many of x_test, are taken, drawn at random; by default all."""
+    """At most so many of x_train, and as many of x_test, are taken at random; by default all."""
 
 
 class SeriesSettings(Section):

@@ -13,7 +13,7 @@ from rich import box
 from rich.table import Table
 
 from evo.report.correlation import Estimate
-from evo.report.text import error_name
+from evo.report.words import error_name
 from evo.storage.history import History
 from evo.studies.proxies.findings import Finding, findings, ranking, samples
 from evo.tracking.records import Point, RunRecord, run_record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,34 @@ def test_no_example_is_in_two_parts_and_none_is_lost() -> None:
     assert [data.part(split) for split in Split] == parts[1:]
 
 
+@pytest.mark.parametrize(
+    ("examples", "of_test", "wanted"),
+    [(1000, 0, "886d1415aa521903"), (60_000, 0, "976b06bae169fe05"), (1000, 300, "f9953d83a2759f82")],
+)
+def test_all_data_are_split_as_they_always_were(examples: int, of_test: int, wanted: str) -> None:
+    """So that what was found with them is found again; the hashes are those of version 0.2's first splits."""
+    x = np.stack([np.arange(examples + of_test), np.arange(examples + of_test) % 7], axis=1)
+    y, given, held = np.arange(examples + of_test) % 3, slice(None, examples), slice(examples, None)
+    data = Data.of(x[given], y[given], *((x[held], y[held]) if of_test else ()))
+    numbers = np.concatenate([part.x[:, 0] for part in (data.test, data.search, data.validation, data.train)])
+    ranks = np.argsort(np.argsort(numbers)).astype("<i8")
+    assert hashlib.sha256(ranks.tobytes()).hexdigest()[:16] == wanted
+
+
 def test_test_examples_that_are_elsewhere_too_are_told() -> None:
     assert "also in another part" not in str(numbered(1000))
     x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
     assert str(Data.of(x, y, x[:30], y[:30])).endswith("30 for test; 30 test examples are also in another part")
     zeros = np.zeros((40, 1), np.float32)
     assert Data(*(Part(zeros, y[:40]),) * 3, Part(-zeros, y[:40]), ("0", "1"), "").repeated == 40  # of either sign
+
+
+def test_with_folds_it_is_told_what_they_test() -> None:
+    told = numbered(1000).about(folds=4)
+    assert told.endswith("160 for validation; 4 folds test those to train on and 200 more, each once")
+    x, y = np.arange(1000.0)[:, None] * [1, 2], np.arange(1000) % 2
+    twice = Data.of(np.concatenate([x, x[:50]]), np.concatenate([y, y[:50]]))
+    assert twice.repeated_in_folds > twice.repeated and "tested examples are there more" in twice.about(2)
 
 
 @pytest.mark.parametrize(("examples", "size"), [(60_000, 6000), (50_000, 5000), (30_000, 5000), (1000, 200)])

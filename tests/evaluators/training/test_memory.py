@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from evaluators.training import Data, arrays, files, memory
-from evaluators.training.data import _moments
+from evaluators.training.arrays import moments
+from evaluators.training.folds import fold_of
 from tests.evaluators.training.examples import blobs
 
 X, Y = blobs(examples=3000)
+BITS = np.arange(12)
 
 
 @pytest.fixture
@@ -60,6 +62,43 @@ def test_examples_are_drawn_at_random_and_labels_with_them(tmp_path: Path) -> No
     found = np.concatenate([part.x[:, 0] for part in numbers])
     assert len(found) == len(set(found.tolist())) == 1000
     assert Data.of(X, Y, examples=9999).fingerprint == Data.of(X, Y).fingerprint
+
+
+def of_numbers(of_test: int = 0, examples: int | None = None) -> Data:
+    """Data of 3,000 examples, of which so many are taken: the inputs of each are the bits of its number."""
+    x = np.arange(3000 + of_test)[:, None] >> BITS & 1
+    test = {"x_test": x[3000:], "y_test": x[3000:, 0]} if of_test else {}
+    return Data.of(x[:3000], x[:3000, 0], **test, examples=examples)
+
+
+def numbers(x: np.ndarray) -> set[int]:
+    """The numbers of examples, whose bits are above zero or below once they are standardised."""
+    return set(((x > 0) @ (1 << BITS)).tolist())
+
+
+@pytest.mark.parametrize("of_test", [0, 500])
+@pytest.mark.parametrize("examples", [200, 1000, 2399, 2999])
+def test_a_part_of_a_draw_lies_within_that_part_of_all_data(of_test: int, examples: int) -> None:
+    """So that a topology from a search on a draw is never tested on an example by which it was chosen."""
+    whole, draw = of_numbers(of_test), of_numbers(of_test, examples)
+    for part in ("train", "search", "validation", "test"):
+        assert numbers(getattr(draw, part).x) <= numbers(getattr(whole, part).x)
+    chosen_by = numbers(draw.search.x) | numbers(draw.validation.x)
+    tested = set.union(*(numbers(fold_of(whole, 5, index)[1].x) for index in range(5)))
+    assert tested == numbers(whole.train.x) | numbers(whole.test.x) and not chosen_by & tested
+
+
+def test_a_draw_is_not_known_by_the_fingerprint_of_its_examples_alone() -> None:
+    """For those are split in another way where they are all there are."""
+    whole, draw = of_numbers(), of_numbers(examples=1000)
+    kept = sorted(set.union(*(numbers(part.x) for part in (draw.train, draw.search, draw.validation, draw.test))))
+    x = np.array(kept)[:, None] >> BITS & 1
+    assert len({whole.fingerprint, draw.fingerprint, Data.of(x, x[:, 0]).fingerprint}) == 3
+
+
+def test_too_few_of_many_examples_are_told_to_be_taken() -> None:
+    with pytest.raises(ValueError, match=r"^100 of 3000 examples in x_train are too few: .* would have 16, and 20 are"):
+        of_numbers(examples=100)
 
 
 @pytest.mark.parametrize("of_test", [0, 5000])
@@ -137,11 +176,10 @@ def test_a_container_has_no_more_left_than_its_limit(
 
 def test_work_in_blocks_gives_the_bits_of_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(3, 2, size=(5000, 37)).astype(np.float32)
-    whole, data = _moments(values), Data.of(X, Y)
+    whole, data = moments(values), Data.of(X, Y)
     for size in (1 << 14, 7001, 100):
         monkeypatch.setattr(arrays, "AT_ONCE", size)
-        monkeypatch.setattr("evaluators.training.data.AT_ONCE", size)
-        assert all(np.array_equal(*pair) for pair in zip(_moments(values), whole, strict=True))
+        assert all(np.array_equal(*pair) for pair in zip(moments(values), whole, strict=True))
         again = Data.of(X, Y)
         assert np.array_equal(again.train.x, data.train.x) and np.array_equal(again.test.x, data.test.x)
 

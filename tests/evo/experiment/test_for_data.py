@@ -183,6 +183,9 @@ def test_dense_layers_are_left_out_where_they_would_take_much_of_the_time(
     one, asked = chosen(wide, 2), chosen(wide, 2, ["training.dense=true"])
     assert "no row of dense layers, which would take long" in " ".join(told(one).split())
     assert dense_phases(asked.settings) and not dense_phases(one.settings)
+    for rates in ("[0.01]", "[0.01, 0.03]"):
+        off = chosen(wide, 2, ["training.dense=false", f"fidelity.validation_rates={rates}"])
+        assert "dense layers, which" not in " ".join(told(off).split()), "who turned it off knows why there is none"
     lengths = [(each.settings.fidelity.validation_steps, each.settings.loop.generations) for each in (one, asked)]
     assert lengths[0] > lengths[1]
 

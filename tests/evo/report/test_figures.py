@@ -186,7 +186,8 @@ def test_differences_without_uncertainty_are_drawn_as_points(finished: History) 
         if row.difference is not None:
             at_row = np.concatenate([line for line in drawn if (line[:, 1] == place).all()])
             assert (at_row[:, 0] == row.difference.mean).all()
-    assert "95 %" not in labels(figure)
+    assert "95 %" not in labels(figure) and "Holm" not in labels(figure)
+    assert "without Holm's correction" in labels(final_table(finished))
 
 
 def test_errors_that_are_all_equal_can_be_drawn(finished: History) -> None:

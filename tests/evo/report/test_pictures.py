@@ -63,6 +63,8 @@ def test_the_difference_of_control_is_drawn_place_by_place() -> None:
     assert bars == [64] * 6  # every entry is in a histogram
     wide = control_difference("one", butterfly(8, 3), "other", clos(6, 2, 3, 2))
     assert len(maps(wide)) == 2
+    right = max(axes.get_position().x1 * wide.get_figwidth() for axes in wide.axes)
+    assert wide.get_figwidth() - right < 1, "no room is left for a difference that there is not"
 
 
 def test_another_reading_is_drawn_and_said() -> None:

@@ -25,7 +25,7 @@ from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW
 from evo.storage.history import History
 from evo.storage.populations import populations
 from evo.storage.records import Header, ScoreRecord, TableRecord
-from tests.evo.histories import rewritten, with_test_errors
+from tests.evo.histories import by_mine, rewritten, with_test_errors
 
 
 class Page(HTMLParser):
@@ -206,6 +206,11 @@ def test_a_difference_that_is_a_loss_is_told_as_one(finished: History) -> None:
     page = Page(report_page(lost, {}))
     assert page.texts["h1"] == "The parallel butterfly is better than the evolved topology."
     assert "worse than" in page.texts["dt"]
+
+
+def test_the_page_says_by_what_rows_are_told_apart(finished: History) -> None:
+    assert report_page(finished, {}).count("Holm") == 1
+    assert "Holm" not in report_page(by_mine(finished), {}), "what is no sample has nothing to correct"
 
 
 def printed(first: History, second: History) -> str:

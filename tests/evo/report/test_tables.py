@@ -19,7 +19,7 @@ from evo.report.final_table import comparison_table, plain, verdict
 from evo.report.listing import runs
 from evo.report.numbers import significant
 from evo.report.tables import plan_table, runs_table, spread_table, trials_table
-from evo.report.text import Words
+from evo.report.words import Words
 from evo.storage.history import History
 from evo.storage.names import GROWTH_RULE
 from evo.storage.records import GenerationRecord
