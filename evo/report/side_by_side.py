@@ -17,8 +17,8 @@ from evo.storage.history import History
 from evo.storage.kinds import check_is_search
 from evo.storage.results import FinalTable, Row
 
-_TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets", "training", "found")
-"""Settings that decide on which targets rows are tested, besides how many there are."""
+_TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets")
+"""Settings that decide on which targets rows are tested, besides the data, its folds, and how many there are."""
 
 
 def side_by_side(first: History, second: History) -> Iterator[RenderableType]:
@@ -97,13 +97,20 @@ def _cells(table: FinalTable | None, row: Row | None) -> tuple[str, str]:
     return significant(row.error.mean), "" if share is None else f"{share:.1%}"
 
 
+def _tested_on(history: History) -> list[Any]:
+    """What decides on which targets the rows of a run are tested."""
+    settings = history.settings
+    data, training = settings.get("found") or {}, settings.get("training") or {}
+    return [*map(settings.get, _TESTED_ON), data.get("fingerprint"), training.get("folds")]
+
+
 def _champions(first: History, second: History) -> str:
     """The difference of the champions, paired where both runs were tested on the same targets."""
     if first.table is None or second.table is None:
         return "Champions are compared when both runs are finished."
     champion, other = first.table.first, second.table.first
     same = first.header.evaluator == second.header.evaluator and len(champion.errors) == len(other.errors)
-    if not same or any(first.settings.get(name) != second.settings.get(name) for name in _TESTED_ON):
+    if not same or _tested_on(first) != _tested_on(second):
         return "They were tested on different targets: compare the parts of the baselines' errors."
     apart = champion.minus(other)
     told = f"The champion of A is {WORDS[apart.verdict]} that of B: {difference(apart)}"

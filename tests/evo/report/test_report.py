@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Mapping
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -227,11 +228,25 @@ def test_two_runs_are_told_apart_by_settings_and_paired_where_that_is_fair(finis
     text = " ".join(printed(finished, worse).split())
     assert "settings are the same" in text and "champion of A is better than that of B: -0.505" in text
     assert all(f"{row.name} " in text for row in table.rows)
-    header, *rest = finished.records
-    assert isinstance(header, Header)
-    loop = {**header.settings["loop"], "generations": 9}
-    settings = {**header.settings, "seed": 9, "loop": loop}
-    other = History(finished.folder, (header.model_copy(update={"settings": settings}), *rest))
+    other = with_settings(finished, {"seed": 9, "loop": {**finished.settings["loop"], "generations": 9}})
     assert differing(finished.settings, other.settings) == {"seed": (3, 9), "loop.generations": (8, 9)}
     text = printed(finished, other)
     assert "loop.generations" in text and "different targets" in text
+
+
+def with_settings(history: History, values: Mapping[str, object]) -> History:
+    """The history of a run whose recipe says these, too."""
+    header, *rest = history.records
+    assert isinstance(header, Header)
+    return History(history.folder, (header.model_copy(update={"settings": {**header.settings, **values}}), *rest))
+
+
+def test_runs_on_the_same_data_are_paired_whatever_else_was_said_of_it(finished: History) -> None:
+    def on_data(fingerprint: str, folds: int | None, words: str) -> History:
+        training = {"data": words, "folds": folds, "dense": words == "old"}
+        return with_settings(finished, {"training": training, "found": {"fingerprint": fingerprint, "about": words}})
+
+    first = on_data("a", None, "old")
+    assert "paired over the same test targets" in printed(first, on_data("a", None, "new"))
+    for other in (on_data("b", None, "old"), on_data("a", 5, "old")):
+        assert "different targets" in " ".join(printed(first, other).split())
