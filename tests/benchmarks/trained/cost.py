@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from evaluators.rng import generator
+from evaluators.training.data import Data
 from evaluators.training.models import Perceptron, layers_of
 from evaluators.training.training import alone, batch_size, train
 from evo.storage.history import History
@@ -27,6 +29,13 @@ from topologies import load
 from topologies.stack import Stack
 
 EPOCHS, ROUNDS = 16, 3
+
+
+def epoch(places: Stack, data: Data) -> None:
+    """Train a network with these masks for one epoch."""
+    with alone(0):
+        model = Perceptron(layers_of(places, len(places.places)), data.outputs)
+        train(model, data.train, 1, 0.01, 0.1, batch_size(len(data.train)), generator(0, "cost"))
 
 
 def main() -> None:
@@ -47,30 +56,19 @@ def main() -> None:
     assert isinstance(champion, Stack)
     masks["evolved champion"] = champion
 
-    def sparse(places: Stack) -> Callable[[], object]:
-        def epoch() -> None:
-            draws = generator(0, "cost")
-            with alone(0):
-                model = Perceptron(layers_of(places, len(places.places)), data.outputs)
-                train(model, data.train, 1, 0.01, 0.1, batch_size(len(data.train)), draws)
-
-        return epoch
-
     grown = Job(rigl_row(setting).forms[""], 0.01, 0.1, 0, 1, regrown=True)
-    epochs = {name: sparse(places) for name, places in masks.items()} | {
-        "RigL": lambda: train_all([grown], setting.data),
-    }
+    epochs: dict[str, Callable[[], object]] = {name: partial(epoch, places, data) for name, places in masks.items()}
+    epochs["RigL"] = partial(train_all, [grown], setting.data)
     least = dict.fromkeys(epochs, float("inf"))
     for _ in range(ROUNDS):
-        for name, epoch in epochs.items():
+        for name, once in epochs.items():
             start = time.perf_counter()
-            epoch()
+            once()
             least[name] = min(least[name], time.perf_counter() - start)
-    print(
-        f"the whole search: {spent:.0f} core-seconds, {spent / (EPOCHS * least['dense']):.0f} trainings of dense layers"
-    )
+    dense = EPOCHS * least["dense"]
+    print(f"the whole search: {spent:.0f} core-seconds, {spent / dense:.0f} trainings of dense layers")
     for name, seconds in least.items():
-        print(f"{name}: {EPOCHS * seconds:.0f} s for {EPOCHS} epochs, {seconds / least['dense']:.2f} of dense layers'")
+        print(f"{name}: {EPOCHS * seconds:.0f} s for {EPOCHS} epochs, {EPOCHS * seconds / dense:.2f} of dense layers'")
 
 
 if __name__ == "__main__":
