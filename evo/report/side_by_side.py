@@ -57,7 +57,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _found(history: History) -> str:
     if history.table is None:
-        return f"{history.status.lower()}, no final table"
+        return f"{history.state}, no final table"
     return verdict(history.table, history.founder)
 
 

@@ -61,7 +61,7 @@ def report_page(history: History, pictures: Mapping[str, bytes]) -> str:
     about: dict[str, Any] = {
         "name": history.folder.name,
         "task": f"{shape_text(history)}, {history.settings['budget']} trainable edges, seed {history.settings['seed']}",
-        "status": {"KILLED": "stopped"}.get(history.status, history.status.lower()),
+        "status": history.state,
         "course": course(history),
         "settings": json.dumps(history.settings, indent=2, ensure_ascii=False),
         "digest": history.result.digest if history.result else None,
