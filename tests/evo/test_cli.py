@@ -193,8 +193,11 @@ def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> No
     assert drawn.returncode == 0 and "drawn to pictures [old]/butterfly-8-3.png\n" in drawn.stdout
     assert {path.suffix for path in (folder / "pictures [old]").iterdir()} == {".png"}
     asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
-    assert command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked).returncode == 0
+    together = command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked)
+    assert together.returncode == 0 and "computing the spectra of tangent spaces ...\n" in together.stdout
     assert {path.name for path in folder.glob("*.png")} == {"k.png", "s.png", "e.png"}
+    assert command(folder, "show", "butterfly(8, 3)", "--out", "both", "--controllability", "k.png").returncode == 0
+    assert {path.name for path in (folder / "both").iterdir()} == {"butterfly-8-3.png", "butterfly-8-3-masks.png"}
     assert "written to b[1].safetensors\n" in command(folder, "export", "butterfly(8, 3)", "b[1].safetensors").stdout
     assert load(folder / "b[1].safetensors") == butterfly(8, 3)
     assert "b[1].safetensors" in command(folder, "show", "b[1].safetensors").stdout.splitlines()[0]
