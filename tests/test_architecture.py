@@ -90,6 +90,7 @@ ROOMS = {
         "evo.experiment",
         "evo.report",
         "evo.tracking",
+        "evo.console",
     },
     "evo.console": {"evo.settings", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
     "evo.cli": {

@@ -151,13 +151,13 @@ def resume(
         from evo.studies.rules.console import search_rules_and_show
         from evo.studies.rules.study import RuleSettings
 
-        search_rules_and_show(*begun(RuleSettings), console)
+        search_rules_and_show(*begun(RuleSettings), console, progress_console())
         return
     if kind is Kind.PROXIES:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
 
-        study_and_show(*begun(StudySettings), console)
+        study_and_show(*begun(StudySettings), console, progress_console())
         return
     if kind is Kind.FIGURE:
         from evo.studies.figures.console import draw_and_show
@@ -227,7 +227,8 @@ def proxies(
     from evo.studies.proxies.study import StudySettings
 
     begin()
-    study_and_show(placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+    settings = placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool)
+    study_and_show(settings, None, console, progress_console())
 
 
 def _is_of_rules(recipe: Path) -> bool:
@@ -250,7 +251,8 @@ def _search_rules(
     from evo.studies.rules.study import RuleSettings
 
     begin()
-    search_rules_and_show(placed(load_as(RuleSettings, recipe, overrides), address, workers, pool), None, console)
+    settings = placed(load_as(RuleSettings, recipe, overrides), address, workers, pool)
+    search_rules_and_show(settings, None, console, progress_console())
 
 
 def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overrides: Sequence[str]) -> Settings:

@@ -41,6 +41,21 @@ n_out = 8
 budgets = [40]
 """
 
+FIGURE = """
+title = "Two butterflies"
+n_in = 8
+n_out = 8
+fidelity = { targets = 2, steps = 20, rates = [0.3] }
+[[series]]
+name = "butterfly"
+topology = "butterfly(8, {value})"
+values = [3, 4]
+[cluster]
+pool = "in-process"
+[tracking]
+uri = "sqlite:///t.db"
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -149,6 +164,12 @@ def test_a_search_is_listed_verified_and_resumed(command: Commands, folder: Path
 def test_a_quiet_command_shows_its_result_alone(command: Commands, folder: Path) -> None:
     done = command(folder, "tune", "recipe.toml", "-q")
     assert done.stdout.startswith("The best of") and done.stderr == ""
+
+
+def test_a_quiet_study_shows_its_result_alone(command: Commands, folder: Path) -> None:
+    (folder / "figure.toml").write_text(FIGURE)
+    done = command(folder, "study", "figure.toml", "-q")
+    assert done.returncode == 0 and done.stdout.strip().startswith("Two butterflies") and done.stderr == ""
 
 
 def test_with_v_a_mistake_says_where_it_was_found(command: Commands, folder: Path) -> None:
