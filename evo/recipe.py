@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from evo.kinds import check_kind
 from evo.run_settings import RunSettings
 from evo.settings import Settings
 from evo.shipped import recipe_file, shipped
@@ -37,7 +38,8 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
     Raises
     ------
     ValueError
-        In one line: a missing file, text that is not TOML, an unknown key (with the nearest valid one), a bad value.
+        In one line: a missing file, text that is not TOML, a recipe of another kind (with the command that takes it),
+        an unknown key (with the nearest valid one), a bad value.
     """
     try:
         values = tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
@@ -49,7 +51,11 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
         raise ValueError(f"cannot read {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{recipe} is not TOML: {error}") from None
-    return validate_as(model, overridden(values, overrides))
+    try:
+        return validate_as(model, overridden(values, overrides))
+    except ValueError:
+        check_kind(recipe, values, model.kind)
+        raise
 
 
 def validate_as(model: type[_Recipe], values: dict[str, Any]) -> _Recipe:

@@ -125,11 +125,11 @@ def resume(
     keep_stdout_for_results(as_json)
     from evo.console.search import search_and_show, show_result
     from evo.experiment.search import finished
+    from evo.kinds import Kind, check_is_search, kind_of
     from evo.recipe import validate_as
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
-    from evo.storage.kinds import Kind, check_is_search, kind_of
 
     begin()
     recipe = header.recipe_of(run.resolve(), generations, before_record)
@@ -233,8 +233,8 @@ def proxies(
 
 def _is_of_rules(recipe: Path) -> bool:
     """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
+    from evo.kinds import Kind, kind_of
     from evo.shipped import recipe_file
-    from evo.storage.kinds import Kind, kind_of
 
     try:
         return kind_of(tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))) is Kind.RULES

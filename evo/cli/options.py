@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from evo.storage.kinds import Kind, kind_of
+from evo.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from evo.run_settings import RunSettings
@@ -53,7 +53,7 @@ DataFile = Annotated[
 ]
 Hidden = Annotated[str | None, typer.Option(help="With --data: widths of the hidden layers, as 256,256 (or 256).")]
 Density = Annotated[float | None, typer.Option(help="With --data: trainable share of their weights (0.1).")]
-Minutes = Annotated[float | None, typer.Option(help="With --data: when all should have ended (15).")]
+Minutes = Annotated[float | None, typer.Option(help="With --data: when a search should have ended (15).")]
 Epochs = Annotated[int | None, typer.Option(help="With --data: epochs of the rows of the final table.")]
 Examples = Annotated[int | None, typer.Option(help="With --data: examples to take at most.")]
 Task = Annotated[
