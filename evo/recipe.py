@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from evo.kinds import check_kind
 from evo.run_settings import RunSettings
-from evo.settings import Settings
+from evo.settings import AS_BEGUN, Settings
 from evo.shipped import recipe_file, shipped
 
 _Recipe = TypeVar("_Recipe", bound=RunSettings)
@@ -28,6 +28,11 @@ def load(recipe: Path, overrides: Iterable[str] = ()) -> Settings:
 def validate(values: dict[str, Any]) -> Settings:
     """A search's settings from plain values; see :func:`validate_as`."""
     return validate_as(Settings, values)
+
+
+def as_begun(values: dict[str, Any]) -> Settings:
+    """A search's settings from a journal's values, which are whole: files that they name may have changed or gone."""
+    return validate_as(Settings, values, AS_BEGUN)
 
 
 def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -> _Recipe:
@@ -58,10 +63,10 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
         raise
 
 
-def validate_as(model: type[_Recipe], values: dict[str, Any]) -> _Recipe:
+def validate_as(model: type[_Recipe], values: dict[str, Any], context: object = None) -> _Recipe:
     """Settings from plain values, with every mistake said in one line as a ValueError."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=context)
     except ValidationError as error:
         raise ValueError("; ".join(_sentence(mistake, model) for mistake in error.errors())) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -256,6 +257,8 @@ def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands,
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
     assert done.returncode == 0 and '"seed": 7' in done.stdout
     assert "minutes on 1 worker as" in " ".join(done.stdout.split())
+    several = " ".join(command(folder, "search", "recipe.toml", "--dry-run", "--seeds", "3").stdout.split())
+    assert re.search(r"about [\d.]+ minutes on 1 worker .*, [\d.]+ minutes for each of 3 seeds", several)
     assert not (folder / "runs").exists()
 
 
