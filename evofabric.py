@@ -75,9 +75,9 @@ def main() -> None:
 
 
 def _main() -> None:
-    signal.signal(signal.SIGTERM, leave)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in the background of a shell
         signal.signal(signal.SIGINT, leave)
+    signal.signal(signal.SIGTERM, leave)  # last: who sees that it is handled may send either
     try:
         check_packages()
         from topologies.extras import needed_by

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from evo.kinds import check_kind
 from evo.run_settings import RunSettings
-from evo.settings import Settings
+from evo.settings import AS_BEGUN, Settings
 from evo.shipped import recipe_file, shipped
 
 _Recipe = TypeVar("_Recipe", bound=RunSettings)
@@ -29,6 +30,11 @@ def validate(values: dict[str, Any]) -> Settings:
     return validate_as(Settings, values)
 
 
+def as_begun(values: dict[str, Any]) -> Settings:
+    """A search's settings from a journal's values, which are whole: files that they name may have changed or gone."""
+    return validate_as(Settings, values, AS_BEGUN)
+
+
 def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -> _Recipe:
     """Read a recipe of any kind and apply ``key=value`` overrides, dotted for sections (``loop.generations=10``).
 
@@ -37,7 +43,8 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
     Raises
     ------
     ValueError
-        In one line: a missing file, text that is not TOML, an unknown key (with the nearest valid one), a bad value.
+        In one line: a missing file, text that is not TOML, a recipe of another kind (with the command that takes it),
+        an unknown key (with the nearest valid one), a bad value.
     """
     try:
         values = tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))
@@ -49,13 +56,17 @@ def load_as(model: type[_Recipe], recipe: Path, overrides: Iterable[str] = ()) -
         raise ValueError(f"cannot read {recipe}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{recipe} is not TOML: {error}") from None
-    return validate_as(model, overridden(values, overrides))
+    try:
+        return validate_as(model, overridden(values, overrides))
+    except ValueError:
+        check_kind(recipe, values, model.kind)
+        raise
 
 
-def validate_as(model: type[_Recipe], values: dict[str, Any]) -> _Recipe:
+def validate_as(model: type[_Recipe], values: dict[str, Any], context: object = None) -> _Recipe:
     """Settings from plain values, with every mistake said in one line as a ValueError."""
     try:
-        return model.model_validate(values)
+        return model.model_validate(values, context=context)
     except ValidationError as error:
         raise ValueError("; ".join(_sentence(mistake, model) for mistake in error.errors())) from None
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
 from evaluators.task import Evaluator
+from evo.kinds import Kind
 from evo.own_data import RECONSTRUCTION
 from evo.section import NAME, Count, Section
 from topologies.stack import Sizes, size_text
@@ -62,6 +63,8 @@ class RunSettings(Section):
         From the constructor. :func:`evo.recipe.load_as` turns it into a ValueError of one line.
     """
 
+    kind: ClassVar[Kind] = Kind.SEARCH
+    """What a run of such a recipe is."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "search"
     """What the folders of the recipe's runs begin with."""
     seed: Annotated[int, Field(ge=0)] = 1

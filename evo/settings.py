@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
 from evaluators.proxies.registry import CONTROL, check
 from evo.fidelity_settings import FidelitySettings
@@ -18,6 +18,9 @@ from evo.stages import NAME_OR_SHORT, check_search_by, whole_name
 from topologies.stack import Layout, Sizes, size_text
 
 Proxy = Annotated[str, AfterValidator(check)]
+
+AS_BEGUN = object()
+"""The context in which a journal's recipe is read as it stands, whether or not the files that it names are there."""
 
 
 class BoundSettings(Section):
@@ -147,11 +150,12 @@ class Settings(RunSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _follow_from_files(cls, values: Any) -> Any:
+    def _follow_from_files(cls, values: Any, info: ValidationInfo) -> Any:
         """Sizes, fingerprint and defaults that follow from the data or targets that a recipe names."""
         if not isinstance(values, dict):
             return values
-        return with_space(completed(values), is_new=values.get("found") is None)
+        whole = values if info.context is AS_BEGUN else completed(values)
+        return with_space(whole, is_new=values.get("found") is None)
 
     @model_validator(mode="after")
     def _fits_the_evaluator(self) -> Settings:

@@ -39,10 +39,11 @@ ROOMS = {
     "evo.fidelity_settings": {"evo.section"},
     "evo.own_data": {"evo.section", "evo.fidelity_settings"},
     "evo.shipped": set[str](),
+    "evo.kinds": set[str](),
     "evo.places": {"evo.section"},
     "evo.space_settings": {"evo.section"},
     "evo.stages": {"evo.own_data"},
-    "evo.run_settings": {"evo.section", "evo.own_data"},
+    "evo.run_settings": {"evo.section", "evo.kinds", "evo.own_data"},
     "evo.settings": {
         f"evo.{room}"
         for room in (
@@ -55,11 +56,12 @@ ROOMS = {
             "stages",
         )
     },
-    "evo.recipe": {"evo.shipped", "evo.run_settings", "evo.settings"},
+    "evo.recipe": {"evo.shipped", "evo.kinds", "evo.run_settings", "evo.settings"},
     "evo.settings_text": {"evo.run_settings", "evo.settings"},
     "evo.variation": set[str](),
     "evo.algorithm": {"evo.variation"},
     "evo.storage": {
+        "evo.kinds",
         "evo.own_data",
         "evo.stages",
         "evo.run_settings",
@@ -68,9 +70,26 @@ ROOMS = {
         "evo.variation",
         "evo.algorithm",
     },
-    "evo.experiment": {"evo.own_data", "evo.settings", "evo.recipe", "evo.variation", "evo.algorithm", "evo.storage"},
-    "evo.report": {"evo.own_data", "evo.settings", "evo.recipe", "evo.algorithm", "evo.storage", "evo.experiment"},
+    "evo.experiment": {
+        "evo.kinds",
+        "evo.own_data",
+        "evo.settings",
+        "evo.recipe",
+        "evo.variation",
+        "evo.algorithm",
+        "evo.storage",
+    },
+    "evo.report": {
+        "evo.kinds",
+        "evo.own_data",
+        "evo.settings",
+        "evo.recipe",
+        "evo.algorithm",
+        "evo.storage",
+        "evo.experiment",
+    },
     "evo.tracking": {
+        "evo.kinds",
         "evo.run_settings",
         "evo.settings",
         "evo.algorithm",
@@ -80,6 +99,7 @@ ROOMS = {
     },
     "evo.studies": {
         "evo.section",
+        "evo.kinds",
         "evo.own_data",
         "evo.run_settings",
         "evo.settings",
@@ -90,12 +110,14 @@ ROOMS = {
         "evo.experiment",
         "evo.report",
         "evo.tracking",
+        "evo.console",
     },
     "evo.console": {"evo.settings", "evo.storage", "evo.experiment", "evo.report", "evo.tracking"},
     "evo.cli": {
         f"evo.{room}"
         for room in (
             "shipped",
+            "kinds",
             "run_settings",
             "settings",
             "recipe",

@@ -34,6 +34,7 @@ from evo.cli.options import (
 from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
 
 if TYPE_CHECKING:
+    from evo.experiment.search import Result
     from evo.run_settings import RunSettings
     from evo.settings import Settings
 
@@ -54,7 +55,9 @@ def search(
     workers: Workers = None,
     pool: PoolName = None,
     as_json: Json = False,
-    seeds: Annotated[int, typer.Option(min=1, help="Repeat over this many seeds and report the spread.")] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Repeat over this many seeds and report the spread, with --json in a last line.")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show settings and an estimate of the cost.")] = False,
 ) -> None:
     """Search for the best topology: tune the baseline, evolve, compare on test targets.
@@ -71,6 +74,8 @@ def search(
         "--task": task,
     }
     given = {name: value for name, value in asked.items() if value is not None}
+    if dry_run and as_json:
+        raise ValueError("--json prints what a search found, and --dry-run searches nothing: leave one of them out")
     keep_stdout_for_results(as_json)
     made: Mapping[str, Any] | None = None
     if recipe is not None and _is_of_rules(recipe):
@@ -81,27 +86,23 @@ def search(
     place = partial(placed, address=ray_address, workers=workers, pool=pool)
     if data is not None and recipe is None:
         one_thread()
-        settings, made = _for_data(data, given, overrides or (), place)
+        settings, made = _for_data(data, given, overrides or (), place, seeds)
     else:
         settings = place(_load(recipe, data, given, overrides or ()))
     from evo.console.search import search_and_show, show_plan
+    from evo.console.seeds import search_seeds
+    from evo.recipe import as_toml
 
     begin("estimating the cost" if dry_run else None)
     if dry_run:
-        show_plan(settings, console, is_timed=made is not None)
+        show_plan(settings, console, seeds, is_timed=made is not None)
         return
-    tables = {}
-    for seed in range(settings.seed, settings.seed + seeds):
-        seeded, text = settings.model_copy(update={"seed": seed}), None
-        if made is not None:
-            from evo.recipe import as_toml
 
-            text = as_toml({**made, "seed": seed})
-        tables[seed] = search_and_show(seeded, None, console, as_json, text, progress_console()).table
-    if seeds > 1 and not as_json:
-        from evo.report.tables import spread_table
+    def searched(seeded: Settings) -> Result:
+        text = None if made is None else as_toml({**made, "seed": seeded.seed})
+        return search_and_show(seeded, None, console, as_json, text, progress_console())
 
-        console.print(spread_table(tables))
+    search_seeds(settings, seeds, searched, console, as_json)
 
 
 def resume(
@@ -123,13 +124,13 @@ def resume(
     """
     one_thread()
     keep_stdout_for_results(as_json)
-    from evo.console.search import search_and_show, show_result
+    from evo.console.search import search_and_show, show_ended
     from evo.experiment.search import finished
-    from evo.recipe import validate_as
+    from evo.kinds import Kind, check_is_search, kind_of
+    from evo.recipe import as_begun, validate_as
     from evo.settings import Settings
     from evo.storage import header
     from evo.storage.checkpoint import cut
-    from evo.storage.kinds import Kind, check_is_search, kind_of
 
     begin()
     recipe = header.recipe_of(run.resolve(), generations, before_record)
@@ -151,26 +152,26 @@ def resume(
         from evo.studies.rules.console import search_rules_and_show
         from evo.studies.rules.study import RuleSettings
 
-        search_rules_and_show(*begun(RuleSettings), console)
+        search_rules_and_show(*begun(RuleSettings), console, progress_console())
         return
     if kind is Kind.PROXIES:
         from evo.studies.proxies.console import study_and_show
         from evo.studies.proxies.study import StudySettings
 
-        study_and_show(*begun(StudySettings), console)
+        study_and_show(*begun(StudySettings), console, progress_console())
         return
     if kind is Kind.FIGURE:
         from evo.studies.figures.console import draw_and_show
         from evo.studies.figures.settings import FigureSettings
 
-        draw_and_show(*begun(FigureSettings), console)
+        draw_and_show(*begun(FigureSettings), console, progress_console())
         return
-    (settings, folder), asked = begun(Settings), (generations, before_record)
-    found = finished(folder) if asked == (None, None) and not fork else None
+    found = finished(run) if (generations, before_record) == (None, None) and not fork else None
     if found is not None:
-        show_result(found, settings, console, as_json)
+        progress_console().print("The search has ended: nothing is left to do. It found:")
+        show_ended(found, as_begun(recipe), console, as_json)
         return
-    search_and_show(settings, folder, console, as_json, progress_on=progress_console())
+    search_and_show(*begun(Settings), console, as_json, progress_on=progress_console())
 
 
 def tune(
@@ -227,13 +228,14 @@ def proxies(
     from evo.studies.proxies.study import StudySettings
 
     begin()
-    study_and_show(placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+    settings = placed(load_as(StudySettings, recipe, overrides or ()), ray_address, workers, pool)
+    study_and_show(settings, None, console, progress_console())
 
 
 def _is_of_rules(recipe: Path) -> bool:
     """Whether a recipe names several cases; what is no recipe is left to whoever reads it whole."""
+    from evo.kinds import Kind, kind_of
     from evo.shipped import recipe_file
-    from evo.storage.kinds import Kind, kind_of
 
     try:
         return kind_of(tomllib.loads(recipe_file(recipe).read_text(encoding="utf-8-sig"))) is Kind.RULES
@@ -250,7 +252,8 @@ def _search_rules(
     from evo.studies.rules.study import RuleSettings
 
     begin()
-    search_rules_and_show(placed(load_as(RuleSettings, recipe, overrides), address, workers, pool), None, console)
+    settings = placed(load_as(RuleSettings, recipe, overrides), address, workers, pool)
+    search_rules_and_show(settings, None, console, progress_console())
 
 
 def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overrides: Sequence[str]) -> Settings:
@@ -273,7 +276,7 @@ def _load(recipe: Path | None, data: str | None, given: Mapping[str, Any], overr
 
 
 def _for_data(
-    data: str, given: Mapping[str, Any], overrides: Sequence[str], place: Callable[[Settings], Settings]
+    data: str, given: Mapping[str, Any], overrides: Sequence[str], place: Callable[[Settings], Settings], seeds: int
 ) -> tuple[Settings, Mapping[str, Any]]:
     """The settings of a search on data that ends in time, and the recipe's plain values; says what was chosen."""
     options = {name.removeprefix("--"): value for name, value in given.items() if name != "--hidden"}
@@ -286,5 +289,5 @@ def _for_data(
     cores = planned_workers(place(validate({"cluster": overridden({}, overrides).get("cluster", {})})))
     begin("reading the data and timing a training step", say=True)
     found = chosen(wanted, cores, overrides)
-    show_choice(found, cores, console)
+    show_choice(found, cores, console, seeds)
     return place(found.settings), found.values

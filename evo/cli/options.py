@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from evo.storage.kinds import Kind, kind_of
+from evo.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
     from evo.run_settings import RunSettings
@@ -53,7 +53,7 @@ DataFile = Annotated[
 ]
 Hidden = Annotated[str | None, typer.Option(help="With --data: widths of the hidden layers, as 256,256 (or 256).")]
 Density = Annotated[float | None, typer.Option(help="With --data: trainable share of their weights (0.1).")]
-Minutes = Annotated[float | None, typer.Option(help="With --data: when all should have ended (15).")]
+Minutes = Annotated[float | None, typer.Option(help="With --data: when a search should have ended (15).")]
 Epochs = Annotated[int | None, typer.Option(help="With --data: epochs of the rows of the final table.")]
 Examples = Annotated[int | None, typer.Option(help="With --data: examples to take at most.")]
 Task = Annotated[
@@ -108,6 +108,8 @@ def placed(settings: _SettingsT, address: str | None, workers: int | None, pool:
     if address is not None and pool == "in-process":
         raise ValueError("--ray-address joins a cluster and --pool in-process uses none: leave one of them out")
     asked = {"pool": pool if address is None else "ray", "address": address, "workers": workers}
+    if workers is not None and pool == "in-process":
+        raise ValueError("--workers and --pool in-process, which evaluates one after another: leave one of them out")
     changes: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
     if pool == "ray" and address is None:
         changes["address"] = None

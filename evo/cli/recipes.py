@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evo.cli.options import DataFile, Hidden, Task, two_sides, widths
+from evo.cli.options import Hidden, Task, two_sides, widths
 from evo.cli.terminal import begin, console, status
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ def init(
     ] = None,
     size: Annotated[str | None, typer.Option(help="Inputs and outputs of the layer, as 64x48.")] = None,
     budget: Annotated[int | None, typer.Option(help="Trainable edges.")] = None,
-    data: DataFile = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="A recipe for data: an .npz file with x_train and y_train, as mine.npz, or digits."),
+    ] = None,
     hidden: Hidden = None,
     density: Annotated[
         float | None, typer.Option(help="Trainable share of the weights (with --data 0.1).", show_default=False)
@@ -40,6 +43,8 @@ def init(
         raise ValueError("--task goes with --data: it says whether their y are classes or quantities")
     if data is not None and size is not None:
         raise ValueError("--size goes without --data: the size follows from them, and from --hidden")
+    if density is not None and budget is not None:
+        raise ValueError("--budget or --density, not both: either says how many trainable edges there may be")
     if data is None:
         given, settings = _for_size(size, budget, density)
     else:
@@ -86,8 +91,6 @@ def _for_size(size: str | None, budget: int | None, density: float | None) -> tu
     given: dict[str, Any] = {"n_in": 32, "n_out": 32, "budget": 640}
     if size is not None:
         given = dict(zip(("n_in", "n_out"), two_sides(size), strict=True))
-    if density is not None and budget is not None:
-        raise ValueError("--budget or --density, not both: either says how many trainable edges there may be")
     if density is not None:
         check_density(density)
         given["budget"] = round(density * given["n_in"] * given["n_out"])

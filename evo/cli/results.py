@@ -62,11 +62,16 @@ def ui(folder: Runs = Path("runs"), port: int = 5000) -> None:
 
 def track(
     run: Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)],
-    uri: Annotated[str | None, typer.Option(help="Tracking server; by default the database beside the run.")] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to file it, as http://localhost:5000 or sqlite:///mine.db; by default where the run said."
+        ),
+    ] = None,
 ) -> None:
     """Make a run's MLflow records again from its journal: what is missing is added, tags and notes are written anew."""
+    from evo.kinds import Kind, kind_of
     from evo.storage.history import History
-    from evo.storage.kinds import Kind, kind_of
     from evo.studies.figures.report import track as track_figure
     from evo.studies.proxies.report import track as track_study
     from evo.studies.rules.report import track as track_rules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evo.cli.options import Address, FigureRecipe, Overrides, PoolName, Workers, one_thread, placed
-from evo.cli.terminal import begin, console
+from evo.cli.terminal import begin, console, progress_console
 
 
 def study(
@@ -20,4 +20,5 @@ def study(
     from evo.studies.figures.settings import FigureSettings
 
     begin()
-    draw_and_show(placed(load_as(FigureSettings, recipe, overrides or ()), ray_address, workers, pool), None, console)
+    settings = placed(load_as(FigureSettings, recipe, overrides or ()), ray_address, workers, pool)
+    draw_and_show(settings, None, console, progress_console())

@@ -69,14 +69,20 @@ def keep_stdout_for_results(as_json: bool) -> None:
 def begin(words: str | None = None, *, say: bool = False) -> None:
     """Have signals stop the work that begins now, and show what it is; None where it has a display of its own.
 
-    Where there is no terminal the words are printed if ``say`` is set, as of work that takes more than a moment.
+    Where there is no terminal on which a line can live, the words are printed if ``say`` is set, as of work that takes
+    more than a moment.
     """
     interrupts.begin()
-    if wordiness.quiet:
-        return
-    if say and not console.is_terminal:
-        console.print(f"{words} ...")
     if words is None:
         status.stop()
     else:
-        status.update(f"{words} ...")
+        tell(words, say=say)
+
+
+def tell(words: str, *, say: bool = True) -> None:
+    """Show what is done from now on, as :func:`begin` does."""
+    if wordiness.quiet:
+        return
+    if say and not console.is_interactive:
+        console.print(f"{words} ...")
+    status.update(f"{words} ...")

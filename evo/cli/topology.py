@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from evo.cli.options import Address, Json, Names, Overrides, Workers, placed, two_sides
-from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status
+from evo.cli.terminal import begin, console, keep_stdout_for_results, progress_console, status, tell
 
 _AGAIN = "training the champion again"
 
@@ -21,6 +22,8 @@ def families(
     as_json: Json = False,
 ) -> None:
     """List the families of topologies, their parameters and an example of each."""
+    if law is not None and as_json:
+        raise ValueError("--json lists families, and --law says a law in words: leave one of them out")
     keep_stdout_for_results(as_json)
     from evo.report.tables import families_table
     from topologies.families import FAMILIES
@@ -41,7 +44,9 @@ def families(
 
 def show(
     names: Names,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures of layers and masks.")] = Path(),
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the pictures of layers and masks; by default this one.")
+    ] = None,
     controllability: Annotated[
         Path | None, typer.Option(help="Draw K, control of each input at each output, side by side to this file.")
     ] = None,
@@ -56,21 +61,26 @@ def show(
         Literal["uniform", "trained", "fair"], typer.Option(help="How K is read; the last two are trained.")
     ] = "uniform",
 ) -> None:
-    """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for."""
+    """Print what topologies are, and draw their layers and masks to PNG, or what else is asked for.
+
+    Where something else is asked for, layers and masks are drawn beside it if --out names a folder.
+    """
     from evo.console.show import draw_each, draw_together
     from evo.report.tables import requirements_table, summary_table
     from evo.tracking.registry import resolve
     from topologies.stack import by_place
 
     begin("measuring and drawing")
+    if reading != "uniform" and controllability is None:
+        raise ValueError(f"--reading {reading} goes with --controllability: it says how the K is read that is drawn")
     topologies = {name: resolve(name) for name in names}
     for name, topology in by_place(topologies).items():
         console.print(summary_table(name, topology))
         if requirements:
             console.print(requirements_table(name, topology))
-    asked = any((controllability, errors, spectrum))
-    together = draw_together(topologies, controllability, errors, spectrum, reading)
-    for path in together if asked else draw_each(topologies, out):
+    together = draw_together(topologies, controllability, errors, spectrum, reading, tell)
+    each = draw_each(topologies, out or Path()) if out or not any((controllability, errors, spectrum)) else ()
+    for path in chain(together, each):
         console.print(f"drawn to {path}", soft_wrap=True, markup=False)
 
 

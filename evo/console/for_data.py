@@ -12,8 +12,8 @@ from evo.report.numbers import significant
 from topologies.stack import each_size
 
 
-def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
-    """Print data, sizes, epochs, candidates, the grid and the expected time."""
+def show_choice(chosen: MadeRecipe, workers: int, console: Console, seeds: int = 1) -> None:
+    """Print data, sizes, epochs, candidates, the grid and the expected time of a search with each of so many seeds."""
     settings, fidelity = chosen.settings, chosen.settings.fidelity
     training = settings.training
     assert training is not None and training.hidden is not None and settings.found is not None
@@ -29,6 +29,7 @@ def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
     why = "which want more rates" if alone else "which would take long (--set training.dense=true)"
     is_wanted = training.dense or chosen.is_dense_slow
     compared = f"; no row of dense layers, {why}" if is_wanted and not settings.trains_dense else ""
+    of_each = f", {chosen.expected_minutes:.0f} for each of {seeds} seeds" if seeds > 1 else ""
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column(overflow="fold")
@@ -49,7 +50,8 @@ def show_choice(chosen: MadeRecipe, workers: int, console: Console) -> None:
         ),
         (
             "expected",
-            f"{chosen.expected_minutes:.0f} minutes on {workers} core{'s' * (workers > 1)} (--minutes changes it)",
+            f"{seeds * chosen.expected_minutes:.0f} minutes on {workers} core{'s' * (workers > 1)}{of_each} "
+            "(--minutes changes it)",
         ),
     ):
         shown.add_row(name, escape(told))

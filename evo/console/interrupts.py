@@ -17,7 +17,7 @@ class Interrupts:
     A library that is cut off while it is loaded may crash, or take itself for badly installed, and what is raised in a
     function that LLVM calls, while kernels are compiled, is printed and forgotten: then it is tried again. Whoever ends
     a search needs some seconds for it: a second interruption is answered with words, and a third ends the process at
-    once, which loses nothing that was evaluated.
+    once, which loses nothing that was evaluated. Once all is ended, :func:`again` has the next one count as a first.
     """
 
     def __init__(self) -> None:
@@ -56,6 +56,14 @@ def begin() -> None:
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, stop)
+
+
+def again() -> None:
+    """Have another stop be a KeyboardInterrupt as well: a command calls it when all that is left is to wait."""
+    stop = Interrupts()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if isinstance(signal.getsignal(number), Interrupts):
+            signal.signal(number, stop)
 
 
 def _is_bad_moment(frame: FrameType | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from html import escape
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -31,13 +32,23 @@ class NotebookProgress(ProgressDisplay):
         self._output: Any = display(HTML("starting ..."), display_id=True)
         super().__init__(settings, console)
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if kind is None:
+            self._draw(1.0, "finished")
+
     def _show(self, share: float, words: str) -> None:
         """Draw the bar again, unless that was done a moment ago."""
         now = time.monotonic()
         if now - self._drawn > UPDATE_SECONDS:
             self._drawn = now
-            bar = f'<progress value="{share:.3f}" max="1"></progress>'
-            self._output.update(self._html(f"{bar} {share:.0%} {escape(words)}"))
+            self._draw(share, words)
+
+    def _draw(self, share: float, words: str) -> None:
+        bar = f'<progress value="{share:.3f}" max="1"></progress>'
+        self._output.update(self._html(f"{bar} {share:.0%} {escape(words)}"))
 
     def _say(self, text: str) -> None:
         """Nothing: the bar says enough."""

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: one line that lives, or plain lines where there is no terminal."""
+"""What a person sees while a search runs: one line that lives, or plain lines where no terminal can show one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from evo.storage.names import DENSE
 from evo.storage.records import GenerationRecord, PhaseStarted, RunEvent, RunOpened, ScoreRecord
 
 QUIET_SECONDS = 15.0
-"""Without a terminal, a line is written at most this often."""
+"""Without a line that lives, one is written at most this often."""
 
 
 class ProgressDisplay:
@@ -49,7 +49,7 @@ class ProgressDisplay:
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
             speed_estimate_period=60,
         )
         self._task = self._bar.add_task("search", total=self._total, **self._fields())
@@ -108,7 +108,7 @@ class ProgressDisplay:
 
     def _say_quietly(self, always: bool = False) -> None:
         now = time.monotonic()
-        if self._console.is_terminal or not self._announced or not (always or now - self._spoke > QUIET_SECONDS):
+        if self._console.is_interactive or not self._announced or not (always or now - self._spoke > QUIET_SECONDS):
             return
         self._spoke = now
         share, gained = min(1.0, self._done / self._total), (self._done - self._known) / self._total
@@ -124,7 +124,7 @@ class ExpectedTime(Progress):
         columns = (TextColumn("[bold]{task.description}"), BarColumn(bar_width=24))
         left = (TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(compact=True))
         self._seconds, self._began = seconds, time.monotonic()
-        super().__init__(*columns, *left, console=console, transient=True, disable=not console.is_terminal)
+        super().__init__(*columns, *left, console=console, transient=True, disable=not console.is_interactive)
         self.add_task(words, total=seconds)
 
     def get_renderables(self) -> Iterable[RenderableType]:

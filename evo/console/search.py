@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from evo.console import interrupts
 from evo.console.duration import advice, duration
 from evo.console.progress import ProgressDisplay
 from evo.console.whole import print_whole
@@ -28,7 +29,7 @@ from evo.storage.header import named_topologies
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, RunEvent, RunOpened, TableRecord
 from evo.tracking.background import Tracker
-from evo.tracking.client import tracking_uri
+from evo.tracking.client import is_there, tracking_uri
 from topologies.names import CHAMPION
 
 _log = logging.getLogger(__name__)
@@ -37,8 +38,21 @@ RECIPE = "recipe.toml"
 """Where a run's folder keeps the recipe that was made for it."""
 
 
-def show_plan(settings: Settings, console: Console, is_timed: bool = False) -> None:
+class Stopped(SystemExit):
+    """A search was stopped, and how to go on was said.
+
+    ``folder`` is its own, None where it had not begun; ``result`` is there where it had ended.
+    """
+
+    def __init__(self, folder: Path | None, result: Result | None = None) -> None:
+        super().__init__(130)
+        self.folder, self.result = folder, result
+
+
+def show_plan(settings: Settings, console: Console, seeds: int = 1, is_timed: bool = False) -> None:
     """Print a recipe with all its defaults, and an estimate of its cost unless it ``is_timed``: its time was told.
+
+    The search is repeated with so many seeds.
 
     Raises
     ------
@@ -55,12 +69,14 @@ def show_plan(settings: Settings, console: Console, is_timed: bool = False) -> N
     console.print("[dim]measuring one evaluation ...[/dim]")
     per_step = seconds_per_step(settings)
     workers = planned_workers(settings)
-    seconds = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
+    each = sum(phase.length(workers) * per_step[phase.split] for phase in phases)
+    of_each = f", {duration(each)} for each of {seeds} seeds" if seeds > 1 else ""
     console.print(
-        f"about {duration(seconds)} on {workers} worker{'s' * (workers > 1)} as fast as this machine is now, measured "
-        "on one evaluation of a large topology; starting and filing the results takes some seconds more"
+        f"about {duration(seeds * each)} on {workers} worker{'s' * (workers > 1)} as fast as this machine is now"
+        f"{of_each}, measured on one evaluation of a large topology; starting and filing the results takes some "
+        "seconds more"
     )
-    if (told := advice(seconds, settings)) is not None:
+    if (told := advice(seeds * each, settings)) is not None:
         console.print(f"[yellow]{told}[/yellow]")
 
 
@@ -80,9 +96,11 @@ def search_and_show(
 
     Raises
     ------
+    Stopped
+        When it was stopped, once it has said how to go on; also when it had ended, and only what MLflow still lacked
+        was left for later, once the result is shown.
     SystemExit
-        With status 130 when it was stopped, once it has said how to go on; also when it had ended, and only what MLflow
-        still lacked was left for later, once the result is shown. With status 1 when nobody reads what is printed.
+        With status 1 when nobody reads what is printed.
     ValueError
         As :func:`evo.experiment.search.search` does.
     """
@@ -100,32 +118,41 @@ def search_and_show(
         tracker(event)
         progress(event)
 
-    try:
-        with ProgressDisplay(settings, progress_on or console) as progress, Tracker(settings) as tracker:
+    with ProgressDisplay(settings, progress_on or console) as progress, Tracker(settings) as tracker:
+        try:
             result = search(settings, folder=folder, watcher=watch)
-    except KeyboardInterrupt:
-        if where is not None:
-            best = where / CHAMPION
-            kept = (
-                f"the best topology so far is kept in {escape(str(best))}" if best.exists() else "nothing was bred yet"
-            )
-            how = f'[bold]evofabric resume "{escape(str(where))}"[/bold]'
-            console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
-        else:
-            console.print("Stopped before the search began; nothing was written.")
-        raise SystemExit(130) from None
-    except SystemExit:  # rich's, where the reader of what is printed has gone
-        if where is not None:
-            print(f'evofabric: stopped, continue with: evofabric resume "{where}"', file=sys.stderr)
-        raise
-    show_result(result, settings, console, as_json)
+        except KeyboardInterrupt:
+            _say_how_to_go_on(where, console)
+            interrupts.again()  # all that is left is to wait for MLflow
+            raise Stopped(where) from None
+        except SystemExit:  # rich's, where the reader of what is printed has gone
+            if where is not None:
+                print(f'evofabric: stopped, continue with: evofabric resume "{where}"', file=sys.stderr)
+            raise
+    show_result(result, settings, console, tracker.has_filed, as_json)
     if tracker.is_interrupted:
-        raise SystemExit(130)
+        raise Stopped(where, result)
     return result
 
 
-def show_result(result: Result, settings: Settings, console: Console, as_json: bool = False) -> None:
-    """Print what a search found, as a line of JSON on standard output if that is wanted."""
+def _say_how_to_go_on(folder: Path | None, console: Console) -> None:
+    if folder is None:
+        console.print("Stopped before the search began; nothing was written.")
+        return
+    best = folder / CHAMPION
+    kept = f"the best topology so far is kept in {escape(str(best))}" if best.exists() else "nothing was bred yet"
+    how = f'[bold]evofabric resume "{escape(str(folder))}"[/bold]'
+    console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
+
+
+def show_ended(result: Result, settings: Settings, console: Console, as_json: bool = False) -> None:
+    """Print what a search found that ended some time ago."""
+    is_filed = is_there(tracking_uri(settings.tracking.uri), result.folder.parent)
+    show_result(result, settings, console, is_filed, as_json)
+
+
+def show_result(result: Result, settings: Settings, console: Console, is_filed: bool, as_json: bool = False) -> None:
+    """Print what a search found, as a line of JSON on standard output if that is wanted; ``is_filed`` is of MLflow."""
     history = History.of(result.folder)
     if as_json:
         print(json.dumps(json_values(result, history)))
@@ -138,7 +165,7 @@ def show_result(result: Result, settings: Settings, console: Console, as_json: b
     print_whole(console, verdict(result.table, result.founder))
     if told := retrained_words(history):
         print_whole(console, told)
-    console.print(how_to_use(result, settings, tracking_uri(settings.tracking.uri)), soft_wrap=True)
+    console.print(how_to_use(result, settings, tracking_uri(settings.tracking.uri), is_filed), soft_wrap=True)
 
 
 def _report(folder: Path) -> None:
@@ -152,6 +179,7 @@ def _report(folder: Path) -> None:
 
 def json_values(result: Result, history: History) -> dict[str, Any]:
     """What a search found, as JSON has it."""
+    report = result.folder / REPORT
     return {
         **plain(result.table),
         "founder": result.founder,
@@ -159,7 +187,7 @@ def json_values(result: Result, history: History) -> dict[str, Any]:
         "best_row": result.table.best.name,
         "row_files": {name: str(file) for name, file in result.row_files.items()},
         "folder": str(result.folder),
-        "report": str(result.folder / REPORT),
+        "report": str(report) if report.is_file() else None,
         "digest": result.digest,
         "retrained": [
             {"number": before.number, "search_error": before.error, "retrained_error": after.error}

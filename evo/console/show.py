@@ -41,8 +41,11 @@ def draw_together(
     errors: Path | None,
     spectrum: Path | None,
     reading: Reading = "uniform",
+    tell: Callable[[str], None] = lambda words: None,
 ) -> Iterator[Path]:
     """Draw all topologies side by side into those files that are named; yields the files.
+
+    What is computed for a picture is told before, for it may take a while.
 
     Raises
     ------
@@ -52,13 +55,14 @@ def draw_together(
     from evo.report.pictures import control_maps, errors_beside_control, spectra
 
     named = by_place({_label(name): topology for name, topology in topologies.items()})
-    wanted: tuple[tuple[Path | None, Callable[[], Figure]], ...] = (
-        (controllability, lambda: control_maps(named, reading)),
-        (errors, lambda: errors_beside_control(named)),
-        (spectrum, lambda: spectra(named)),
+    wanted: tuple[tuple[Path | None, str, Callable[[], Figure]], ...] = (
+        (controllability, f"computing K by its {reading} reading", lambda: control_maps(named, reading)),
+        (errors, "training for the error of every entry", lambda: errors_beside_control(named)),
+        (spectrum, "computing the spectra of tangent spaces", lambda: spectra(named)),
     )
-    for path, draw in wanted:
+    for path, words, draw in wanted:
         if path is not None:
+            tell(words)
             with _writing(path):
                 draw().savefig(path)
             yield path

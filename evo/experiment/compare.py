@@ -13,6 +13,7 @@ from evo.experiment.baselines import baseline_row, best_member, given_baseline, 
 from evo.experiment.known import run_of, with_known_scores
 from evo.experiment.tune import Trial
 from evo.experiment.validation import choose, compared
+from evo.kinds import check_is_search
 from evo.own_data import completed
 from evo.recipe import load, overridden, validate
 from evo.settings import Settings
@@ -20,7 +21,6 @@ from evo.storage import names
 from evo.storage.header import JOURNAL, given_in
 from evo.storage.history import History
 from evo.storage.journal import first as first_record
-from evo.storage.kinds import check_is_search
 from evo.storage.names import BASELINES, GIVEN_BASELINE, PARALLEL_BUTTERFLY
 from evo.storage.pools import evaluator_of
 from evo.storage.records import Header, PhaseStarted

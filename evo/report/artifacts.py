@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 from evo.algorithm.nsga2 import Policy
+from evo.kinds import check_is_search
 from evo.report import figures, pictures
 from evo.report.csv_tables import candidates_csv, final_table_csv, finalists_csv
 from evo.report.html.page import SHOWN, report_page
 from evo.report.text import FILES, REPORT
 from evo.storage.history import History
-from evo.storage.kinds import check_is_search
 from topologies.draw import draw_masks, draw_topology
 from topologies.files import load
 from topologies.masks import save_masks

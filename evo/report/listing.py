@@ -42,5 +42,4 @@ def _summary(folder: Path) -> RunSummary:
         champion, baseline = history.table.first.error.mean, history.table.baseline.error.mean
         return RunSummary(folder.name, "finished", candidates, champion, baseline, history.result.digest)
     best, reference = (generations[-1].best, generations[-1].baseline) if generations else (None, None)
-    state = {"KILLED": "stopped"}.get(history.status, history.status.lower())
-    return RunSummary(folder.name, state, candidates, best, reference, None)
+    return RunSummary(folder.name, history.state, candidates, best, reference, None)

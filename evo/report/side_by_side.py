@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from evo.kinds import check_is_search
 from evo.report.final_table import verdict
 from evo.report.numbers import difference, ratio, significant
 from evo.report.text import WORDS
 from evo.storage.history import History
-from evo.storage.kinds import check_is_search
 from evo.storage.results import FinalTable, Row
 
 _TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets")
@@ -57,7 +57,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def _found(history: History) -> str:
     if history.table is None:
-        return f"{history.status.lower()}, no final table"
+        return f"{history.state}, no final table"
     return verdict(history.table, history.founder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from rich import box
@@ -133,6 +134,27 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return table
 
 
+@dataclass(frozen=True)
+class SeedSpread:
+    """The test errors of one row of the final table by seed, and over those that have it their mean and deviation."""
+
+    name: str
+    mean: float
+    deviation: float | None
+    errors: Mapping[int, float]
+
+
+def seed_spreads(tables: Mapping[int, FinalTable]) -> list[SeedSpread]:
+    """One for every row that any of the tables has; the deviation is None where there is a single error."""
+    found = []
+    for name in dict.fromkeys(row.name for one in tables.values() for row in one.rows):
+        errors = {seed: row.error.mean for seed, one in tables.items() if (row := one.get(name))}
+        values = list(errors.values())
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        found.append(SeedSpread(name, float(np.mean(values)), deviation, errors))
+    return found
+
+
 def spread_table(tables: Mapping[int, FinalTable]) -> Table:
     """One row a kind of topology: test errors, their mean over seeds, and each seed's, in the order of the seeds."""
     table = Table(title="Test error by seed", title_justify="left")
@@ -140,12 +162,9 @@ def spread_table(tables: Mapping[int, FinalTable]) -> Table:
     for heading in ("mean", "deviation"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column(f"seeds {', '.join(map(str, tables))}")
-    for name in dict.fromkeys(row.name for one in tables.values() for row in one.rows):
-        found = {seed: row.error.mean for seed, one in tables.items() if (row := one.get(name))}
-        errors = list(found.values())
-        deviation = significant(float(np.std(errors, ddof=1)), 2) if len(errors) > 1 else ""
-        each = " ".join(significant(found.get(seed)) or "-" for seed in tables)
-        table.add_row(name, significant(float(np.mean(errors))), deviation, each)
+    for row in seed_spreads(tables):
+        each = " ".join(significant(row.errors.get(seed)) or "-" for seed in tables)
+        table.add_row(row.name, significant(row.mean), significant(row.deviation, 2), each)
     return table
 
 

@@ -17,20 +17,23 @@ from topologies.expression import is_expression, parse
 from topologies.stack import AnyTopology, Stack
 
 
-def how_to_use(result: Result, settings: Settings, store: str | None) -> str:
+def how_to_use(result: Result, settings: Settings, store: str | None, is_filed: bool) -> str:
     """The champion's path, how a model uses it, what to use where another row is better, the digest, and where to look.
 
-    ``store`` is the tracking store, None for the database in the folder of runs.
+    ``store`` is the tracking store, None for the database in the folder of runs; what it has not, or a report that is
+    not there, is made by a command that is named instead.
     """
-    runs = escape(str(result.folder.parent))
+    runs, run = escape(str(result.folder.parent)), escape(str(result.folder))
     look = escape(f"in {store}") if store else f'[bold]make ui[/bold], or evofabric ui --runs "{runs}"'
     other = other_words(result.table, result.founder, result.row_files, settings)
+    report = result.folder / REPORT
     parts = (
         f"Champion: [bold]{escape(str(result.champion_file))}[/bold]",
         escape(_indented(lines_of_python(result.champion, result.champion_file, settings))),
         *([escape(f"{other[0]}\n\n{_indented(other[1])}")] if other else []),
-        f"Result digest: {result.digest}\nLook at the run in MLflow: {look}\n"
-        f"Report: [bold]{escape(str(result.folder / REPORT))}[/bold]",
+        f"Result digest: {result.digest}\n"
+        + (f"Look at the run in MLflow: {look}\n" if is_filed else f'File it in MLflow: evofabric track "{run}"\n')
+        + (f"Report: [bold]{escape(str(report))}[/bold]" if report.is_file() else f'Report: evofabric report "{run}"'),
     )
     return "\n" + "\n\n".join(parts) + "\n"
 

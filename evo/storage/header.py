@@ -15,11 +15,11 @@ from pydantic_core import to_jsonable_python
 from evaluators.function import name_of
 from evaluators.run import canary, proof_at
 from evaluators.task import Evaluator
+from evo.kinds import check_is_search
 from evo.recipe import validate
 from evo.run_settings import RunSettings
 from evo.settings import Settings
 from evo.storage.journal import VERSION, Journal, read
-from evo.storage.kinds import check_is_search
 from evo.storage.names import is_of_the_end
 from evo.storage.pools import evaluator_of
 from evo.storage.records import (

@@ -115,6 +115,11 @@ class History:
         return last.status if isinstance(last, EndRecord) else "RUNNING"
 
     @property
+    def state(self) -> str:
+        """The status as a person is told: running, finished, failed or stopped."""
+        return "stopped" if self.status == "KILLED" else self.status.lower()
+
+    @property
     def end(self) -> float | None:
         """When the run ended, seconds since the epoch; None while it is running."""
         if self.status == "RUNNING":

@@ -38,7 +38,8 @@ class Tracker:
     ...     search(settings, watcher=tracker)
 
     ``show`` is how its history is filed, by default as a search's. A server that cannot be reached is one warning;
-    filing is tried again, ever less often, until it succeeds. ``is_interrupted`` says whether Ctrl-C cut its end short.
+    filing is tried again, ever less often, until it succeeds. ``is_interrupted`` says whether Ctrl-C cut its end short,
+    and ``has_filed`` whether all was filed.
     """
 
     def __init__(self, settings: RunSettings, show: Callable[[Store, History], str] = Store.show) -> None:
@@ -71,6 +72,11 @@ class Tracker:
                 self._records.append(event)
         self._news.set()
 
+    @property
+    def has_filed(self) -> bool:
+        """Whether MLflow has all of the run."""
+        return self._done.is_set()
+
     def close(self, timeout: float = CLOSING) -> None:
         """File what is left. Where that fails, is interrupted, or takes ``timeout`` seconds, say how to catch up."""
         if not self._records:
@@ -84,7 +90,7 @@ class Tracker:
                 self._thread.join(timeout - 3.0)
         except KeyboardInterrupt:  # the search itself has ended, and its result is still to be told
             self.is_interrupted = True
-        if not self._done.is_set():
+        if not self.has_filed:
             _log.warning('MLflow lacks a part of this run; catch up with: evofabric track "%s"', self._folder)
 
     def _work(self) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from evo.kinds import Kind, kind_of
 from evo.report.artifacts import write_artifacts
 from evo.report.description import description
 from evo.storage.history import History
-from evo.storage.kinds import Kind, kind_of
 from evo.tracking import view
 from evo.tracking.client import client, is_server, reason, tracking_uri
 from evo.tracking.records import Point, RunRecord, run_records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -39,6 +40,21 @@ STUDY = """
 n_in = 8
 n_out = 8
 budgets = [40]
+"""
+
+FIGURE = """
+title = "Two butterflies"
+n_in = 8
+n_out = 8
+fidelity = { targets = 2, steps = 20, rates = [0.3] }
+[[series]]
+name = "butterfly"
+topology = "butterfly(8, {value})"
+values = [3, 4]
+[cluster]
+pool = "in-process"
+[tracking]
+uri = "sqlite:///t.db"
 """
 
 
@@ -83,7 +99,19 @@ def folder(tmp_path: Path) -> Path:
         (["tune", "recipe.toml", "--family", "dense"], "is not tuned"),
         (["proxies", "missing.toml"], "no recipe at missing.toml"),
         (["proxies", "study.toml", "--set", "n_out=9"], "topologies are square"),
-        (["proxies", "recipe.toml"], "unknown key 'budget': did you mean 'budgets'?"),
+        (["proxies", "recipe.toml"], "but a search for a topology, for it has 'budget': evofabric search recipe.toml"),
+        (
+            ["search", "study.toml"],
+            "but a study of proxies, for it has 'budgets': evofabric proxies study.toml takes it",
+        ),
+        (["search", "fig3"], "fig3 is not a search for a topology, but a study of a figure, for it has 'series'"),
+        (["tune", "rule", "-q"], "but a search for a rule, for it has 'cases': evofabric search rule takes it"),
+        (["study", "recipe.toml"], "recipe.toml is not a study of a figure, but a search for a topology"),
+        (["search", "recipe.toml", "--dry-run", "--json"], "leave one of them out"),
+        (["search", "recipe.toml", "--pool", "in-process", "--workers", "2"], "leave one of them out"),
+        (["families", "--law", "law.png", "--json"], "leave one of them out"),
+        (["show", "butterfly(8, 3)", "--reading", "fair"], "--reading fair goes with --controllability"),
+        (["init", "--data", "digits", "--budget", "300", "--density", "0.1"], "--budget or --density, not both"),
         (["show", "butterfly(8, 3)", "--spectrum", "nowhere/s.png"], "cannot write to nowhere/s.png"),
     ],
     ids=lambda value: "-".join(value[:2]) if isinstance(value, list) else "",
@@ -151,6 +179,12 @@ def test_a_quiet_command_shows_its_result_alone(command: Commands, folder: Path)
     assert done.stdout.startswith("The best of") and done.stderr == ""
 
 
+def test_a_quiet_study_shows_its_result_alone(command: Commands, folder: Path) -> None:
+    (folder / "figure.toml").write_text(FIGURE)
+    done = command(folder, "study", "figure.toml", "-q")
+    assert done.returncode == 0 and done.stdout.strip().startswith("Two butterflies") and done.stderr == ""
+
+
 def test_with_v_a_mistake_says_where_it_was_found(command: Commands, folder: Path) -> None:
     done = command(folder, "search", "missing.toml", "-v")
     assert done.returncode == 2 and done.stderr.startswith("Traceback")
@@ -193,8 +227,11 @@ def test_pictures_and_exports_are_written(command: Commands, folder: Path) -> No
     assert drawn.returncode == 0 and "drawn to pictures [old]/butterfly-8-3.png\n" in drawn.stdout
     assert {path.suffix for path in (folder / "pictures [old]").iterdir()} == {".png"}
     asked = ("--controllability", "k.png", "--spectrum", "s.png", "--errors", "e.png")
-    assert command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked).returncode == 0
+    together = command(folder, "show", "torus((4, 2), 3)", "butterfly(8, 3)", *asked)
+    assert together.returncode == 0 and "computing the spectra of tangent spaces ...\n" in together.stdout
     assert {path.name for path in folder.glob("*.png")} == {"k.png", "s.png", "e.png"}
+    assert command(folder, "show", "butterfly(8, 3)", "--out", "both", "--controllability", "k.png").returncode == 0
+    assert {path.name for path in (folder / "both").iterdir()} == {"butterfly-8-3.png", "butterfly-8-3-masks.png"}
     assert "written to b[1].safetensors\n" in command(folder, "export", "butterfly(8, 3)", "b[1].safetensors").stdout
     assert load(folder / "b[1].safetensors") == butterfly(8, 3)
     assert "b[1].safetensors" in command(folder, "show", "b[1].safetensors").stdout.splitlines()[0]
@@ -220,6 +257,8 @@ def test_a_dry_run_shows_settings_and_cost_and_starts_nothing(command: Commands,
     done = command(folder, "search", "recipe.toml", "--dry-run", "--set", "seed=7")
     assert done.returncode == 0 and '"seed": 7' in done.stdout
     assert "minutes on 1 worker as" in " ".join(done.stdout.split())
+    several = " ".join(command(folder, "search", "recipe.toml", "--dry-run", "--seeds", "3").stdout.split())
+    assert re.search(r"about [\d.]+ minutes on 1 worker .*, [\d.]+ minutes for each of 3 seeds", several)
     assert not (folder / "runs").exists()
 
 

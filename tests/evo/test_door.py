@@ -59,7 +59,8 @@ def test_progress_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert seen and "1 workers ready" in capsys.readouterr().out
 
 
-def test_a_notebook_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def bars(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[str]:
+    """What a notebook is shown, where a bar is drawn again after so many seconds."""
     shown: list[str] = []
 
     class Output:
@@ -69,11 +70,22 @@ def test_a_notebook_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     display.HTML, display.display = str, lambda first, display_id: Output()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
-    monkeypatch.setattr("evo.console.notebook.UPDATE_SECONDS", 0.0)
+    monkeypatch.setattr("evo.console.notebook.UPDATE_SECONDS", seconds)
     monkeypatch.setattr("evo.console.notebook.progress_display", lambda one: NotebookProgress(one, evo_console()))
+    return shown
+
+
+def test_a_notebook_shows_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = bars(monkeypatch, seconds=0.0)
     evo.search(recipe(), by_depth, folder=tmp_path, progress=True)
     shares = [float(one.partition('value="')[2].partition('"')[0]) for one in shown]
     assert shares == sorted(shares) and shares[-1] > 0.5 and "evolution" in "".join(shown)
+
+
+def test_the_bar_of_a_notebook_ends_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = bars(monkeypatch, seconds=1e9)  # no other is drawn
+    evo.search(recipe(), by_depth, folder=tmp_path, progress=True)
+    assert shown == ['<progress value="1.000" max="1"></progress> 100% finished']
 
 
 def evo_console() -> Any:

@@ -38,6 +38,7 @@ from evo.storage.names import DENSE
 from evo.storage.pools import evaluator_of
 from evo.storage.records import Header, ScoreRecord
 from evo.storage.results import interval
+from tests.commands import Commands
 from tests.evaluators.training.examples import blobs, two_layers
 from topologies import SparseCascade
 from topologies import load as load_topology
@@ -161,13 +162,34 @@ def test_a_run_goes_on_with_the_data_that_it_was_begun_with_alone(
     kept = (folder / "mine.npz").read_bytes()
     try:
         shutil.copy(other / "mine.npz", folder / "mine.npz")
-        for command in (["resume", str(run)], ["verify", str(run)]):
+        for command in (["resume", str(run), "--generations", "3"], ["verify", str(run)]):
             told = CliRunner().invoke(app, command).exception
             assert isinstance(told, ValueError) and "mine.npz holds other data now than when the run was begun" in str(
                 told
             )
     finally:
         (folder / "mine.npz").write_bytes(kept)
+
+
+@pytest.mark.end_to_end
+def test_a_run_that_has_ended_is_reported_and_shown_without_its_data(
+    result: Result, folder: Path, tmp_path: Path, command: Commands
+) -> None:
+    run, data = shutil.copytree(result.folder, tmp_path / "run"), folder / "mine.npz"
+    data.rename(folder / "moved.npz")
+    try:
+        bare = command(tmp_path, "resume", "run").stdout  # and names nothing that is not there
+        assert f'File it in MLflow: evofabric track "{run}"' in bare and f'Report: evofabric report "{run}"' in bare
+        assert command(tmp_path, "report", "run").returncode == 0
+        assert "tm.convert(model" in (run / "report.html").read_text()
+        again = command(tmp_path, "resume", "run")
+        assert again.returncode == 0 and "The search has ended" in again.stdout and result.digest in again.stdout
+        assert f"Report: {run / 'report.html'}" in again.stdout
+        longer = command(tmp_path, "resume", "run", "--generations", "3")
+        assert longer.returncode == 2 and longer.stderr.count("\n") == 1
+        assert f'data = "{data}": is not there' in longer.stderr
+    finally:
+        (folder / "moved.npz").rename(data)
 
 
 def test_a_run_whose_evaluator_is_from_python_is_not_continued_on_other_data() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from evo.recipe import validate
+from evo.recipe import as_begun
 from evo.report.html.ancestry import ancestry
 from evo.report.html.course import course, drawn
 from evo.report.html.lines import lines
@@ -58,11 +58,11 @@ def report_page(history: History, pictures: Mapping[str, bytes]) -> str:
         loader=PackageLoader("evo.report", "html"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"words": _marked, "significant": significant}
-    settings, table = validate(history.settings), history.table
+    settings, table = as_begun(history.settings), history.table
     about: dict[str, Any] = {
         "name": history.folder.name,
         "task": f"{shape_text(history)}, {history.settings['budget']} trainable edges, seed {history.settings['seed']}",
-        "status": {"KILLED": "stopped"}.get(history.status, history.status.lower()),
+        "status": history.state,
         "course": course(history),
         "settings": json.dumps(history.settings, indent=2, ensure_ascii=False),
         "digest": history.result.digest if history.result else None,

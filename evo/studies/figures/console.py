@@ -13,21 +13,27 @@ from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import study
 
 
-def draw_and_show(settings: FigureSettings, folder: Path | None, console: Console) -> None:
+def draw_and_show(
+    settings: FigureSettings, folder: Path | None, console: Console, progress_on: Console | None = None
+) -> None:
     """Run a study, or what is left of the one in a folder; print, draw and track what it found.
+
+    Of one that has ended nothing is run, so that it needs no data any more.
 
     Raises
     ------
     ValueError
         As :func:`evo.studies.figures.study.study` does; tracking that fails is only said.
     """
-    ended = run_and_show(lambda watcher: study(settings, folder=folder, watcher=watcher), console)
+    ended = folder if folder is not None and History.of(folder).status == "FINISHED" else None
+    if ended is None:
+        ended = run_and_show(lambda watcher: study(settings, folder=folder, watcher=watcher), console, progress_on)
     history = History.of(ended)
     console.print(table(history))
-    with console.status("drawing ..."):
+    with (progress_on or console).status("drawing ..."):
         files = write(history, ended)
     for path in files:
         console.print(f"written to {path}", soft_wrap=True, markup=False)
     if not files:
         console.print("[yellow]Every evaluation failed: there is nothing to draw.")
-    file_and_say(track, ended, console)
+    file_and_say(track, ended, console, progress_on)

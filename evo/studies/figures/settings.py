@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from evaluators.task import Evaluator, Fidelity
+from evo.kinds import Kind
 from evo.own_data import TRAINING
 from evo.run_settings import RunSettings
 from evo.section import Count, Section
@@ -57,6 +58,7 @@ class SeriesSettings(Section):
 class FigureSettings(RunSettings):
     """A figure's recipe. Without a ``[network]``, topologies of n_in x n_out are scored by ``evaluator``."""
 
+    kind: ClassVar[Kind] = Kind.FIGURE
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "figure"
     title: str = "Error"
     picture: Literal["errors", "requirements"] = "errors"

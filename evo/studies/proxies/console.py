@@ -13,7 +13,9 @@ from evo.studies.proxies.report import findings_tables, track, write
 from evo.studies.proxies.study import StudySettings, study
 
 
-def study_and_show(settings: StudySettings, folder: Path | None, console: Console) -> None:
+def study_and_show(
+    settings: StudySettings, folder: Path | None, console: Console, progress_on: Console | None = None
+) -> None:
     """Run a study, or what is left of the one in a folder; print, write and track what it found.
 
     Raises
@@ -21,11 +23,11 @@ def study_and_show(settings: StudySettings, folder: Path | None, console: Consol
     ValueError
         As :func:`evo.studies.proxies.study.study` does; tracking that fails is only said.
     """
-    ended = run_and_show(lambda watcher: study(settings, folder=folder, watcher=watcher), console)
+    ended = run_and_show(lambda watcher: study(settings, folder=folder, watcher=watcher), console, progress_on)
     history = History.of(ended)
     for table in findings_tables(findings(samples(history))):
         console.print(table)
-    with console.status("drawing ..."):
+    with (progress_on or console).status("drawing ..."):
         write(history, ended)
     console.print(f"Tables and pictures are in {ended}", soft_wrap=True, markup=False)
-    file_and_say(track, ended, console)
+    file_and_say(track, ended, console, progress_on)

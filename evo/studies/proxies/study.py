@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -27,6 +27,7 @@ from evaluators.proxies.registry import PROXIES
 from evaluators.proxies.tangent_rank import TangentRank
 from evaluators.rng import generator
 from evaluators.task import Evaluator, Fidelity, Split, Task
+from evo.kinds import Kind
 from evo.run_settings import RunSettings
 from evo.section import Count
 from evo.storage.evaluations import Request
@@ -58,6 +59,7 @@ SAMPLE, NULL_MODEL = "sample", "null model"
 class StudySettings(RunSettings):
     """A study's recipe: its size, its budgets, and how carefully and how cheaply errors are measured."""
 
+    kind: ClassVar[Kind] = Kind.PROXIES
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "proxies"
     """What the folders of the recipe's runs begin with."""
     budgets: Annotated[tuple[Count, ...], Field(min_length=1)] = (160, 320, 640, 960)

@@ -16,8 +16,16 @@ from evo.studies.rules.study import RuleSettings, search_rules
 from evo.tracking.background import Tracker
 
 
-def search_rules_and_show(settings: RuleSettings, folder: Path | None, console: Console) -> None:
-    """Run a search for a rule, or what is left of the one in a folder; print, write and track what it found."""
+def search_rules_and_show(
+    settings: RuleSettings, folder: Path | None, console: Console, progress_on: Console | None = None
+) -> None:
+    """Run a search for a rule, or what is left of the one in a folder; print, write and track what it found.
+
+    Raises
+    ------
+    SystemExit
+        With status 130 when what MLflow still lacked was left for later, once the result is shown.
+    """
     with Tracker(settings, show) as tracker:
 
         def run(watcher: Watcher) -> Path:
@@ -27,7 +35,7 @@ def search_rules_and_show(settings: RuleSettings, folder: Path | None, console: 
 
             return search_rules(settings, folder=folder, watcher=watch)
 
-        ended = run_and_show(run, console)
+        ended = run_and_show(run, console, progress_on)
     history = History.of(ended)
     write(history, ended)
     console.print(result_table(history))
@@ -35,3 +43,5 @@ def search_rules_and_show(settings: RuleSettings, folder: Path | None, console: 
     if best is not None:
         console.print(words(rule_of(best)), soft_wrap=True, highlight=False)
     console.print(f"The law, tables and a picture are in {ended}", soft_wrap=True, markup=False)
+    if tracker.is_interrupted:
+        raise SystemExit(130)

@@ -11,13 +11,14 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from evaluators.function import Function
 from evaluators.task import Evaluator, Fidelity, Score, Split, Task
+from evo.kinds import Kind
 from evo.run_settings import RunSettings
 from evo.section import Count, Section
 from evo.storage.evaluations import Request
@@ -51,6 +52,7 @@ class RuleLoopSettings(Section):
 class RuleSettings(RunSettings):
     """The recipe of a search for a rule: the cases it is evolved on, and how carefully it is scored."""
 
+    kind: ClassVar[Kind] = Kind.RULES
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "rule"
     cases: Annotated[tuple[Case, ...], Field(min_length=2)]
     """Size and budget, ``[n_in, n_out, budget]``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -171,6 +172,8 @@ def test_the_choice_is_told_in_few_lines(data: str, monkeypatch: pytest.MonkeyPa
     assert bred > loop.generations * loop.offspring, "those that inherit their rates are counted, too"
     assert "32 x 32 and 32 x 32, 205 trainable edges together: 10.0% of 2048" in text.replace("\n", " ")
     assert "0.20 s an epoch" in text and "minutes on 2 cores" in text
+    each = round(one.expected_minutes)
+    assert re.search(rf"4\d minutes on 2 cores, {each} for each of 3 seeds", " ".join(told(one, seeds=3).split()))
     assert len(text.splitlines()) <= 12 and max(map(len, text.splitlines())) <= 80
 
 
@@ -204,9 +207,9 @@ def test_what_y_is_may_be_said_where_the_data_do_not_tell(tmp_path: Path, monkey
         assert plain_recipe(Wanted(path, (32,), task=task))[0]["training"]["task"] == task
 
 
-def told(one: MadeRecipe) -> str:
+def told(one: MadeRecipe, seeds: int = 1) -> str:
     console = Console(width=80, file=io.StringIO(), record=True)
-    show_choice(one, 2, console)
+    show_choice(one, 2, console, seeds)
     return console.export_text()
 
 

@@ -25,7 +25,7 @@ from evo.report.text import FILES, verdict_in_words
 from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW
 from evo.storage.history import History
 from evo.storage.populations import populations
-from evo.storage.records import Header, ScoreRecord, TableRecord
+from evo.storage.records import EndRecord, Header, ScoreRecord, TableRecord
 from tests.evo.histories import by_mine, rewritten, with_test_errors
 
 
@@ -232,6 +232,8 @@ def test_two_runs_are_told_apart_by_settings_and_paired_where_that_is_fair(finis
     assert differing(finished.settings, other.settings) == {"seed": (3, 9), "loop.generations": (8, 9)}
     text = printed(finished, other)
     assert "loop.generations" in text and "different targets" in text
+    stopped = History(finished.folder, (finished.header, EndRecord(status="KILLED")))
+    assert f"{finished.folder.name}: stopped, no final table" in printed(finished, stopped)
 
 
 def with_settings(history: History, values: Mapping[str, object]) -> History:

@@ -35,6 +35,7 @@ from evo.studies.figures.report import record, table, write
 from evo.studies.figures.settings import FigureSettings
 from evo.studies.figures.study import TEST, cells, study, topologies_of
 from tests.commands import Commands
+from tests.evaluators.training.examples import blobs
 from tests.fakes import SEED, HashEvaluator, ShufflingPool
 from topologies import Topology, butterfly
 from topologies.stack import Stack
@@ -228,6 +229,21 @@ def test_a_network_is_trained_with_every_kind_of_layer(tmp_path: Path, monkeypat
     draw_and_show(validate_as(FigureSettings, {**history.settings, "cluster": {"pool": "in-process"}}), folder, screen)
     assert (folder / "journal.jsonl").read_text().count('"kind":"score"') == before == len(found)
     assert rows(folder) == found
+
+
+def test_a_study_that_has_ended_is_drawn_again_without_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures_console, "track", lambda folder: "")
+    series = [{"name": "cascade", "topology": "expander(width=1, depth=1, fan_in=4, seed={place}, skip=False)"}]
+    x, y = blobs()
+    np.savez(data := tmp_path / "mine.npz", x_train=x, y_train=y)
+    folder = study(trained(tmp_path, series=series, network={"data": str(data), "width": 16}))
+    data.unlink()
+    settings = validate_as(FigureSettings, header.recipe_of(folder))
+    screen = Console(width=80, record=True, file=io.StringIO())
+    draw_and_show(settings, folder, screen)
+    assert "cascade" in screen.export_text() and (folder / "figure.png").is_file()
 
 
 def test_a_study_of_networks_that_another_version_began_goes_on_in_a_copy(

@@ -24,7 +24,7 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent, RunOpened
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
-from evo.tracking.client import local_uri
+from evo.tracking.client import is_there, local_uri
 from evo.tracking.store import Store, track
 from tests.evo.histories import Formula, rewritten, small
 from tests.evo.tracking.databases import contents, rows
@@ -105,6 +105,45 @@ def test_ctrl_c_leaves_the_last_records_for_later_shows_the_result_and_begins_no
     assert ended.value.code == 130 and History.of(folder).status == "FINISHED"
     assert f'catch up with: evofabric track "{folder}"' in caplog.text
     assert "evolved champion" in console.export_text()
+
+
+def test_a_stop_says_how_to_go_on_before_mlflow_is_waited_for_and_another_ends_the_waiting(
+    runs: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, console, clock = threading.Event(), Console(record=True, file=(said := io.StringIO())), Clock()
+
+    def hang(store: Store, history: History) -> str:
+        for said_before in ("", "Continue with"):
+            while said_before not in said.getvalue():
+                time.sleep(0.1)
+            if not answers.wait(0.5):
+                os.kill(os.getpid(), signal.SIGINT)
+        answers.wait(60)
+        return ""
+
+    monkeypatch.setattr(console_search, "Tracker", partial(Tracker, show=hang))
+    settings = small(runs, evaluator="tests.fakes:HashEvaluator", loop={"generations": 10**6})
+    before = signal.signal(signal.SIGINT, Interrupts())
+    try:
+        with pytest.raises(console_search.Stopped) as ended:
+            console_search.search_and_show(settings, None, console)
+    finally:
+        signal.signal(signal.SIGINT, before)
+        answers.set()
+    (folder,) = (path.parent for path in runs.glob("*/journal.jsonl"))
+    assert ended.value.code == 130 and ended.value.folder == folder and clock.seconds < 50
+    assert f'Continue with: evofabric resume "{folder}"' in console.export_text()
+    assert f'catch up with: evofabric track "{folder}"' in caplog.text
+
+
+def test_only_a_store_that_is_there_is_there(tmp_path: Path) -> None:
+    assert not is_there(None, tmp_path)
+    (tmp_path / "mlflow.db").touch()
+    assert is_there(None, tmp_path) and is_there(local_uri(tmp_path), tmp_path / "elsewhere")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert is_there(uri, tmp_path)
+    assert not is_there(uri, tmp_path)
 
 
 def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:

@@ -1,0 +1,53 @@
+"""A search that is repeated over seeds, and the spread of what was found, also where it was stopped on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+
+from evo.console.search import Stopped
+from evo.experiment.search import Result
+from evo.report.tables import seed_spreads, spread_table
+from evo.settings import Settings
+from evo.storage.results import FinalTable
+
+
+def search_seeds(
+    settings: Settings, seeds: int, search: Callable[[Settings], Result], console: Console, as_json: bool
+) -> None:
+    """Search with so many seeds, from the recipe's on, and print the spread of the test errors over those that ended.
+
+    Raises
+    ------
+    Stopped
+        When a search was stopped, once the spread so far is printed, and how the other seeds are had.
+    """
+    tables: dict[int, FinalTable] = {}
+    wanted = range(settings.seed, settings.seed + seeds)
+    left = range(0)
+    try:
+        for seed in wanted:
+            tables[seed] = search(settings.model_copy(update={"seed": seed})).table
+    except Stopped as stop:
+        if stop.result is not None:
+            tables[seed] = stop.result.table
+        left = range(seed + (stop.folder is not None), wanted.stop)
+        raise
+    finally:
+        if seeds > 1:
+            _show(tables, left, console, as_json)
+
+
+def _show(tables: Mapping[int, FinalTable], left: Sequence[int], console: Console, as_json: bool) -> None:
+    """Print the spread over the seeds that ended, if any did, and how those are had that were not begun."""
+    if tables and as_json:
+        print(json.dumps({"spread": [asdict(row) for row in seed_spreads(tables)]}))
+    elif tables:
+        console.print(spread_table(tables))
+    if left:
+        told = ", ".join(map(str, left))
+        how = f"the same command with --set seed={left[0]} --seeds {len(left)}"
+        console.print(f"Seeds that were not begun: {told}. Search with them: {how}", soft_wrap=True)
