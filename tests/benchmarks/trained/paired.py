@@ -18,7 +18,7 @@ from tests.benchmarks.trained.champions import FORM, champion
 from tests.benchmarks.trained.experiments import FAN_IN, read, shuffled
 from tests.benchmarks.trained.jobs import OnDevice
 from tests.benchmarks.trained.rows import Row, Setting, dense_rows, patch_rows, random_rows, structured
-from tests.benchmarks.trained.tables import clock, measured, write
+from tests.benchmarks.trained.tables import AGAINST, clock, measured, write
 from tests.benchmarks.trained.tuning import Chosen, Log
 
 
@@ -57,7 +57,8 @@ def main() -> None:
     chosen = choices([row for row in rows if not given.only or row.name in given.only], given.tables)
     name = "paired-shuffled" if given.shuffled else "paired-in-order"
     log = Log(given.out / "trainings.csv", name, clock(name))
-    write(name, measured(chosen, setting, given.epochs, log), setting, given.out)
+    against = (*AGAINST, *(row.name for row in champions))
+    write(name, measured(chosen, setting, given.epochs, log), setting, given.out, against)
 
 
 if __name__ == "__main__":

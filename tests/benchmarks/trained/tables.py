@@ -86,9 +86,12 @@ def _from_source(chosen: Chosen, setting: Setting, epochs: int) -> list[Trained]
     return train_all(chosen.jobs(epochs, TUNING_SEEDS[:1]), setting.source, keep=True)
 
 
-def write(name: str, lines: Sequence[Line], setting: Setting, out: Path) -> None:
-    """The table as ``name.csv`` and ``name.json``, and every answer as ``name.npz``; the best row first."""
-    records = sorted(_records(lines, setting.data.data.outputs), key=lambda one: float(one["test_error"]))
+def write(name: str, lines: Sequence[Line], setting: Setting, out: Path, against: Sequence[str] = AGAINST) -> None:
+    """The table as ``name.csv`` and ``name.json``, and every answer as ``name.npz``; the best row first.
+
+    All rows are compared with those that are named in ``against``, as far as they are there.
+    """
+    records = sorted(_records(lines, setting.data.data.outputs, against), key=lambda one: float(one["test_error"]))
     about = {
         "table": name,
         "widths": setting.widths,
@@ -106,10 +109,10 @@ def write(name: str, lines: Sequence[Line], setting: Setting, out: Path) -> None
     np.savez_compressed(out / f"{name}.npz", **answers)  # type: ignore[arg-type]
 
 
-def _records(lines: Sequence[Line], outputs: int) -> list[dict[str, Any]]:
+def _records(lines: Sequence[Line], outputs: int, against: Sequence[str]) -> list[dict[str, Any]]:
     records = [_record(line, outputs) for line in lines]
     by_name = {line.chosen.row.name: line.wrong for line in lines}
-    for other in AGAINST:
+    for other in against:
         if other not in by_name:
             continue
         apart = [estimate(line.wrong.astype(float) - by_name[other]) for line in lines]
