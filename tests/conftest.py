@@ -21,6 +21,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """PyTorch draws the same whenever a test runs, so that what failed once fails again."""
+    import torch  # not above, where it would come before the threads are set
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray on this machine that all tests share, with at least two cores and two GPUs that are not there."""

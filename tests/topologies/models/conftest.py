@@ -9,10 +9,9 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def seeded_and_on_one_thread() -> Iterator[None]:
+def on_one_thread() -> Iterator[None]:
     """Tiny tensors: more threads only wait for each other on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
