@@ -36,10 +36,10 @@ def kind_of(recipe: Mapping[str, object]) -> Kind:
 
 
 def check_kind(file: Path, recipe: Mapping[str, object], wanted: Kind) -> None:
-    """Raise ValueError where a recipe has a setting that only those of another kind have, with what it is for."""
-    mark = next((key for key in _MARKS if key in recipe), None)
-    if mark is not None and _MARKS[mark] is not wanted:
-        kind = _MARKS[mark]
+    """Raise ValueError where a recipe has settings of another kind alone, with what it is for."""
+    marks = {key: kind for key, kind in _MARKS.items() if key in recipe}
+    if marks and wanted not in marks.values():
+        mark, kind = next(iter(marks.items()))
         raise ValueError(
             f"{file} is not {wanted}, but {kind}, for it has {mark!r}: evofabric {_COMMANDS[kind]} {file} takes it"
         )

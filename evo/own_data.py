@@ -257,9 +257,11 @@ def _with_found(values: dict[str, Any], name: str, what: Found) -> dict[str, Any
     given, found = values.get("found"), what.fingerprint
     before = given.get("fingerprint") if isinstance(given, dict) else None
     if before is not None and before != found:
+        drawn = (values.get("training") or {}).get("examples")
         raise ValueError(
             f"{name} holds other data now than when the run was begun (fingerprint {found[:8]}, then {before[:8]}): "
             "put the old ones back, or begin a new run"
+            + (", as where an earlier version drew other examples" if drawn else "")
         )
     return values | {"found": what.model_dump()}
 

@@ -22,9 +22,9 @@ _USUAL = 5000
 def parts_of(count: int, of_test: int | None, examples: int | None) -> Places:
     """The parts of data with so many examples in x_train and in x_test, of which ``examples`` are taken at most.
 
-    All data are shuffled by a fixed key and split, and then the first of each part are taken, as many as if those were
-    all there are. So a part of a draw lies within that part of all data, and whatever a search on a draw has chosen by
-    is never tested on, however many examples are taken then.
+    All data are shuffled by a fixed key and split, and then the first of each part are taken, at most as many as if
+    those were all there are. So a part of a draw lies within that part of all data, and whatever a search on a draw
+    has chosen by is never tested on, however many examples are taken then.
 
     Raises
     ------

@@ -108,8 +108,8 @@ def placed(settings: _SettingsT, address: str | None, workers: int | None, pool:
     if address is not None and pool == "in-process":
         raise ValueError("--ray-address joins a cluster and --pool in-process uses none: leave one of them out")
     asked = {"pool": pool if address is None else "ray", "address": address, "workers": workers}
-    if workers is not None and pool == "in-process":
-        raise ValueError("--workers and --pool in-process, which evaluates one after another: leave one of them out")
+    if workers is not None and (asked["pool"] or settings.cluster.pool) == "in-process":
+        raise ValueError("--workers is for Ray, and the pool is in-process, which evaluates one after another")
     changes: dict[str, object] = {name: value for name, value in asked.items() if value is not None}
     if pool == "ray" and address is None:
         changes["address"] = None

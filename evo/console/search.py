@@ -29,7 +29,7 @@ from evo.storage.header import named_topologies
 from evo.storage.history import History
 from evo.storage.records import PhaseStarted, RunEvent, RunOpened, TableRecord
 from evo.tracking.background import Tracker
-from evo.tracking.client import is_there, tracking_uri
+from evo.tracking.client import tracking_uri
 from topologies.names import CHAMPION
 
 _log = logging.getLogger(__name__)
@@ -146,13 +146,15 @@ def _say_how_to_go_on(folder: Path | None, console: Console) -> None:
 
 
 def show_ended(result: Result, settings: Settings, console: Console, as_json: bool = False) -> None:
-    """Print what a search found that ended some time ago."""
-    is_filed = is_there(tracking_uri(settings.tracking.uri), result.folder.parent)
-    show_result(result, settings, console, is_filed, as_json)
+    """Print what a search found that ended some time ago; what MLflow has of it nobody asks."""
+    show_result(result, settings, console, is_filed=False, as_json=as_json)
 
 
 def show_result(result: Result, settings: Settings, console: Console, is_filed: bool, as_json: bool = False) -> None:
-    """Print what a search found, as a line of JSON on standard output if that is wanted; ``is_filed`` is of MLflow."""
+    """Print what a search found, as a line of JSON on standard output if that is wanted.
+
+    ``is_filed`` says that MLflow has all of it.
+    """
     history = History.of(result.folder)
     if as_json:
         print(json.dumps(json_values(result, history)))

@@ -68,7 +68,7 @@ class Result:
     digest: str
     founder: str | None = None
     """The family of the champion, where it is a member of the initial population."""
-    row_files: Mapping[str, Path] = field(default_factory=dict)
+    row_files: Mapping[str, Path] = field(default_factory=dict, hash=False)
     """The files of other rows that may be of use, by their names (:func:`evo.storage.champion.rows_kept`)."""
 
 

@@ -18,7 +18,7 @@ from evo.storage.history import History
 from evo.storage.results import FinalTable, Row
 
 _TESTED_ON = ("n_in", "n_out", "places", "seed", "targets", "transpose_targets")
-"""Settings that decide on which targets rows are tested, besides the data, its folds, and how many there are."""
+"""Settings that decide on which targets rows are tested, besides the data, what y is, folds, and how many there are."""
 
 
 def side_by_side(first: History, second: History) -> Iterator[RenderableType]:
@@ -101,7 +101,8 @@ def _tested_on(history: History) -> list[Any]:
     """What decides on which targets the rows of a run are tested."""
     settings = history.settings
     data, training = settings.get("found") or {}, settings.get("training") or {}
-    return [*map(settings.get, _TESTED_ON), data.get("fingerprint"), training.get("folds")]
+    what = [data.get(name) for name in ("fingerprint", "task", "outputs")]
+    return [*map(settings.get, _TESTED_ON), *what, training.get("folds")]
 
 
 def _champions(first: History, second: History) -> str:

@@ -12,7 +12,7 @@ from evo.experiment.search import Result
 from evo.report.text import REPORT, best_row_words
 from evo.settings import Settings
 from evo.storage.champion import BEST_ROW, UNSEARCHED_ROW, rows_kept
-from evo.storage.results import FinalTable, Verdict
+from evo.storage.results import FinalTable, Row, Verdict
 from topologies.expression import is_expression, parse
 from topologies.stack import AnyTopology, Stack
 
@@ -20,19 +20,20 @@ from topologies.stack import AnyTopology, Stack
 def how_to_use(result: Result, settings: Settings, store: str | None, is_filed: bool) -> str:
     """The champion's path, how a model uses it, what to use where another row is better, the digest, and where to look.
 
-    ``store`` is the tracking store, None for the database in the folder of runs; what it has not, or a report that is
-    not there, is made by a command that is named instead.
+    ``store`` is the tracking store, None for the database in the folder of runs. Where it is not known that the run
+    ``is_filed`` there, or the report is not there, the command that does it is named, too.
     """
     runs, run = escape(str(result.folder.parent)), escape(str(result.folder))
     look = escape(f"in {store}") if store else f'[bold]make ui[/bold], or evofabric ui --runs "{runs}"'
-    other = other_words(result.table, result.founder, result.row_files, settings)
+    others = other_words(result.table, result.founder, result.row_files, settings)
     report = result.folder / REPORT
     parts = (
         f"Champion: [bold]{escape(str(result.champion_file))}[/bold]",
         escape(_indented(lines_of_python(result.champion, result.champion_file, settings))),
-        *([escape(f"{other[0]}\n\n{_indented(other[1])}")] if other else []),
+        *(escape(f"{words}\n\n{_indented(lines)}") for words, lines in others),
         f"Result digest: {result.digest}\n"
-        + (f"Look at the run in MLflow: {look}\n" if is_filed else f'File it in MLflow: evofabric track "{run}"\n')
+        + f"Look at the run in MLflow: {look}\n"
+        + ("" if is_filed else f'What MLflow lacks of it: evofabric track "{run}"\n')
         + (f"Report: [bold]{escape(str(report))}[/bold]" if report.is_file() else f'Report: evofabric report "{run}"'),
     )
     return "\n" + "\n\n".join(parts) + "\n"
@@ -40,21 +41,24 @@ def how_to_use(result: Result, settings: Settings, store: str | None, is_filed: 
 
 def other_words(
     table: FinalTable, founder: str | None, files: Mapping[str, Path], settings: Settings
-) -> tuple[str, list[str]] | None:
-    """A sentence about another row that may be used, and the lines that do; None where none has a file among ``files``.
+) -> list[tuple[str, list[str]]]:
+    """A sentence about each other row that may be used, and the lines that do, as far as it has a file among ``files``.
 
-    That is the best row where it is better than the champion, else one that needs no search and is as good. A member of
-    a family is used by its expression, which needs no file.
+    That is what needs no search and is as good as the champion, and the best row where there is no such or the champion
+    is worse than it. A member of a family is used by its expression, which needs no file.
     """
-    kept = rows_kept(table, founder is not None)
-    is_better = table.best is not table.first and table.verdicts[table.best.name] is Verdict.WORSE
-    order = (BEST_ROW, UNSEARCHED_ROW) if is_better else (UNSEARCHED_ROW, BEST_ROW)
-    name = next((name for name in order if name in kept and name in files), None)
-    if name is None:
-        return None
-    row, file = kept[name], files[name]
-    instead = f"In place of the champion, which is no better, use the {row.name}."
-    told = instead if name == UNSEARCHED_ROW else best_row_words(table)
+    kept = {name: row for name, row in rows_kept(table, founder is not None).items() if name in files}
+    found = []
+    if (row := kept.get(UNSEARCHED_ROW)) is not None:
+        told = f"In place of the champion, which is no better, use the {row.name}."
+        found.append(_words_and_lines(told, row, files[UNSEARCHED_ROW], settings))
+    best = kept.get(BEST_ROW)
+    if best is not None and best is not row and (row is None or table.verdicts[best.name] is Verdict.WORSE):
+        found.append(_words_and_lines(best_row_words(table), best, files[BEST_ROW], settings))
+    return found
+
+
+def _words_and_lines(told: str, row: Row, file: Path, settings: Settings) -> tuple[str, list[str]]:
     lines = lines_of_python(row.topology, file, settings)
     if settings.training is None and _is_the_name_of(row.label, row.topology):
         lines = [line.replace(str(file), row.label) for line in lines]

@@ -158,13 +158,16 @@ class FinalTable:
     def unsearched(self, is_founder: bool) -> Row | None:
         """The best row that needs no search, where it should be used in place of the champion; else None.
 
-        That is where the champion is no better than it. One that is a founder needed no search either, and gives way
-        only where it is worse.
+        That is where the champion is worse than it, or is level with it and worse than no other row. A champion that
+        is a founder needed no search either, and gives way only where it is worse.
         """
         rows = [row for row in self.others if row.name in UNSEARCHED and self.first.name == EVOLVED]
         best = min(rows, key=lambda row: row.error.mean, default=None)
-        gives_way = (Verdict.WORSE,) if is_founder else (Verdict.LEVEL, Verdict.WORSE)
-        return best if best is not None and self.verdicts[best.name] in gives_way else None
+        if best is None:
+            return None
+        is_level = self.verdicts[best.name] is Verdict.LEVEL and not is_founder
+        is_beaten = any(self.verdicts[row.name] is Verdict.WORSE for row in self.others if row.name != DENSE)
+        return best if self.verdicts[best.name] is Verdict.WORSE or (is_level and not is_beaten) else None
 
     @property
     def is_deterministic(self) -> bool:

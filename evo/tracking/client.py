@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 DATABASE = "mlflow.db"
-_PORTS = {"http": 80, "https": 443}
+
 
 _QUIETLY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -67,20 +65,6 @@ def client(uri: str | None, runs: Path) -> MlflowClient:
 def is_server(uri: str | None) -> bool:
     """Whether a store looks after itself and its artifacts; a database does not."""
     return uri is not None and uri.startswith(("http:", "https:", "databricks"))
-
-
-def is_there(uri: str | None, runs: Path) -> bool:
-    """Whether a store can be looked at: a database that is a file, or a server that takes a call within a second."""
-    address = urlsplit(uri or local_uri(runs))
-    if address.scheme == "sqlite":
-        return Path(address.path.removeprefix("/")).is_file()
-    if not is_server(uri) or address.hostname is None:
-        return True  # of other stores nobody knows without their own drivers
-    try:
-        with socket.create_connection((address.hostname, address.port or _PORTS[address.scheme]), timeout=1):
-            return True
-    except (OSError, KeyError):
-        return False
 
 
 @contextmanager

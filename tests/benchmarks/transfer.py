@@ -4,8 +4,9 @@ A champion of `evofabric search runs/images.toml` on grey 16 x 16 images in orde
 searched with AdamW at 4 epochs and chosen at 16. Here it is trained for fewer and for more epochs, by stochastic
 gradients with momentum, and, lifted fourfold, on the same images at 32 x 32 (``--large``), beside patches, the parallel
 butterfly and dense layers. Each row's learning rate is chosen anew under each condition, on the validation part from
-one seed, with more rates where an end of the grid wins; the weight decay is what the main table chose for the row.
-Three other seeds are tested. A line of CSV is printed as soon as it is there.
+one seed, with more rates where an end of the grid wins. The decoupled weight decay is 0.1, for dense layers 0.3: what
+the main table chose for the rivals, and what the champion was searched with. Three other seeds are tested. A line of
+CSV is printed as soon as it is there.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ CONDITIONS = {
 
 @dataclass(frozen=True)
 class Row:
-    """Masks, and the decoupled weight decay that the main table chose for them."""
+    """Masks, and the decoupled weight decay that they are trained with."""
 
     places: Stack
     weight_decay: float = 0.1

@@ -108,7 +108,7 @@ def folder(tmp_path: Path) -> Path:
         (["tune", "rule", "-q"], "but a search for a rule, for it has 'cases': evofabric search rule takes it"),
         (["study", "recipe.toml"], "recipe.toml is not a study of a figure, but a search for a topology"),
         (["search", "recipe.toml", "--dry-run", "--json"], "leave one of them out"),
-        (["search", "recipe.toml", "--pool", "in-process", "--workers", "2"], "leave one of them out"),
+        (["search", "recipe.toml", "--pool", "in-process", "--workers", "2"], "--workers is for Ray"),
         (["families", "--law", "law.png", "--json"], "leave one of them out"),
         (["show", "butterfly(8, 3)", "--reading", "fair"], "--reading fair goes with --controllability"),
         (["init", "--data", "digits", "--budget", "300", "--density", "0.1"], "--budget or --density, not both"),

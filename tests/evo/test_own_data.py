@@ -179,7 +179,9 @@ def test_a_run_that_has_ended_is_reported_and_shown_without_its_data(
     data.rename(folder / "moved.npz")
     try:
         bare = command(tmp_path, "resume", "run").stdout  # and names nothing that is not there
-        assert f'File it in MLflow: evofabric track "{run}"' in bare and f'Report: evofabric report "{run}"' in bare
+        assert (
+            f'What MLflow lacks of it: evofabric track "{run}"' in bare and f'Report: evofabric report "{run}"' in bare
+        )
         assert command(tmp_path, "report", "run").returncode == 0
         assert "tm.convert(model" in (run / "report.html").read_text()
         again = command(tmp_path, "resume", "run")

@@ -43,20 +43,21 @@ class Found:
     """Of the result of a search what the spread is made of."""
 
     table: Any
+    folder: Path = Path("run")
 
 
-def until_stopped(finished: History, stop: Stopped, as_json: bool = False) -> str:
-    """What is printed where the third of four searches is stopped so; with its exit code."""
+def until_stopped(finished: History, stop: BaseException, folder: Path = Path("run")) -> str:
+    """What is printed where the third of four searches, whose folder is given, is stopped so."""
     console = Console(width=120, file=(said := io.StringIO()))
 
     def search(settings: Settings) -> Any:
         if settings.seed == SEED + 2:
             raise stop
-        return Found(finished.table)
+        return Found(finished.table, folder)
 
-    with pytest.raises(SystemExit) as ended:
-        search_seeds(recipe(), 4, search, console, as_json)
-    assert ended.value.code == 130
+    with pytest.raises(type(stop)) as ended:
+        search_seeds(recipe(), 4, search, console, as_json=False)
+    assert ended.value is stop
     return said.getvalue()
 
 
@@ -74,6 +75,17 @@ def test_what_ended_before_a_stop_is_shown_and_how_to_go_on(
     said = until_stopped(finished, stop)
     assert "Test error by seed" in said and shown in said
     assert f"Seeds that were not begun: {left}\n" in said
+
+
+def test_seeds_are_searched_with_the_recipe_that_was_made_for_the_first(finished: History, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").touch()
+    said = until_stopped(finished, Stopped(None), tmp_path)
+    assert f'5, 6. Search with them: evofabric search "{tmp_path}/recipe.toml" --set seed=5 --seeds 2\n' in said
+
+
+def test_seeds_are_told_wherever_a_search_is_interrupted(finished: History) -> None:
+    said = until_stopped(finished, KeyboardInterrupt())
+    assert "seeds 3, 4" in said and "not begun: 6." in said
 
 
 def test_a_seed_that_ended_while_mlflow_was_waited_for_counts(finished: History) -> None:

@@ -103,7 +103,7 @@ def _finished(history: History, settings: Settings, table: FinalTable) -> dict[s
         "controllability": controllability_of(history),
         "file": str(history.champion_file),
         "code": "\n".join(lines_of_python(champion, history.champion_file, settings)),
-        "other": other_words(table, history.founder, history.row_files, settings),
+        "others": other_words(table, history.founder, history.row_files, settings),
         "ancestors": ancestry(history, history.champion),
         "colour": family_colour,
         "drawn": drawn(champion),

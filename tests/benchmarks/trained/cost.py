@@ -1,7 +1,8 @@
 """`python -m tests.benchmarks.trained.cost RUN --data grey.npz`: core-seconds of a search beside those of a training.
 
 A training's are those of 16 epochs, from the fastest of three epochs, each row's in turn, on one core that has nothing
-else to do. RigL keeps dense gradients, as it does wherever edges have to be found by them. What the search took is read
+else to do. RigL is trained by the program that made the tables of rivals, and dense layers by that one, too: it keeps
+dense gradients, and scores the validation part after each epoch. What the search took is read
 from its journal: the seconds of all that its workers evaluated, those of the other rows of its table among them.
 """
 
@@ -56,9 +57,10 @@ def main() -> None:
     assert isinstance(champion, Stack)
     masks["evolved champion"] = champion
 
-    grown = Job(rigl_row(setting).forms[""], 0.01, 0.1, 0, 1, regrown=True)
     epochs: dict[str, Callable[[], object]] = {name: partial(epoch, places, data) for name, places in masks.items()}
-    epochs["RigL"] = partial(train_all, [grown], setting.data)
+    for name, row in (("dense, by the rivals' program", rows["dense"]), ("RigL, by the same", rigl_row(setting))):
+        job = Job(row.forms[""], 0.01, 0.1, 0, 1, row.regrown)
+        epochs[name] = partial(train_all, [job], setting.data)
     least = dict.fromkeys(epochs, float("inf"))
     for _ in range(ROUNDS):
         for name, once in epochs.items():

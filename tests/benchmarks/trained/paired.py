@@ -32,7 +32,8 @@ def choices(rows: Iterable[Row], tables: Iterable[Path]) -> list[Chosen]:
                 if row := by_name.pop(one["row"], None):
                     how = (one["form"], float(one["rate"]), float(one["weight_decay"]))
                     inside = one["no_end_won"] == "True"
-                    found.append(Chosen(row, *how, float(one["validation_error"]), inside, 0))
+                    trainings = int(one["trainings_to_choose"])
+                    found.append(Chosen(row, *how, float(one["validation_error"]), inside, trainings))
     return found
 
 
@@ -55,6 +56,9 @@ def main() -> None:
     champions = [champion(text, 2) for text in given.champion]
     rows = [*champions, *patch_rows(setting), *structured(setting), *random_rows(setting), *dense_rows(setting)]
     chosen = choices([row for row in rows if not given.only or row.name in given.only], given.tables)
+    wanted = [*given.only, *(row.name for row in champions)]
+    if absent := sorted({*wanted} - {one.row.name for one in chosen}) or not chosen:
+        parser.error(f"in no table, or not made without training: {absent or 'any row'}")
     name = "paired-shuffled" if given.shuffled else "paired-in-order"
     log = Log(given.out / "trainings.csv", name, clock(name))
     against = (*AGAINST, *(row.name for row in champions))

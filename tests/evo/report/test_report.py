@@ -244,11 +244,12 @@ def with_settings(history: History, values: Mapping[str, object]) -> History:
 
 
 def test_runs_on_the_same_data_are_paired_whatever_else_was_said_of_it(finished: History) -> None:
-    def on_data(fingerprint: str, folds: int | None, words: str) -> History:
+    def on_data(fingerprint: str, folds: int | None = None, task: str = "regression", words: str = "old") -> History:
         training = {"data": words, "folds": folds, "dense": words == "old"}
-        return with_settings(finished, {"training": training, "found": {"fingerprint": fingerprint, "about": words}})
+        found = {"fingerprint": fingerprint, "about": words, "task": task}
+        return with_settings(finished, {"training": training, "found": found})
 
-    first = on_data("a", None, "old")
-    assert "paired over the same test targets" in printed(first, on_data("a", None, "new"))
-    for other in (on_data("b", None, "old"), on_data("a", 5, "old")):
+    first = on_data("a")
+    assert "paired over the same test targets" in printed(first, on_data("a", words="new"))
+    for other in (on_data("b"), on_data("a", folds=5), on_data("a", task="classification")):
         assert "different targets" in " ".join(printed(first, other).split())

@@ -50,7 +50,7 @@ def test_where_the_champion_is_best_there_is_no_other_file(tmp_path: Path) -> No
     (tmp_path / BEST_ROW).write_bytes(b"of the search before it was extended")
     found = search(recipe(loop={"generations": 1}), Level(), folder=tmp_path)
     assert BEST_ROW not in found.row_files and not (tmp_path / BEST_ROW).exists()
-    assert other_words(found.table, "butterfly", found.row_files, recipe()) is None
+    assert other_words(found.table, "butterfly", found.row_files, recipe()) == []
 
 
 def test_what_the_words_say_to_use_has_a_file(tmp_path: Path) -> None:
@@ -61,8 +61,8 @@ def test_what_the_words_say_to_use_has_a_file(tmp_path: Path) -> None:
     file = found.row_files[UNSEARCHED_ROW]
     assert load(file).digest == row.topology.digest and History.of(tmp_path).row_files[UNSEARCHED_ROW] == file
     assert verify(file, LevelOnTest()).found.mean == row.error.mean
-    told = other_words(found.table, found.founder, found.row_files, recipe())
-    assert told is not None and f"use the {row.name}." in told[0] and str(file) in told[0]
+    ((told, _),) = other_words(found.table, found.founder, found.row_files, recipe())
+    assert f"use the {row.name}." in told and str(file) in told
 
 
 def with_best(finished: History, row: str) -> FinalTable:
@@ -72,17 +72,44 @@ def with_best(finished: History, row: str) -> FinalTable:
     return table
 
 
-@pytest.mark.parametrize("row", ["Clos", "random search"])
-def test_the_lines_that_use_it_need_no_file_where_it_has_a_name(finished: History, row: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("Clos", "In place of the champion, which is no better, use the Clos."),
+        ("random search", "The least error is that of the random search"),
+    ],
+)
+def test_the_lines_that_use_it_need_no_file_where_it_has_a_name(finished: History, row: str, said: str) -> None:
     table = with_best(finished, row)
     files = dict.fromkeys(rows_kept(table, finished.founder is not None), finished.champion_file)
-    found = other_words(table, finished.founder, files, validate(finished.settings))
-    assert found is not None
-    words, lines = found
-    assert f"The least error is that of the {row}" in words and "the evolved champion is worse than it" in words
+    *_, (words, lines) = other_words(table, finished.founder, files, validate(finished.settings))
+    assert words.startswith(said)
     assert any(table.best.label in line for line in lines) == (row == "Clos")
     assert any(str(finished.champion_file) in line for line in lines) == (row != "Clos")
     if row == "Clos":
         values: dict[str, Any] = {}
         exec("\n".join(lines[:2]), values)
         assert values["layer"].edge_weight.numel() == table.best.topology.n_trainable
+
+
+def test_what_is_better_than_the_champion_is_shown_beside_what_needs_no_search(finished: History) -> None:
+    worse = {name: 0.1 + 0.0001 * np.arange(12) for name in ("evolved champion", "random search", "Clos")}
+    worse |= {"random search": worse["random search"] - 0.09, "Clos": worse["Clos"] - 0.08}
+    table = with_test_errors(finished, worse).table
+    assert table is not None
+    kept = rows_kept(table, is_founder=False)
+    files = {name: Path(name) for name in kept}
+    told = [words for words, _ in other_words(table, None, files, validate(finished.settings))]
+    assert [kept[name].name for name in (UNSEARCHED_ROW, BEST_ROW)] == ["Clos", "random search"]
+    assert "use the Clos" in told[0] and UNSEARCHED_ROW in told[0]
+    assert "of the random search" in told[1] and "champion is worse than it" in told[1] and BEST_ROW in told[1]
+
+
+def test_what_is_level_with_a_champion_that_is_beaten_is_not_said_to_be_the_one_to_use(finished: History) -> None:
+    rows = {row.name: np.asarray(row.errors) for row in finished.table.rows} if finished.table else {}
+    level = {name: 0.1 + 0.001 * np.arange(12) for name in rows}
+    table = with_test_errors(finished, level | {"random search": 0.05 + 0.0011 * np.arange(12)}).table
+    assert table is not None and table.unsearched(is_founder=False) is None
+    level_alone = with_test_errors(finished, level).table
+    assert level_alone is not None and level_alone.unsearched(is_founder=False) is not None
+    assert level_alone.unsearched(is_founder=True) is None

@@ -24,7 +24,7 @@ from evo.storage.history import History
 from evo.storage.records import RunEvent, RunOpened
 from evo.tracking import background as tracker_module
 from evo.tracking.background import Tracker
-from evo.tracking.client import is_there, local_uri
+from evo.tracking.client import local_uri
 from evo.tracking.store import Store, track
 from tests.evo.histories import Formula, rewritten, small
 from tests.evo.tracking.databases import contents, rows
@@ -134,16 +134,6 @@ def test_a_stop_says_how_to_go_on_before_mlflow_is_waited_for_and_another_ends_t
     assert ended.value.code == 130 and ended.value.folder == folder and clock.seconds < 50
     assert f'Continue with: evofabric resume "{folder}"' in console.export_text()
     assert f'catch up with: evofabric track "{folder}"' in caplog.text
-
-
-def test_only_a_store_that_is_there_is_there(tmp_path: Path) -> None:
-    assert not is_there(None, tmp_path)
-    (tmp_path / "mlflow.db").touch()
-    assert is_there(None, tmp_path) and is_there(local_uri(tmp_path), tmp_path / "elsewhere")
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
-        assert is_there(uri, tmp_path)
-    assert not is_there(uri, tmp_path)
 
 
 def test_tracking_with_an_unreachable_server_is_a_clear_error(finished: History) -> None:
