@@ -75,7 +75,7 @@ class Threads:
 class Untracked:
     """A tracker that does nothing."""
 
-    is_interrupted = False
+    is_interrupted, has_filed = False, True
 
     def __init__(self, settings: object) -> None: ...
 
