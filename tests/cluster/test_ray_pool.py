@@ -127,6 +127,7 @@ def test_a_task_that_hangs_keeps_no_other_waiting(pool: RayPool, log: Faulty) ->
     while len(seen) < 3:
         seen |= {outcome.number for outcome in pool.wait()}
     assert seen == {1, 2, 3} and pool.in_flight == 1
+    until(lambda: log.began(HANGS_ONCE))  # the other worker may be done before this one has begun
     os.kill(log.began(HANGS_ONCE)[0], signal.SIGKILL)
     assert [outcome.number for outcome in pool.wait()] == [0]
 
