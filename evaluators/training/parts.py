@@ -50,9 +50,11 @@ def parts_of(count: int, of_test: int | None, examples: int | None) -> Places:
 
 def drawn(arrays: Mapping[str, NDArray[Any]], parts: Places) -> tuple[dict[str, NDArray[Any]], Places]:
     """The examples that are in a part, in the order in which they lie, and the places of the parts among them."""
-    found, places, has_test = dict(arrays), dict(parts), "x_test" in arrays
-    of_train = [name for name in parts if name != "test" or not has_test]
-    for array, names in (("train", of_train), *[("test", ["test"])] * has_test):
+    found, places = dict(arrays), dict(parts)
+    of_arrays = {"train": [*parts]}
+    if "x_test" in arrays:
+        of_arrays = {"train": [name for name in parts if name != "test"], "test": ["test"]}
+    for array, names in of_arrays.items():
         kept = np.sort(np.concatenate([parts[name] for name in names]))
         if len(kept) < len(arrays[f"x_{array}"]):
             found |= {name: arrays[name][kept] for name in (f"x_{array}", f"y_{array}")}

@@ -124,7 +124,7 @@ def resume(
     """
     one_thread()
     keep_stdout_for_results(as_json)
-    from evo.console.search import search_and_show, show_ended
+    from evo.console.search import search_and_show, show_result
     from evo.experiment.search import finished
     from evo.kinds import Kind, check_is_search, kind_of
     from evo.recipe import as_begun, validate_as
@@ -169,7 +169,7 @@ def resume(
     found = finished(run) if (generations, before_record) == (None, None) and not fork else None
     if found is not None:
         progress_console().print("The search has ended: nothing is left to do. It found:")
-        show_ended(found, as_begun(recipe), console, as_json)
+        show_result(found, as_begun(recipe), console, is_filed=False, as_json=as_json)
         return
     search_and_show(*begun(Settings), console, as_json, progress_on=progress_console())
 

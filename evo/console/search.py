@@ -145,15 +145,10 @@ def _say_how_to_go_on(folder: Path | None, console: Console) -> None:
     console.print(f"Stopped: {kept}. Continue with: {how}", soft_wrap=True)
 
 
-def show_ended(result: Result, settings: Settings, console: Console, as_json: bool = False) -> None:
-    """Print what a search found that ended some time ago; what MLflow has of it nobody asks."""
-    show_result(result, settings, console, is_filed=False, as_json=as_json)
-
-
 def show_result(result: Result, settings: Settings, console: Console, is_filed: bool, as_json: bool = False) -> None:
     """Print what a search found, as a line of JSON on standard output if that is wanted.
 
-    ``is_filed`` says that MLflow has all of it.
+    ``is_filed`` says that MLflow is known to have all of it.
     """
     history = History.of(result.folder)
     if as_json:

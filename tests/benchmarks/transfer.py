@@ -153,7 +153,7 @@ def main() -> None:
     """Read the data and the champion, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.transfer", description=__doc__)
     parser.add_argument("--data", required=True, help="grey images of 16 x 16 pixels, as the champion was searched on")
-    parser.add_argument("--large", help="the same images at 32 x 32")
+    parser.add_argument("--large", help="the same images at 32 x 32; without, that condition is left out")
     parser.add_argument("--champion", required=True, type=Path)
     parser.add_argument("--only", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     given = parser.parse_args()

@@ -22,7 +22,7 @@ from evaluators.training.models import Perceptron, layers_of
 from evaluators.training.training import alone, batch_size, train
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
-from tests.benchmarks.trained.experiments import read
+from tests.benchmarks.trained.experiments import FAN_IN, read
 from tests.benchmarks.trained.jobs import Job, OnDevice
 from tests.benchmarks.trained.rows import Setting, dense_rows, patch_rows, rigl_row, structured
 from tests.benchmarks.trained.together import train_all
@@ -49,14 +49,13 @@ def main() -> None:
     history = History.of(given.run)
     spent = sum(one.seconds for one in history.records if isinstance(one, ScoreRecord))
     data = read(given.data)
-    setting = Setting(OnDevice(data, "cpu"), (data.inputs,) * 3, (data.inputs * 20,) * 2)
+    setting = Setting(OnDevice(data, "cpu"), (data.inputs,) * 3, (data.inputs * FAN_IN,) * 2)
     rows = {row.name: row for row in (*dense_rows(setting), *patch_rows(setting), *structured(setting))}
     wanted = ("dense", "parallel butterfly", "correlation patches", "correlation patches, free widths")
     masks = {name: Stack(next(iter(rows[name].forms.values()))) for name in wanted}
     champion = load(history.champion_file)
     assert isinstance(champion, Stack)
     masks["evolved champion"] = champion
-
     epochs: dict[str, Callable[[], object]] = {name: partial(epoch, places, data) for name, places in masks.items()}
     for name, row in (("dense, by the rivals' program", rows["dense"]), ("RigL, by the same", rigl_row(setting))):
         job = Job(row.forms[""], 0.01, 0.1, 0, 1, row.regrown)
