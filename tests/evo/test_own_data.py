@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -28,10 +26,8 @@ from evo.report.description import description
 from evo.report.figures import final_table as drawn_table
 from evo.report.final_table import comparison_table
 from evo.report.html.page import report_page
-from evo.report.numbers import difference, significant
-from evo.report.use import lines_of_python
+from evo.report.numbers import difference
 from evo.report.words import words_of
-from evo.settings import Settings
 from evo.storage.header import agree, fork, new_header, recipe_of, records_of
 from evo.storage.history import History
 from evo.storage.names import DENSE
@@ -40,41 +36,10 @@ from evo.storage.records import Header, ScoreRecord
 from evo.storage.results import interval
 from tests.commands import Commands
 from tests.evaluators.training.examples import blobs, two_layers
-from topologies import SparseCascade
-from topologies import load as load_topology
+from tests.evo.own_data import EPOCHS, SMALL, STEPS, data_file, trained
 from topologies.stack import Stack
 
 HOME = Path(__file__).parents[2]
-
-SMALL: dict[str, Any] = {
-    "seed": 3,
-    "budget": 24,
-    "loop": {"generations": 2, "offspring": 4, "population": 4},
-    "tuning": {"trials": 2},
-    "cluster": {"pool": "in-process"},
-}
-EPOCHS: dict[str, Any] = {
-    "steps": 2, "rates": [0.02], "race_targets": 2, "finalists": 1,
-    "validation_targets": 1, "validation_steps": 2, "validation_rates": [0.01, 0.03],
-    "validation_weight_decays": [0.0, 0.1], "test_targets": 2,
-}  # fmt: skip
-STEPS: dict[str, Any] = {
-    "targets": 2, "steps": 20, "validation_targets": 2, "validation_steps": 30, "validation_rates": [0.6],
-    "test_targets": 4, "race_targets": 4, "finalists": 2,
-}  # fmt: skip
-
-
-def data_file(folder: Path, seed: int = 0) -> str:
-    """Data of 8 inputs and three classes in a file."""
-    x, y = blobs(seed=seed)
-    np.savez(folder / "mine.npz", x_train=x, y_train=y)
-    return str(folder / "mine.npz")
-
-
-def trained(data: str, **changes: Any) -> Settings:
-    """A search of a minute's training at most, on data."""
-    training = {"data": data, "hidden": [8, 8], **changes.pop("training", {})}
-    return validate({**SMALL, "budget": 48, "training": training, "fidelity": EPOCHS, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -314,95 +279,6 @@ def test_the_recipe_for_digits_is_whole_and_its_cost_is_told(monkeypatch: pytest
     assert "minutes on" in text and "64 inputs, 10 classes; 864 examples to train on" in text
 
 
-def invoked(*arguments: str) -> Any:
-    """What the command does, in this process."""
-    return CliRunner().invoke(app, ["search", *arguments])
-
-
-TINY = {
-    "tracking.uri": "sqlite:///t.db", "loop.generations": 1, "loop.offspring": 4, "tuning.trials": 1,
-    "fidelity.steps": 2, "fidelity.validation_steps": 2, "fidelity.finalists": 2, "fidelity.rates": [0.02],
-    "fidelity.validation_rates": [0.02], "fidelity.validation_weight_decays": [0.0],
-}  # fmt: skip
-QUICKLY = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")] + ["--pool", "in-process"]
-
-
-@pytest.fixture(scope="module")
-def of_data(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, dict[str, Any]]:
-    """A finished search without a recipe, with --json: its folder, what was printed, and that as values."""
-    folder = tmp_path_factory.mktemp("search on data")
-    name = data_file(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        done = invoked("--data", name, "--hidden", "8,8", "--density", "0.4", "--minutes", "5", "--json", *QUICKLY)
-    assert done.exit_code == 0, done.output
-    return folder, done, json.loads(done.stdout)
-
-
-@pytest.mark.end_to_end
-def test_a_search_on_data_needs_no_recipe_and_its_results_are_json(
-    of_data: tuple[Path, Any, dict[str, Any]],
-) -> None:
-    folder, done, found = of_data
-    assert done.stdout.count("\n") == 1 and "expected" in done.stderr and "8 x 8 and 8 x 8, 51 trainable" in done.stderr
-    assert found["first"] == "evolved champion" and Path(found["champion_file"]).is_file()
-    (run,) = (folder / "runs").glob("mine-8-8-8-b51-s1-*")
-    table = History.of(run).table
-    assert table is not None and table.first.is_cross_validated
-    assert {one["name"]: one["error"] for one in found["rows"]} == {row.name: row.error.mean for row in table.rows}
-    history = History.of(run)
-    drawn = " ".join(text.get_text() for text in drawn_table(history).texts)
-    for told in (description(history), report_page(history, {}), drawn):
-        assert "5 folds" in told and "test trainings" not in told
-    errors = [one["error"] for one in found["rows"]]
-    assert errors == sorted(errors) and all(len(one["errors"]) == 5 for one in found["rows"])
-
-
-@pytest.mark.end_to_end
-def test_the_recipe_that_was_made_repeats_the_search(
-    of_data: tuple[Path, Any, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, _, found = of_data
-    monkeypatch.chdir(folder)
-    recipe = Path(found["folder"]) / "recipe.toml"
-    known = f'reuse_from=["{found["folder"]}"]'  # scores: what is bred, chosen and told is found again
-    done = invoked(str(recipe), "--pool", "in-process", "--set", "tracking.uri=sqlite:///t.db", "--set", known)
-    assert done.exit_code == 0 and found["digest"] in done.stdout
-    for one in found["rows"]:  # one line a row, that begins with its name and shows its error as a fraction
-        (line,) = (line for line in done.stdout.splitlines() if line.startswith(f"{one['name']}  "))
-        assert significant(one["error"]) in line and len(line) <= 80
-
-
-@pytest.mark.end_to_end
-def test_the_three_lines_at_the_end_put_the_mask_into_a_model(
-    of_data: tuple[Path, Any, dict[str, Any]],
-) -> None:
-    own, _, found = of_data
-    values = {
-        "data": str(own / "mine.npz"),
-        "hidden": None,
-        "model": f"{two_layers.__module__}:two_layers",
-        "sizes": [[8, 8], [8, 8]],
-    }
-    recipes = {
-        "usual": load(Path(found["folder"]) / "recipe.toml"),
-        "a model of one's own": trained(str(own / "mine.npz"), training=values),
-        "reconstruction": validate(SMALL | {"n_in": 8, "n_out": 8}),
-    }
-    whole, file = load_topology(found["champion_file"]), Path(found["champion_file"])
-    whole.places[0].save(own / "one.safetensors")
-    for name, settings in recipes.items():
-        champion = whole.places[0] if name == "reconstruction" else whole
-        lines = lines_of_python(champion, own / "one.safetensors" if name == "reconstruction" else file, settings)
-        names: dict[str, Any] = {"x": torch.ones(5, 8)}
-        exec("\n".join(lines), names)
-        assert len(lines) == 3
-        model = names["layer" if name == "reconstruction" else "model"]
-        assert model(names["x"]).shape == (5, 8 if name == "reconstruction" else 3)
-        cascades = [one for one in model.modules() if isinstance(one, SparseCascade)]
-        assert [one.topology for one in cascades] == list(champion.places)
-
-
 @pytest.mark.end_to_end
 def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> None:
     history = History.of(result.folder)
@@ -416,40 +292,6 @@ def test_finalists_are_trained_afresh_and_the_gap_is_told(result: Result) -> Non
     gap = difference(interval(np.array([after.error - before.error])))
     assert f"a gap of {gap}." in description(history) and gap.endswith("± unknown")
     assert finalists_csv(history).splitlines()[1].startswith(f"{before.number},{before.digest},{before.error}")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ([], "say what to search for: a recipe, `evofabric search runs/quick.toml`, or data, `evofabric search --data"),
-        (["--hidden", "8"], "say what to search for"),
-        (["a.toml", "--data", "digits"], "--data makes a recipe of its own: leave a.toml out, or give it other data"),
-        (["a.toml", "--density", "0.1", "--epochs", "3"], "--density, --epochs: only with --data"),
-        (["a.toml", "--task", "regression"], "--task: only with --data"),
-        (["--data", "digits", "--hidden", "wide"], "--hidden wide: widths are wanted"),
-    ],
-    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
-)
-def test_a_search_for_nothing_or_for_two_things_is_one_line(arguments: list[str], words: str) -> None:
-    told = invoked(*arguments).exception
-    assert isinstance(told, ValueError) and words in str(told) and "\n" not in str(told)
-
-
-def test_a_dry_run_on_data_says_one_time(tmp_path: Path) -> None:
-    asked = ("--data", data_file(tmp_path), "--hidden", "8", "--density", "0.4", "--minutes", "5", *QUICKLY)
-    told = invoked(*asked, "--dry-run").stdout
-    assert told.count(" minutes on ") == 1 and "(--minutes changes it)" in told and "What will be evaluated" in told
-
-
-def test_a_recipe_to_begin_with_says_what_y_is(tmp_path: Path) -> None:
-    x, y = blobs()
-    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y.astype(float))
-    of_data = ["init", str(tmp_path / "mine.toml"), "--data", str(tmp_path / "mine.npz"), "--hidden", "8"]
-    assert CliRunner().invoke(app, [*of_data, "--density", "0.4", "--task", "regression"]).exit_code == 0
-    settings = load(tmp_path / "mine.toml")
-    assert settings.found is not None and "a quantity" in settings.found.about
-    with pytest.raises(ValueError, match="--task goes with --data"):
-        CliRunner().invoke(app, ["init", "--task", "regression"], catch_exceptions=False)
 
 
 def test_folds_are_one_test_training_each(tmp_path: Path) -> None:

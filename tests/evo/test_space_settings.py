@@ -19,7 +19,7 @@ from evo.storage.header import recipe_of, records_of
 from evo.storage.names import DENSE, OF_SPACE, tuning
 from evo.storage.records import ScoreRecord
 from evo.variation.space import Space
-from tests.evo.test_own_data import EPOCHS, SMALL, STEPS, data_file
+from tests.evo.own_data import EPOCHS, SMALL, STEPS, data_file
 
 OF_DATA = {"input_shape": None, "affinity": "data", "connected": False}
 

@@ -16,7 +16,7 @@ from evo.storage.checkpoint import cut
 from evo.storage.header import records_of
 from evo.storage.history import History
 from evo.storage.records import ScoreRecord
-from tests.evo.test_own_data import data_file, trained
+from tests.evo.own_data import data_file, trained
 from tests.fakes import HashEvaluator, recipe
 from topologies import Topology
 

@@ -17,7 +17,7 @@ from evo.storage.header import records_of
 from evo.storage.records import ScoreRecord
 from evo.storage.results import Finalist
 from evo.storage.run import open_run
-from tests.evo.test_own_data import data_file, trained
+from tests.evo.own_data import data_file, trained
 from topologies import Topology, butterfly, hypercube
 from topologies.canonical import canonical
 
